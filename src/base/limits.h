@@ -1,0 +1,45 @@
+#pragma once
+
+// Every limit of the server, and what happens there. No other file holds a limit of its own.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace reprise::limits {
+
+// -- HTTP ------------------------------------------------------------------------------------
+inline constexpr size_t kMaxBodyBytes = 32u << 20;    // 413
+inline constexpr size_t kMaxHeaderBytes = 64u << 10;  // 431, connection closed
+inline constexpr int kHeaderTimeoutSeconds = 30;      // connection closed (slow or half a request)
+inline constexpr int kBodyTimeoutSeconds = 120;       // connection closed
+inline constexpr int kIdleTimeoutSeconds = 75;        // keep-alive connection closed
+inline constexpr int kWriteTimeoutSeconds = 60;       // client does not read: request cancelled
+inline constexpr size_t kMaxConnections = 4096;       // 503 and closed
+inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not read: cancelled
+
+// -- Requests (400 naming the field) ----------------------------------------------------------
+inline constexpr size_t kMaxJsonDepth = 64;
+inline constexpr size_t kMaxMessages = 100'000;
+inline constexpr size_t kMaxStopStrings = 16;        // OpenAI allows 4; agents send more
+inline constexpr size_t kMaxStopStringBytes = 1024;
+inline constexpr int kMaxTopLogprobs = 20;
+inline constexpr int kMaxChoices = 16;               // n
+inline constexpr size_t kMaxLogitBias = 4096;
+
+// -- Engine ------------------------------------------------------------------------------------
+inline constexpr size_t kMaxQueuedRequests = 4096;   // 429 / overloaded, Retry-After 1
+inline constexpr size_t kMaxRunningSequences = 256;  // further ones wait
+inline constexpr size_t kMaxStepRows = 1024;         // rows of one batch; further ones wait a step
+
+// -- Files (exit code 2, a sentence) -----------------------------------------------------------
+inline constexpr uint64_t kMaxGgufTensors = 1u << 16;
+inline constexpr uint64_t kMaxGgufMetadata = 1u << 16;
+inline constexpr uint64_t kMaxGgufStringBytes = 64u << 20;
+inline constexpr uint64_t kMaxGgufArrayElements = 1u << 24;
+inline constexpr int64_t kMaxVocabulary = 1 << 20;
+inline constexpr int64_t kMaxContext = 1 << 20;
+
+// -- Text ---------------------------------------------------------------------------------------
+inline constexpr size_t kTokenMemoBytes = 64u << 20;  // remembered segments; oldest dropped
+
+}  // namespace reprise::limits
