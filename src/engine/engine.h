@@ -1,0 +1,69 @@
+#pragma once
+
+// The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows and
+// prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
+//
+// Submit, Cancel, Flush, stats: any thread. Everything else happens on the engine thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cache/prefix_cache.h"
+#include "engine/request.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace reprise {
+
+struct EngineOptions {
+  size_t kv_bytes = 0;                    // the arena
+  Duration retention = std::chrono::minutes(10);
+  int context = 0;                        // 0: the model's
+  int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
+  int prefill_chunk_beside_decode = 128;  // … when streams are running: bounds what they wait
+};
+
+struct EngineStats {
+  PrefixCache::Sizes cache;
+  PrefixCache::Counters cache_counters;
+  size_t block_bytes = 0;
+  int block_tokens = 0;
+  size_t running = 0, waiting = 0;
+  uint64_t requests = 0;           // admitted
+  uint64_t prompt_tokens = 0;      // of admitted requests
+  uint64_t cached_tokens = 0;      // of those, read from the cache
+  uint64_t computed_tokens = 0;    // prefilled
+  uint64_t generated_tokens = 0;
+  uint64_t cancelled = 0, failed = 0, preempted = 0;
+  uint64_t steps = 0;
+  double prefill_seconds = 0, decode_seconds = 0;
+};
+
+class Engine {
+ public:
+  // Starts the thread. kInvalidArgument when kv_bytes holds not one block.
+  static Result<std::unique_ptr<Engine>> Start(std::unique_ptr<Model> model,
+                                               std::shared_ptr<const Tokenizer> tokenizer,
+                                               const Clock* clock, EngineOptions options);
+  virtual ~Engine() = default;  // cancels everything and joins the thread
+
+  // Never blocks. A full mailbox or a refused prompt is reported through the sink (FailedEvent).
+  virtual SequenceId Submit(GenerationRequest request, EventSink sink) = 0;
+  // Within one step. Unknown ids are ignored (the request may have just ended).
+  virtual void Cancel(SequenceId id) = 0;
+  // Drops everything not in use; done(blocks freed) is called on the engine thread.
+  virtual void Flush(std::function<void(size_t)> done) = 0;
+
+  virtual EngineStats stats() const = 0;  // a snapshot, at most one step old
+  virtual const ModelConfig& model_config() const = 0;
+  // Longest prompt + reply: the context, or what the arena holds if that is less.
+  virtual int max_sequence_tokens() const = 0;
+};
+
+}  // namespace reprise

@@ -1,0 +1,96 @@
+#pragma once
+
+// What the engine is asked and what it answers. Plain values: made by the api layer, moved through
+// the mailbox, owned by the engine thread from then on.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+
+namespace reprise {
+
+// No part of the cache key. Neutral values change nothing.
+struct SamplingParameters {
+  float temperature = 1.0F;  // 0: greedy
+  float top_p = 1.0F;
+  int top_k = 0;  // 0: all
+  float min_p = 0.0F;
+  float presence_penalty = 0.0F;
+  float frequency_penalty = 0.0F;
+  float repetition_penalty = 1.0F;
+  uint64_t seed = 0;  // always set: the api layer draws one where the client gave none
+  std::vector<std::pair<TokenId, float>> logit_bias;
+};
+
+enum class CacheUse : uint8_t {
+  kReadAndPublish,
+  kNone,  // neither read nor publish (cache_prompt: false)
+};
+
+enum class Priority : uint8_t {
+  kNormal,
+  kBackground,  // prefill that nobody waits for: runs when nothing else does
+};
+
+struct GenerationRequest {
+  std::string scope;             // tenant; entries are shared within one scope only
+  std::vector<TokenId> prompt;   // at least one token
+  std::optional<int> max_tokens;  // none: up to the context. 0: fill the cache, generate nothing
+  SamplingParameters sampling;
+  std::vector<std::string> stop;  // strings; the reply ends before the first of them
+  int top_logprobs = -1;          // -1: no log probabilities; 0..20 alternatives beside the token's
+  bool ignore_eos = false;
+  CacheUse cache = CacheUse::kReadAndPublish;
+  Priority priority = Priority::kNormal;
+};
+
+struct TokenLogprob {
+  TokenId token = 0;
+  float logprob = 0;  // natural logarithm, of the raw distribution (before temperature and penalties)
+};
+
+struct TokenInfo {
+  TokenLogprob chosen;
+  std::vector<TokenLogprob> top;  // descending
+};
+
+// The prompt was looked up; sent once, before any prefill, so that usage is known at the first byte.
+struct StartedEvent {
+  int prompt_tokens = 0;
+  int cached_tokens = 0;  // read
+};
+// Some text is certain. Tokens whose bytes are held back come with the event that releases them.
+struct TextEvent {
+  std::string text;                // whole characters; may be empty if only tokens are reported
+  std::vector<TokenInfo> tokens;   // with top_logprobs ≥ 0
+};
+enum class FinishReason : uint8_t { kStop, kStopString, kLength };
+struct FinishedEvent {
+  FinishReason reason = FinishReason::kStop;
+  std::string stop_string;  // the one that matched
+  int prompt_tokens = 0;
+  int cached_tokens = 0;
+  int completion_tokens = 0;      // generated, an end-of-generation token included
+  std::vector<TokenId> reply;     // generated tokens, without an end-of-generation token
+  uint64_t logits_checksum = 0;   // over the bits of all logits sampled from, in order
+  double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
+};
+struct FailedEvent {
+  Error error;
+};
+using Event = std::variant<StartedEvent, TextEvent, FinishedEvent, FailedEvent>;
+
+// Called on the engine thread, in order; must not block. Started comes first, then any number of Text, then exactly one of
+// Finished and Failed (Failed may come alone). After a Cancel nothing more comes but, at most, one Failed(kCancelled).
+using EventSink = std::function<void(Event&&)>;
+
+}  // namespace reprise

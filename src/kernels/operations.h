@@ -1,0 +1,157 @@
+#pragma once
+
+// The small set of operations that a forward pass is written against: product with a weight matrix,
+// attention over block tables, norm, rotary embedding, activation. One implementation per
+// instruction set (AVX-512 with bf16 and VNNI, AVX2 with FMA, plain C++) and one in plain f32 over
+// dequantised weights (Compute::kExact, slow, for tests); a device could be another.
+//
+// EXACTNESS. For one implementation, each output row depends only on its own input row (and, for
+// attention, on its own sequence's K and V up to its position): bit for bit the same result
+// whatever the number of rows beside it, the number of threads, the chunk a prompt was cut into.
+// Every element is summed in one fixed order; one row takes the same formula in the same order as
+// many. Results differ between implementations.
+//
+// An Operations is immutable but for its scratch: one caller at a time (the engine thread). Work is
+// forked over OpenMP threads inside each call. All pointers are row-major f32 unless said.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "kernels/kv_layout.h"
+
+namespace reprise {
+
+enum class Isa : uint8_t { kPlain, kAvx2, kAvx512 };
+enum class Compute : uint8_t {
+  kFast,   // int8 activations on quantised weights, bf16 on BF16/F16/F32 weights; K and V in bf16
+  kExact,  // f32 over dequantised weights; K and V in f32
+};
+
+// The best instruction set that this CPU and operating system offer.
+Isa DetectIsa();
+std::string_view IsaName(Isa isa);             // "plain", "avx2", "avx512"
+Result<Isa> ParseIsa(std::string_view name);   // also "auto"; kUnsupported where the CPU lacks it
+
+// Storage types of GGUF tensors that weights may have; values are the file's own (ggml_type).
+enum class WeightType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ4_1 = 3,
+  kQ5_0 = 6,
+  kQ5_1 = 7,
+  kQ8_0 = 8,
+  kQ4_K = 12,
+  kQ5_K = 13,
+  kQ6_K = 14,
+  kBf16 = 30,
+};
+
+// Elements and bytes of one storage block of `type` (Q4_1: 32 elements in 20 bytes; F32: 1 in 4).
+struct WeightBlock {
+  int elements;
+  int bytes;
+};
+Result<WeightBlock> WeightBlockOf(uint32_t ggml_type);  // kUnsupported for types not listed above
+std::string_view WeightTypeName(WeightType type);
+
+// Plain reference: expands `count` elements (a multiple of the type's block) to f32.
+// Source of the formats: ggml-quants.c of ggml-org/llama.cpp, as the `gguf` Python package reads them.
+void Dequantize(WeightType type, const std::byte* data, size_t count, float* out);
+
+// A weight matrix as it lies in the file: [rows, columns] with rows = output features and columns =
+// input features; each row is columns/block storage blocks.
+struct WeightView {
+  WeightType type = WeightType::kF32;
+  const std::byte* data = nullptr;
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
+
+// A weight matrix in an implementation's own packed layout. Owns its storage (the file's pages are
+// not needed any more). Immutable.
+class Matrix {
+ public:
+  virtual ~Matrix() = default;
+  virtual int64_t rows() const = 0;
+  virtual int64_t columns() const = 0;
+  virtual size_t bytes() const = 0;  // resident
+  // out[columns] = row `row` in f32, as used by the products.
+  virtual void DequantizeRow(int64_t row, float* out) const = 0;
+};
+
+// The rows of one sequence inside a batch: rows first_row .. first_row+rows-1 are its tokens at
+// positions first_position .. first_position+rows-1. blocks[i] holds positions
+// i*block_tokens .. (i+1)*block_tokens-1 and must exist up to the last position.
+struct SequenceSpan {
+  int first_row = 0;
+  int rows = 0;
+  int first_position = 0;
+  std::span<std::byte* const> blocks;
+};
+
+// Rotary embedding: inverse frequencies [rotary_dim / 2], already scaled (Llama 3 kind or none).
+enum class RopePairing : uint8_t {
+  kAdjacent,  // pairs (2i, 2i+1): GGUF architecture `llama`
+  kHalves,    // pairs (i, i + rotary_dim/2): `qwen2` and others
+};
+struct RopeTable {
+  std::vector<float> inverse_frequencies;
+  RopePairing pairing = RopePairing::kAdjacent;
+  float attention_factor = 1.0F;
+};
+
+class Operations {
+ public:
+  virtual ~Operations() = default;
+
+  virtual Isa isa() const = 0;
+  virtual Compute compute() const = 0;
+  virtual KvElement kv_element() const = 0;
+
+  // Repacks a weight (in parallel). REQUIRES: columns a multiple of the type's block.
+  // kUnsupported for a shape or type that this implementation cannot take.
+  virtual Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) const = 0;
+
+  // ys[i][rows, ws[i]->rows()] = x[rows, columns] · ws[i]ᵀ for each i; all ws have `columns`
+  // columns and came from this Operations' Pack. x is quantised once for all of them.
+  virtual void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
+                      std::span<float* const> ys) = 0;
+
+  // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight[columns]. out may be x.
+  virtual void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
+                       float* out) = 0;
+
+  // Rotates x[rows, heads, head_dim] in place; row r is at positions[r]. Only the first
+  // 2 * inverse_frequencies.size() dimensions of each head turn.
+  virtual void Rope(float* x, int rows, int heads, int head_dim, const RopeTable& table,
+                    std::span<const int> positions) = 0;
+
+  // gate[i] = silu(gate[i]) * up[i], i < count.
+  virtual void SwiGlu(float* gate, const float* up, size_t count) = 0;
+
+  // x[i] += y[i], i < count.
+  virtual void Add(float* x, const float* y, size_t count) = 0;
+
+  // Writes k and v [rows, kv_heads, head_dim] of the spans' rows into their blocks, layer `layer`.
+  virtual void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
+                       std::span<const SequenceSpan> sequences) = 0;
+
+  // out[rows, heads, head_dim] = softmax(scale · q Kᵀ) V, causal: the row at position p sees
+  // positions 0..p of its own sequence. Query head h reads KV head h / (heads / kv_heads).
+  // REQUIRES: K and V of all those positions are stored; the rest of the last block is finite.
+  virtual void Attention(const KvLayout& layout, int layer, const float* q, int heads, float scale,
+                         std::span<const SequenceSpan> sequences, float* out) = 0;
+};
+
+// threads ≤ 0: all cores. kUnsupported when the CPU lacks `isa`.
+Result<std::unique_ptr<Operations>> MakeOperations(Isa isa, Compute compute, int threads);
+
+}  // namespace reprise

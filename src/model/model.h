@@ -1,0 +1,74 @@
+#pragma once
+
+// A decoder-only transformer read from a GGUF file: architecture as data, weights packed for the
+// chosen Operations, and one forward pass over a batch of sequences with paged K and V.
+// Knows nothing of text, caching or scheduling: blocks are addresses.
+//
+// Owned by the engine thread after Load; configuration accessors from any thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "kernels/kv_layout.h"
+#include "kernels/operations.h"
+#include "model/gguf.h"
+
+namespace reprise {
+
+struct ModelConfig {
+  std::string architecture;  // "llama"
+  std::string name;          // general.name, or the file's
+  int layers = 0;
+  int hidden = 0;
+  int feed_forward = 0;
+  int heads = 0;
+  int kv_heads = 0;
+  int head_dim = 0;
+  int vocabulary = 0;
+  int context = 0;  // trained context length
+  float norm_epsilon = 0;
+  RopeTable rope;
+};
+
+// One step's work. rows = tokens.size(); sequences cover the rows in order and without gaps.
+struct Batch {
+  std::span<const TokenId> tokens;            // [rows]
+  std::span<const SequenceSpan> sequences;
+  std::span<const int> logit_rows;            // rows whose logits are wanted, ascending
+};
+
+class Model {
+ public:
+  struct Options {
+    Isa isa = Isa::kPlain;
+    Compute compute = Compute::kFast;
+    int threads = 0;       // ≤ 0: all cores
+    int block_tokens = 32;
+    std::function<void(double fraction)> progress;  // 0..1, while packing; may be empty
+  };
+
+  // Errors: kUnsupported (architecture, tensor type), kCorrupt (missing tensor, wrong shape).
+  static Result<std::unique_ptr<Model>> Load(const GgufFile& file, const Options& options);
+  virtual ~Model() = default;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual const KvLayout& kv_layout() const = 0;
+  virtual size_t weight_bytes() const = 0;  // resident, packed
+
+  // Computes K and V of every row into the sequences' blocks, and
+  // logits[logit_rows.size(), vocabulary]. REQUIRES: tokens within the vocabulary; K and V of all
+  // earlier positions of each sequence present in its blocks.
+  virtual void Forward(const Batch& batch, float* logits) = 0;
+
+  // SHA-256-free identity of what the K and V depend on: file size, tensor names, types and sampled
+  // bytes, compute, isa, block_tokens. Equal identities may share a cache.
+  virtual uint64_t fingerprint() const = 0;
+};
+
+}  // namespace reprise
