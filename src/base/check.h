@@ -16,10 +16,10 @@ namespace reprise::internal {
 
 }  // namespace reprise::internal
 
-#define CHECK(condition, invariant)                                                        \
-  do {                                                                                     \
-    if (!(condition)) [[unlikely]]                                                         \
-      ::reprise::internal::CheckFailed(__FILE__, __LINE__, #condition, invariant);         \
+#define CHECK(condition, invariant)                                                \
+  do {                                                                             \
+    if (!(condition)) [[unlikely]]                                                 \
+      ::reprise::internal::CheckFailed(__FILE__, __LINE__, #condition, invariant); \
   } while (false)
 
 #ifdef NDEBUG

@@ -18,8 +18,8 @@ struct Id {
 using BlockId = Id<struct BlockTag, uint32_t>;        // index into the arena of K and V blocks
 using SequenceId = Id<struct SequenceTag, uint64_t>;  // one running generation; never reused
 
-// A token is what the vocabulary counts, 0 .. vocab_size-1. A plain integer, because spans of it are
-// compared, hashed and copied by the thousand and come as integers from the tokenizer.
+// A token is what the vocabulary counts, 0 .. vocab_size-1. A plain integer, because spans of it
+// are compared, hashed and copied by the thousand and come as integers from the tokenizer.
 using TokenId = int32_t;
 
 }  // namespace reprise

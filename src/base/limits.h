@@ -20,10 +20,10 @@ inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not r
 // -- Requests (400 naming the field) ----------------------------------------------------------
 inline constexpr size_t kMaxJsonDepth = 64;
 inline constexpr size_t kMaxMessages = 100'000;
-inline constexpr size_t kMaxStopStrings = 16;        // OpenAI allows 4; agents send more
+inline constexpr size_t kMaxStopStrings = 16;  // OpenAI allows 4; agents send more
 inline constexpr size_t kMaxStopStringBytes = 1024;
 inline constexpr int kMaxTopLogprobs = 20;
-inline constexpr int kMaxChoices = 16;               // n
+inline constexpr int kMaxChoices = 16;  // n
 inline constexpr size_t kMaxLogitBias = 4096;
 
 // -- Engine ------------------------------------------------------------------------------------

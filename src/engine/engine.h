@@ -1,7 +1,7 @@
 #pragma once
 
-// The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows and
-// prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
+// The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
+// and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
 // Submit, Cancel, Flush, stats: any thread. Everything else happens on the engine thread.
 
@@ -22,7 +22,7 @@
 namespace reprise {
 
 struct EngineOptions {
-  size_t kv_bytes = 0;                    // the arena
+  size_t kv_bytes = 0;  // the arena
   Duration retention = std::chrono::minutes(10);
   int context = 0;                        // 0: the model's
   int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
@@ -35,10 +35,10 @@ struct EngineStats {
   size_t block_bytes = 0;
   int block_tokens = 0;
   size_t running = 0, waiting = 0;
-  uint64_t requests = 0;           // admitted
-  uint64_t prompt_tokens = 0;      // of admitted requests
-  uint64_t cached_tokens = 0;      // of those, read from the cache
-  uint64_t computed_tokens = 0;    // prefilled
+  uint64_t requests = 0;         // admitted
+  uint64_t prompt_tokens = 0;    // of admitted requests
+  uint64_t cached_tokens = 0;    // of those, read from the cache
+  uint64_t computed_tokens = 0;  // prefilled
   uint64_t generated_tokens = 0;
   uint64_t cancelled = 0, failed = 0, preempted = 0;
   uint64_t steps = 0;

@@ -42,8 +42,8 @@ enum class Priority : uint8_t {
 };
 
 struct GenerationRequest {
-  std::string scope;             // tenant; entries are shared within one scope only
-  std::vector<TokenId> prompt;   // at least one token
+  std::string scope;              // tenant; entries are shared within one scope only
+  std::vector<TokenId> prompt;    // at least one token
   std::optional<int> max_tokens;  // none: up to the context. 0: fill the cache, generate nothing
   SamplingParameters sampling;
   std::vector<std::string> stop;  // strings; the reply ends before the first of them
@@ -55,7 +55,8 @@ struct GenerationRequest {
 
 struct TokenLogprob {
   TokenId token = 0;
-  float logprob = 0;  // natural logarithm, of the raw distribution (before temperature and penalties)
+  float logprob =
+      0;  // natural logarithm, of the raw distribution (before temperature and penalties)
 };
 
 struct TokenInfo {
@@ -63,15 +64,16 @@ struct TokenInfo {
   std::vector<TokenLogprob> top;  // descending
 };
 
-// The prompt was looked up; sent once, before any prefill, so that usage is known at the first byte.
+// The prompt was looked up; sent once, before any prefill, so that usage is known at the first
+// byte.
 struct StartedEvent {
   int prompt_tokens = 0;
   int cached_tokens = 0;  // read
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {
-  std::string text;                // whole characters; may be empty if only tokens are reported
-  std::vector<TokenInfo> tokens;   // with top_logprobs ≥ 0
+  std::string text;               // whole characters; may be empty if only tokens are reported
+  std::vector<TokenInfo> tokens;  // with top_logprobs ≥ 0
 };
 enum class FinishReason : uint8_t { kStop, kStopString, kLength };
 struct FinishedEvent {
@@ -79,9 +81,9 @@ struct FinishedEvent {
   std::string stop_string;  // the one that matched
   int prompt_tokens = 0;
   int cached_tokens = 0;
-  int completion_tokens = 0;      // generated, an end-of-generation token included
-  std::vector<TokenId> reply;     // generated tokens, without an end-of-generation token
-  uint64_t logits_checksum = 0;   // over the bits of all logits sampled from, in order
+  int completion_tokens = 0;     // generated, an end-of-generation token included
+  std::vector<TokenId> reply;    // generated tokens, without an end-of-generation token
+  uint64_t logits_checksum = 0;  // over the bits of all logits sampled from, in order
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
 };
 struct FailedEvent {
@@ -89,8 +91,9 @@ struct FailedEvent {
 };
 using Event = std::variant<StartedEvent, TextEvent, FinishedEvent, FailedEvent>;
 
-// Called on the engine thread, in order; must not block. Started comes first, then any number of Text, then exactly one of
-// Finished and Failed (Failed may come alone). After a Cancel nothing more comes but, at most, one Failed(kCancelled).
+// Called on the engine thread, in order; must not block. Started comes first, then any number of
+// Text, then exactly one of Finished and Failed (Failed may come alone). After a Cancel nothing
+// more comes but, at most, one Failed(kCancelled).
 using EventSink = std::function<void(Event&&)>;
 
 }  // namespace reprise
