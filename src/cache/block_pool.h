@@ -1,10 +1,10 @@
 #pragma once
 
-// One arena of equal blocks, mapped at start. Hands out block ids and counts references; the payload
-// is opaque bytes. Knows nothing of tokens. Owned by the engine thread.
+// One arena of equal blocks, mapped at start. Hands out block ids and counts references; the
+// payload is opaque bytes. Knows nothing of tokens. Owned by the engine thread.
 //
-// A block is free (no reference) or referenced. A reference is held by the prefix tree (at most one)
-// and by each sequence whose table names the block.
+// A block is free (no reference) or referenced. A reference is held by the prefix tree (at most
+// one) and by each sequence whose table names the block.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +19,8 @@ namespace reprise {
 
 class BlockPool {
  public:
-  // Maps block_count * block_bytes, zeroed, lazily backed (huge pages where offered). kIo if refused.
+  // Maps block_count * block_bytes, zeroed, lazily backed (huge pages where offered). kIo if
+  // refused.
   static Result<std::unique_ptr<BlockPool>> Create(size_t block_count, size_t block_bytes);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;

@@ -12,8 +12,8 @@
 // Matching is exact to the token: whole nodes are shared by reference; of the last node, where the
 // prompt leaves it half way, `partial_tokens` leading rows may be copied into a block of one's own.
 //
-// A partial leaf's block may still be written by the sequence that published it, but only behind the
-// tokens published so far. A full node's block is never written again.
+// A partial leaf's block may still be written by the sequence that published it, but only behind
+// the tokens published so far. A full node's block is never written again.
 //
 // Evicted are leaves that no lease holds, least recently used first; a use (match or publish)
 // touches the whole path, so no node is older than its descendants. A leaf idle for longer than the
@@ -44,7 +44,8 @@ namespace internal {
 struct PrefixNode;
 }
 
-// Pins a path of the tree: what it holds is not evicted. Move-only; releases itself. Must not outlive its cache.
+// Pins a path of the tree: what it holds is not evicted. Move-only; releases itself. Must not
+// outlive its cache.
 class Lease {
  public:
   Lease() = default;
@@ -62,11 +63,11 @@ class Lease {
 };
 
 struct PrefixMatch {
-  size_t tokens = 0;             // matched in all: blocks.size() * block_tokens + partial_tokens
-  std::vector<BlockId> blocks;   // full nodes, in order
+  size_t tokens = 0;               // matched in all: blocks.size() * block_tokens + partial_tokens
+  std::vector<BlockId> blocks;     // full nodes, in order
   std::optional<BlockId> partial;  // the node the prompt leaves half way, or a partial leaf
-  size_t partial_tokens = 0;     // leading rows of `partial` that are common
-  Lease lease;                   // holds all of the above
+  size_t partial_tokens = 0;       // leading rows of `partial` that are common
+  Lease lease;                     // holds all of the above
 };
 
 class PrefixCache {
@@ -78,7 +79,7 @@ class PrefixCache {
   struct Counters {  // since start
     uint64_t evicted_blocks = 0;
     uint64_t expired_blocks = 0;
-    uint64_t published_blocks = 0;   // nodes created
+    uint64_t published_blocks = 0;     // nodes created
     uint64_t deduplicated_blocks = 0;  // publishing found the tokens cached already
   };
   struct Sizes {
@@ -99,14 +100,15 @@ class PrefixCache {
   // Its length only; touches nothing.
   size_t Peek(std::string_view scope, std::span<const TokenId> tokens) const;
 
-  // Makes the block that holds tokens[first .. tokens.size()) findable; first is a multiple of block_tokens and
-  // tokens.size() - first in 1..block_tokens. tokens[0, first) must be cached (REQUIRES: as full
-  // nodes; the caller's lease holds them). `lease` moves on to the new node. Returns the block
-  // that now stands for those tokens: `block` itself, of which the tree takes a reference of its own; or, when an equal full node is there
-  // already, that node's block, of which the CALLER gets a reference while `block` loses the caller's reference
-  // (equal tokens, equal bits: promise 2). A partial leaf that is a prefix of what is published is
-  // superseded and its block given back; publishing what is a proper prefix of (or equal to) a cached partial
-  // leaf or full node keeps both caller's block private and the tree unchanged, and returns `block`.
+  // Makes the block that holds tokens[first .. tokens.size()) findable; first is a multiple of
+  // block_tokens and tokens.size() - first in 1..block_tokens. tokens[0, first) must be cached
+  // (REQUIRES: as full nodes; the caller's lease holds them). `lease` moves on to the new node.
+  // Returns the block that now stands for those tokens: `block` itself, of which the tree takes a
+  // reference of its own; or, when an equal full node is there already, that node's block, of which
+  // the CALLER gets a reference while `block` loses the caller's reference (equal tokens, equal
+  // bits: promise 2). A partial leaf that is a prefix of what is published is superseded and its
+  // block given back; publishing what is a proper prefix of (or equal to) a cached partial leaf or
+  // full node keeps both caller's block private and the tree unchanged, and returns `block`.
   BlockId Publish(std::string_view scope, std::span<const TokenId> tokens, size_t first,
                   BlockId block, Lease& lease);
 

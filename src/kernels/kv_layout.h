@@ -6,7 +6,8 @@
 //
 // Layer l starts at l * layer_bytes(); within a layer come the heads' K, then the heads' V:
 //   K of one head: [head_dim / 2][block_tokens][2]   (keys side by side: a score per lane)
-//   V of one head: [block_tokens / 2][head_dim][2]   (pairs of keys side by side: an output per lane)
+//   V of one head: [block_tokens / 2][head_dim][2]   (pairs of keys side by side: an output per
+//   lane)
 // in bf16, so that one vdpbf16ps takes a pair; with KvElement::kF32 (compute exact) the same order
 // of elements in f32.
 //

@@ -36,8 +36,8 @@ enum class Compute : uint8_t {
 
 // The best instruction set that this CPU and operating system offer.
 Isa DetectIsa();
-std::string_view IsaName(Isa isa);             // "plain", "avx2", "avx512"
-Result<Isa> ParseIsa(std::string_view name);   // also "auto"; kUnsupported where the CPU lacks it
+std::string_view IsaName(Isa isa);            // "plain", "avx2", "avx512"
+Result<Isa> ParseIsa(std::string_view name);  // also "auto"; kUnsupported where the CPU lacks it
 
 // Storage types of GGUF tensors that weights may have; values are the file's own (ggml_type).
 enum class WeightType : uint32_t {
@@ -63,7 +63,8 @@ Result<WeightBlock> WeightBlockOf(uint32_t ggml_type);  // kUnsupported for type
 std::string_view WeightTypeName(WeightType type);
 
 // Plain reference: expands `count` elements (a multiple of the type's block) to f32.
-// Source of the formats: ggml-quants.c of ggml-org/llama.cpp, as the `gguf` Python package reads them.
+// Source of the formats: ggml-quants.c of ggml-org/llama.cpp, as the `gguf` Python package reads
+// them.
 void Dequantize(WeightType type, const std::byte* data, size_t count, float* out);
 
 // A weight matrix as it lies in the file: [rows, columns] with rows = output features and columns =

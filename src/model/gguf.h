@@ -1,9 +1,9 @@
 #pragma once
 
 // A GGUF v3 file, memory-mapped read-only. Every offset, count and length is checked against the
-// file before use: a truncated or lying file is an Error (kCorrupt), never a crash. Knows the format,
-// nothing about models. Format: ggml-org/ggml docs/gguf.md.
-// Immutable after Open; any thread. Views (strings, tensors) live as long as the GgufFile.
+// file before use: a truncated or lying file is an Error (kCorrupt), never a crash. Knows the
+// format, nothing about models. Format: ggml-org/ggml docs/gguf.md. Immutable after Open; any
+// thread. Views (strings, tensors) live as long as the GgufFile.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,15 +22,17 @@ namespace reprise {
 
 struct GgufTensor {
   std::string_view name;
-  uint32_t type = 0;                // ggml_type; WeightBlockOf says whether we can read it
+  uint32_t type = 0;                 // ggml_type; WeightBlockOf says whether we can read it
   std::vector<uint64_t> dimensions;  // as in the file: innermost first, 1 to 4
-  std::span<const std::byte> data;  // exactly the tensor's bytes; empty if the type is unknown to us
+  std::span<const std::byte>
+      data;  // exactly the tensor's bytes; empty if the type is unknown to us
 };
 
 class GgufFile {
  public:
   using StringArray = std::vector<std::string_view>;
-  // Numbers are widened: every integer kind to int64 (uint64 over 2^63-1 is kCorrupt), floats to double.
+  // Numbers are widened: every integer kind to int64 (uint64 over 2^63-1 is kCorrupt), floats to
+  // double.
   using Value = std::variant<int64_t, double, bool, std::string_view, StringArray,
                              std::vector<int64_t>, std::vector<double>, std::vector<bool>>;
 

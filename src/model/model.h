@@ -38,9 +38,9 @@ struct ModelConfig {
 
 // One step's work. rows = tokens.size(); sequences cover the rows in order and without gaps.
 struct Batch {
-  std::span<const TokenId> tokens;            // [rows]
+  std::span<const TokenId> tokens;  // [rows]
   std::span<const SequenceSpan> sequences;
-  std::span<const int> logit_rows;            // rows whose logits are wanted, ascending
+  std::span<const int> logit_rows;  // rows whose logits are wanted, ascending
 };
 
 class Model {
@@ -48,7 +48,7 @@ class Model {
   struct Options {
     Isa isa = Isa::kPlain;
     Compute compute = Compute::kFast;
-    int threads = 0;       // ≤ 0: all cores
+    int threads = 0;  // ≤ 0: all cores
     int block_tokens = 32;
     std::function<void(double fraction)> progress;  // 0..1, while packing; may be empty
   };

@@ -1,8 +1,9 @@
 #pragma once
 
-// Turns a stream of tokens into a stream of whole characters: bytes of a character split over tokens are
-// held back until it is complete. Bytes that can never become UTF-8 are replaced by U+FFFD, as
-// Python's errors="replace" does; nothing else ever yields U+FFFD. One per sequence; not thread-safe.
+// Turns a stream of tokens into a stream of whole characters: bytes of a character split over
+// tokens are held back until it is complete. Bytes that can never become UTF-8 are replaced by
+// U+FFFD, as Python's errors="replace" does; nothing else ever yields U+FFFD. One per sequence; not
+// thread-safe.
 
 #include <string>
 #include <string_view>

@@ -5,8 +5,9 @@
 // ("llama").
 //
 // Text between two control tokens is a segment; a segment's ids do not depend on its neighbours
-// (for SentencePiece: but for the prefix space, which the first segment alone may get). Ids of long segments are remembered
-// (limits::kTokenMemoBytes), so a prompt's unchanged part is not tokenised again.
+// (for SentencePiece: but for the prefix space, which the first segment alone may get). Ids of long
+// segments are remembered (limits::kTokenMemoBytes), so a prompt's unchanged part is not tokenised
+// again.
 //
 // Thread-safe.
 
@@ -37,9 +38,9 @@ struct Vocabulary {
   std::string model;  // tokenizer.ggml.model: "gpt2" or "llama"
   std::string pre;    // tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", …; may be empty
   std::vector<std::string> tokens;
-  std::vector<TokenType> types;      // as many as tokens; may be empty (all normal)
-  std::vector<std::string> merges;   // "left right"; gpt2
-  std::vector<float> scores;         // llama
+  std::vector<TokenType> types;     // as many as tokens; may be empty (all normal)
+  std::vector<std::string> merges;  // "left right"; gpt2
+  std::vector<float> scores;        // llama
   std::optional<TokenId> bos, eos, eot, unknown, padding;
   bool add_bos = false;
   bool add_eos = false;
@@ -61,11 +62,12 @@ class Tokenizer {
   std::vector<TokenId> Encode(std::string_view text, EncodeOptions options) const;
 
   // Ids of a rendered chat prompt: control tokens are parsed, except where EscapeUserText hid them,
-  // and the escapes are taken out again. Adds bos if the file says so and the text does not begin with it.
+  // and the escapes are taken out again. Adds bos if the file says so and the text does not begin
+  // with it.
   std::vector<TokenId> EncodeRendered(std::string_view rendered) const;
 
-  // Makes user text safe to pass through a chat template: what spells a control token gets an escape
-  // that EncodeRendered removes. Text without control tokens comes back unchanged.
+  // Makes user text safe to pass through a chat template: what spells a control token gets an
+  // escape that EncodeRendered removes. Text without control tokens comes back unchanged.
   std::string EscapeUserText(std::string_view text) const;
   // Removes the escapes (for showing a rendered prompt).
   static std::string Unescape(std::string_view rendered);
@@ -78,7 +80,8 @@ class Tokenizer {
 
   const Vocabulary& vocabulary() const;
   bool IsControl(TokenId token) const;
-  // Ends a reply: eos, eot, and control tokens that by name end a turn (<|im_end|>, <|eot_id|>, <end_of_turn>, …).
+  // Ends a reply: eos, eot, and control tokens that by name end a turn (<|im_end|>, <|eot_id|>,
+  // <end_of_turn>, …).
   bool IsEndOfGeneration(TokenId token) const;
 
  private:
