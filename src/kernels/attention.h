@@ -1,0 +1,81 @@
+#pragma once
+
+// Attention over block tables, and the storing of K and V into blocks; one implementation per
+// instruction set (KvElement::kBf16) and one in plain f32 (exact, KvElement::kF32). operations.cc
+// puts them behind class Operations. No masks other than the causal one, no sliding window.
+//
+// EXACTNESS. Keys are walked in partitions of kPartitionTokens counted from position 0. Within a
+// partition: all scores of a query row, their maximum, exp, their sum in a fixed order of lanes,
+// and the weighted sum of V in ascending order of keys; partitions are combined in ascending order.
+// Keys beyond a row's position get the probability 0 exactly and add exactly nothing. So a row's
+// output depends only on its q and on K and V up to its position: not on the rows beside it, nor on
+// the number of threads, nor on which of the two schedules below was taken.
+//
+// Work is forked over omp_get_max_threads() of the calling thread. Tiles of query rows by KV head
+// are the work items; where these are too few for the threads (decode of few sequences), each
+// partition is an item of its own, and a second pass combines.
+//
+// One caller at a time per AttentionScratch.
+
+#include <cstddef>
+#include <span>
+
+#include "kernels/kv_layout.h"
+#include "kernels/operations.h"
+
+namespace reprise {
+
+// Keys of one partition, a multiple of every block_tokens. 256 keys x head_dim 64 are 32 KiB of K
+// and as much of V: both stay in a core's L2 while a tile of query rows passes over them, and a
+// sequence of 2k tokens is already 8 items a KV head for the threads to share.
+inline constexpr int kPartitionTokens = 256;
+
+// Memory that calls reuse: grows to the largest call, never shrinks, 64-byte aligned.
+class AttentionScratch {
+ public:
+  AttentionScratch() = default;
+  ~AttentionScratch();
+  AttentionScratch(const AttentionScratch&) = delete;
+  AttentionScratch& operator=(const AttentionScratch&) = delete;
+
+  // At least `bytes`; contents are not kept.
+  std::byte* Reserve(size_t bytes);
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+// The parameters of Operations::Attention.
+// REQUIRES: layout.block_tokens 16, 32, 64, 128 or 256; head_dim even; heads a multiple of
+// kv_heads.
+struct AttentionCall {
+  const KvLayout& layout;
+  int layer;
+  const float* q;  // [rows, heads, head_dim]
+  int heads;
+  float scale;
+  std::span<const SequenceSpan> sequences;
+  float* out;  // [rows, heads, head_dim]
+};
+
+namespace avx512 {
+void Attention(const AttentionCall& call, AttentionScratch& scratch);
+}
+namespace avx2 {
+void Attention(const AttentionCall& call, AttentionScratch& scratch);
+}
+namespace plain {
+void Attention(const AttentionCall& call, AttentionScratch& scratch);
+}
+// K and V in f32; q and the probabilities are not rounded.
+namespace exact {
+void Attention(const AttentionCall& call, AttentionScratch& scratch);
+}
+
+// Operations::StoreKv, for all instruction sets and both KvElements: f32 to bf16 rounds to nearest,
+// ties to even; NaN stays NaN.
+void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
+             std::span<const SequenceSpan> sequences);
+
+}  // namespace reprise
