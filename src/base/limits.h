@@ -35,9 +35,15 @@ inline constexpr size_t kMaxStepRows = 1024;         // rows of one batch; furth
 inline constexpr uint64_t kMaxGgufTensors = 1u << 16;
 inline constexpr uint64_t kMaxGgufMetadata = 1u << 16;
 inline constexpr uint64_t kMaxGgufStringBytes = 64u << 20;
+inline constexpr uint64_t kMaxGgufNameBytes = 65'535;  // names of keys and tensors
+inline constexpr int64_t kMaxGgufAlignment = 1 << 20;
 inline constexpr uint64_t kMaxGgufArrayElements = 1u << 24;
 inline constexpr int64_t kMaxVocabulary = 1 << 20;
 inline constexpr int64_t kMaxContext = 1 << 20;
+inline constexpr int64_t kMaxLayers = 1024;
+inline constexpr int64_t kMaxHeads = 4096;
+inline constexpr int64_t kMaxHeadDimension = 1024;
+inline constexpr int64_t kMaxFeatures = 1 << 20;  // of any activation: hidden, feed-forward, all heads
 
 // -- Text ---------------------------------------------------------------------------------------
 inline constexpr size_t kTokenMemoBytes = 64u << 20;  // remembered segments; oldest dropped
