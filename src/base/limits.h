@@ -28,6 +28,7 @@ inline constexpr size_t kMaxLogitBias = 4096;
 
 // -- Engine ------------------------------------------------------------------------------------
 inline constexpr size_t kMaxQueuedRequests = 4096;   // 429 / overloaded, Retry-After 1
+inline constexpr size_t kMaxQueuedBackground = 64;   // further fills in the background are dropped
 inline constexpr size_t kMaxRunningSequences = 256;  // further ones wait
 inline constexpr size_t kMaxStepRows = 1024;         // rows of one batch; further ones wait a step
 

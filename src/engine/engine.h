@@ -27,6 +27,7 @@ struct EngineOptions {
   int context = 0;                        // 0: the model's
   int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
   int prefill_chunk_beside_decode = 128;  // … when streams are running: bounds what they wait
+  bool checksum_logits = false;           // fill FinishedEvent::logits_checksum (for tests)
 };
 
 struct EngineStats {

@@ -1,0 +1,309 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/limits.h"
+
+namespace reprise {
+namespace {
+
+size_t CommonPrefix(std::span<const TokenId> a, std::span<const TokenId> b) {
+  const size_t length = std::min(a.size(), b.size());
+  return static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(length), b.begin()).first -
+      a.begin());
+}
+
+// How much of its tokens a sequence may read: all but the one whose logits it needs.
+size_t ReadLimit(const Sequence& sequence) {
+  return sequence.generates() ? sequence.tokens.size() - 1 : sequence.tokens.size();
+}
+
+bool IsBackground(const Sequence& sequence) {
+  return sequence.request.priority == Priority::kBackground;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, const Clock* clock, Options options)
+    : pool_(pool),
+      cache_(cache),
+      clock_(clock),
+      options_(options),
+      block_tokens_(static_cast<size_t>(cache->block_tokens())) {}
+
+size_t Scheduler::BlocksFor(size_t tokens) const {
+  return (tokens + block_tokens_ - 1) / block_tokens_;
+}
+
+void Scheduler::Enqueue(std::unique_ptr<Sequence> sequence) {
+  waiting_.push_back(std::move(sequence));
+}
+
+Sequence* Scheduler::FindRunning(SequenceId id) const {
+  const auto found = std::ranges::find_if(running_, [id](const auto& s) { return s->id == id; });
+  return found == running_.end() ? nullptr : found->get();
+}
+
+// ---- admission --------------------------------------------------------------------------------
+
+// True while a running sequence is going to publish more of this prompt than can be read now.
+bool Scheduler::WaitsForPrefill(Sequence& sequence) {
+  if (!sequence.publishes()) return false;
+  if (sequence.waits_for) {
+    const Sequence* owner = FindRunning(sequence.waits_for->owner);
+    if (owner != nullptr && owner->published < sequence.waits_for->tokens) return true;
+    sequence.waits_for.reset();
+  }
+  const size_t limit = ReadLimit(sequence);
+  std::optional<size_t> cached;
+  for (const auto& owner : running_) {
+    if (!owner->publishes() || owner->published >= owner->prompt_size() ||
+        owner->request.scope != sequence.request.scope) {
+      continue;
+    }
+    const size_t common = std::min(limit, CommonPrefix(owner->request.prompt, sequence.tokens));
+    if (common <= owner->published) continue;
+    if (!cached) cached = cache_->Peek(sequence.request.scope, sequence.tokens);
+    if (common <= *cached) continue;
+    // Somebody waits for it now: a fill in the background becomes urgent.
+    if (!IsBackground(sequence)) owner->request.priority = Priority::kNormal;
+    sequence.waits_for = {owner->id, common};
+    return true;
+  }
+  return false;
+}
+
+void Scheduler::AddBlock(Sequence& sequence, BlockId block) {
+  sequence.blocks.push_back(block);
+  sequence.block_data.push_back(pool_->data(block));
+}
+
+bool Scheduler::TakePromptBlocks(Sequence& sequence, PrefixMatch match) {
+  const size_t needed = BlocksFor(sequence.tokens.size()) - match.blocks.size();
+  // Beside others, leave each of them a block to grow into.
+  if (cache_->available_blocks() < needed + running_.size()) return false;
+  for (BlockId block : match.blocks) {
+    pool_->Reference(block);
+    AddBlock(sequence, block);
+  }
+  for (size_t i = 0; i < needed; ++i) {
+    const std::optional<BlockId> block = cache_->Allocate();
+    CHECK(block.has_value(), "available blocks can be allocated");
+    if (i == 0 && match.partial) pool_->Copy(*match.partial, *block);
+    AddBlock(sequence, *block);
+  }
+  sequence.computed = match.tokens;
+  sequence.published = match.blocks.size() * block_tokens_;
+  sequence.lease = std::move(match.lease);
+  return true;
+}
+
+bool Scheduler::TryAdmit(Sequence& sequence) {
+  if (!sequence.publishes()) return TakePromptBlocks(sequence, {});
+  const size_t limit = ReadLimit(sequence);
+  PrefixMatch match = cache_->Match(sequence.request.scope, sequence.tokens, limit);
+  const size_t whole = match.blocks.size() * block_tokens_;
+  const bool partial = match.partial.has_value();
+  if (TakePromptBlocks(sequence, std::move(match))) return true;
+  // The block that would be copied from is held meanwhile; without it the prompt may just fit.
+  if (!partial || !running_.empty()) return false;
+  return TakePromptBlocks(sequence, cache_->Match(sequence.request.scope, sequence.tokens, whole));
+}
+
+void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
+  const auto is_background = [](const auto& s) { return IsBackground(*s); };
+  const bool only_background =
+      std::ranges::all_of(waiting_, is_background) && std::ranges::all_of(running_, is_background);
+  bool full = false;
+  for (size_t i = 0; i < waiting_.size() && !full;) {
+    Sequence& sequence = *waiting_[i];
+    const bool held_back = IsBackground(sequence) && !only_background;
+    if (held_back || WaitsForPrefill(sequence)) {
+      ++i;
+      continue;
+    }
+    if (running_.size() >= limits::kMaxRunningSequences || !TryAdmit(sequence)) {
+      full = true;  // first come, first served: nobody overtakes who waits for memory
+      continue;
+    }
+    if (!sequence.started) {
+      sequence.started = true;
+      sequence.cached_tokens = sequence.computed;
+      sequence.admitted = clock_->Now();
+      started(sequence);
+    }
+    running_.push_back(std::move(waiting_[i]));
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  CHECK(!full || !running_.empty(), "any sequence that was accepted fits alone");
+}
+
+// ---- planning ---------------------------------------------------------------------------------
+
+size_t Scheduler::YoungestRunning() const {
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (IsBackground(*running_[i])) return i;
+  }
+  return running_.size() - 1;
+}
+
+void Scheduler::SetAside(size_t running_index) {
+  std::unique_ptr<Sequence> sequence = std::move(running_[running_index]);
+  running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(running_index));
+  PublishTail(*sequence);
+  GiveBack(*sequence);
+  waiting_.push_front(std::move(sequence));
+  ++preempted_;
+}
+
+// A block for the sequence's next row. Where there is none, sets the youngest aside, be it this
+// one.
+void Scheduler::EnsureBlock(Sequence& sequence) {
+  if (sequence.computed < sequence.blocks.size() * block_tokens_) return;
+  if (const std::optional<BlockId> block = cache_->Allocate()) {
+    AddBlock(sequence, *block);
+    return;
+  }
+  CHECK(running_.size() > 1, "a sequence that runs alone fits");
+  SetAside(YoungestRunning());
+}
+
+// Shares the budget: half to the oldest prompt (so that none starves), the rest to the shortest
+// (so that a short one need not wait for a long one), what is left over to the oldest again.
+void Scheduler::PlanPrefill(size_t budget) {
+  std::vector<Sequence*> prompts;
+  const bool background_only =
+      std::ranges::all_of(running_, [](const auto& s) { return IsBackground(*s); });
+  for (const auto& sequence : running_) {
+    if (sequence->prefilling() && (background_only || !IsBackground(*sequence))) {
+      prompts.push_back(sequence.get());
+    }
+  }
+  if (prompts.empty()) return;
+  std::vector<size_t> rows(prompts.size(), 0);
+  const auto give = [&](size_t i, size_t most) {
+    const size_t given = std::min({most, budget, prompts[i]->uncomputed() - rows[i]});
+    rows[i] += given;
+    budget -= given;
+  };
+  give(0, prompts.size() == 1 ? budget : budget / 2);
+  std::vector<size_t> by_length(prompts.size());
+  for (size_t i = 0; i < by_length.size(); ++i) by_length[i] = i;
+  std::ranges::stable_sort(by_length, {}, [&](size_t i) { return prompts[i]->uncomputed(); });
+  for (size_t i : by_length) {
+    if (i != 0) give(i, budget);
+  }
+  give(0, budget);
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (rows[i] == 0) continue;
+    Sequence& sequence = *prompts[i];
+    const bool last = rows[i] == sequence.uncomputed();
+    plan_.push_back({&sequence, rows[i], last && sequence.generates()});
+  }
+}
+
+const std::vector<Scheduler::Share>& Scheduler::Plan() {
+  // Blocks first, from the beginning again after each setting aside, which moves the others.
+  for (size_t i = 0; i < running_.size();) {
+    const uint64_t before = preempted_;
+    if (!running_[i]->prefilling()) EnsureBlock(*running_[i]);
+    i = preempted_ == before ? i + 1 : 0;
+  }
+  plan_.clear();
+  for (const auto& sequence : running_) {
+    if (!sequence->prefilling() && sequence->uncomputed() == 1) {
+      plan_.push_back({sequence.get(), 1, true});
+    }
+  }
+  PlanPrefill(plan_.empty() ? options_.prefill_chunk : options_.prefill_chunk_beside_decode);
+  return plan_;
+}
+
+// ---- publishing and giving back ----------------------------------------------------------------
+
+void Scheduler::Advance() {
+  for (const Share& share : plan_) {
+    Sequence& sequence = *share.sequence;
+    const bool was_prefilling = sequence.computed < sequence.prompt_size();
+    sequence.computed += share.rows;
+    PublishFull(sequence);
+    if (was_prefilling && sequence.computed >= sequence.prompt_size()) PublishTail(sequence);
+  }
+}
+
+void Scheduler::PublishFull(Sequence& sequence) {
+  if (!sequence.publishes()) return;
+  const std::span<const TokenId> tokens = sequence.tokens;
+  size_t first = sequence.published / block_tokens_ * block_tokens_;
+  for (; first + block_tokens_ <= sequence.computed; first += block_tokens_) {
+    const size_t index = first / block_tokens_;
+    const BlockId block =
+        cache_->Publish(sequence.request.scope, tokens.first(first + block_tokens_), first,
+                        sequence.blocks[index], sequence.lease);
+    sequence.blocks[index] = block;
+    sequence.block_data[index] = pool_->data(block);
+    sequence.published = first + block_tokens_;
+  }
+}
+
+// Makes the rows of the last, unfilled block findable too.
+void Scheduler::PublishTail(Sequence& sequence) {
+  if (!sequence.publishes()) return;
+  PublishFull(sequence);
+  if (sequence.published >= sequence.computed) return;
+  const size_t first = sequence.computed / block_tokens_ * block_tokens_;
+  cache_->Publish(sequence.request.scope,
+                  std::span<const TokenId>(sequence.tokens).first(sequence.computed), first,
+                  sequence.blocks[first / block_tokens_], sequence.lease);
+  sequence.published = sequence.computed;
+}
+
+void Scheduler::GiveBack(Sequence& sequence) {
+  for (BlockId block : sequence.blocks) pool_->Release(block);
+  sequence.blocks.clear();
+  sequence.block_data.clear();
+  sequence.lease.Release();
+  sequence.computed = 0;
+  sequence.published = 0;
+}
+
+std::vector<SequenceId> Scheduler::Satisfied() const {
+  std::vector<SequenceId> ids;
+  for (const auto& sequence : running_) {
+    if (!sequence->generates() && sequence->uncomputed() == 0) ids.push_back(sequence->id);
+  }
+  return ids;
+}
+
+std::unique_ptr<Sequence> Scheduler::Remove(SequenceId id) {
+  const auto has_id = [id](const auto& s) { return s->id == id; };
+  std::unique_ptr<Sequence> sequence;
+  if (const auto found = std::ranges::find_if(running_, has_id); found != running_.end()) {
+    sequence = std::move(*found);
+    running_.erase(found);
+    PublishTail(*sequence);
+    GiveBack(*sequence);
+  } else if (const auto queued = std::ranges::find_if(waiting_, has_id); queued != waiting_.end()) {
+    sequence = std::move(*queued);
+    waiting_.erase(queued);
+  }
+  return sequence;
+}
+
+std::vector<std::unique_ptr<Sequence>> Scheduler::RemoveAll() {
+  std::vector<std::unique_ptr<Sequence>> all;
+  for (auto& sequence : running_) {
+    PublishTail(*sequence);
+    GiveBack(*sequence);
+    all.push_back(std::move(sequence));
+  }
+  for (auto& sequence : waiting_) all.push_back(std::move(sequence));
+  running_.clear();
+  waiting_.clear();
+  return all;
+}
+
+}  // namespace reprise

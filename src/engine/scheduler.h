@@ -1,0 +1,98 @@
+#pragma once
+
+// Who runs, and with how many rows each step. Owns the waiting and the running sequences and moves
+// their blocks between pool and cache; knows neither the model nor text. Engine thread.
+//
+// Waiting sequences are admitted first come, first served, when the blocks of their prompt fit
+// beside those that run. One whose prefix is being computed by a running sequence waits for it and
+// shares it; others may pass it meanwhile. A background sequence is admitted only when nothing else
+// waits or runs, and computes only while nothing else does.
+//
+// Blocks of a reply are taken as it grows. When there is none left, the sequence admitted last is
+// set aside: its blocks become ordinary cached ones, and it waits at the head of the line, to read
+// them back or compute them again (with the same bits, so nobody can tell). The oldest is never set
+// aside, and any sequence fits alone: so there is always progress.
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/block_pool.h"
+#include "cache/prefix_cache.h"
+#include "engine/sequence.h"
+
+namespace reprise {
+
+class Scheduler {
+ public:
+  struct Options {
+    size_t prefill_chunk = 512;
+    size_t prefill_chunk_beside_decode = 128;
+  };
+
+  // One sequence's share of a step: its rows are tokens[computed, computed + rows).
+  struct Share {
+    Sequence* sequence = nullptr;
+    size_t rows = 0;
+    bool wants_logits = false;  // of the last row
+  };
+
+  Scheduler(BlockPool* pool, PrefixCache* cache, const Clock* clock, Options options);
+
+  void Enqueue(std::unique_ptr<Sequence> sequence);
+
+  // Admits what can run; `started` is called for each sequence admitted for the first time.
+  void Admit(const std::function<void(Sequence&)>& started);
+
+  // The next step's shares; empty when nothing runs. Takes blocks for growing replies and may set
+  // sequences aside. Valid until the next call of any other method but Advance.
+  const std::vector<Share>& Plan();
+
+  // The planned rows are computed: counts them and publishes what became full, and a prompt's end.
+  void Advance();
+
+  // Takes a sequence out, wherever it is; what it computed stays cached. nullptr if unknown.
+  std::unique_ptr<Sequence> Remove(SequenceId id);
+
+  std::vector<std::unique_ptr<Sequence>> RemoveAll();
+
+  // Running sequences that have all they asked for without another step (cache fills read in full).
+  std::vector<SequenceId> Satisfied() const;
+
+  size_t waiting() const { return waiting_.size(); }
+  size_t running() const { return running_.size(); }
+  uint64_t preempted() const { return preempted_; }
+  bool idle() const { return waiting_.empty() && running_.empty(); }
+
+ private:
+  bool TryAdmit(Sequence& sequence);
+  bool WaitsForPrefill(Sequence& sequence);
+  // Takes blocks for sequence.tokens after a match; false (and nothing taken) if they do not fit.
+  bool TakePromptBlocks(Sequence& sequence, PrefixMatch match);
+  void EnsureBlock(Sequence& sequence);
+  void SetAside(size_t running_index);
+  size_t YoungestRunning() const;
+  Sequence* FindRunning(SequenceId id) const;
+  void AddBlock(Sequence& sequence, BlockId block);
+  void PublishFull(Sequence& sequence);
+  void PublishTail(Sequence& sequence);
+  void GiveBack(Sequence& sequence);
+  size_t BlocksFor(size_t tokens) const;
+  void PlanPrefill(size_t budget);
+
+  BlockPool* pool_;
+  PrefixCache* cache_;
+  const Clock* clock_;
+  Options options_;
+  size_t block_tokens_;
+  std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival, those set aside first
+  std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
+  std::vector<Share> plan_;
+  uint64_t preempted_ = 0;
+};
+
+}  // namespace reprise

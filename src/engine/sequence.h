@@ -1,0 +1,77 @@
+#pragma once
+
+// One generation on its way: its tokens, what of them is computed and published, the blocks that
+// hold its K and V, and what turns logits into text. A plain record; the scheduler moves it along,
+// the engine samples from it. Owned by the engine thread.
+//
+//   tokens      |----------- prompt -----------|------ reply ------|
+//   published   |======================|                              findable by everyone
+//   computed    |==========================|                          K and V are in blocks
+//   blocks      [  b0  ][  b1  ][  b2  ][  b3  ]                      cover at least `computed`
+//
+// published ≤ computed ≤ tokens.size(); the newest token of a reply is not computed until the next
+// step, and never if the reply ends with it.
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/prefix_cache.h"
+#include "engine/reply_text.h"
+#include "engine/request.h"
+#include "engine/sampler.h"
+
+namespace reprise {
+
+struct Sequence {
+  Sequence(SequenceId sequence_id, GenerationRequest generation_request, EventSink event_sink,
+           TimePoint now)
+      : id(sequence_id),
+        request(std::move(generation_request)),
+        sink(std::move(event_sink)),
+        tokens(request.prompt),
+        sampler(request.sampling, request.prompt),
+        text(request.stop),
+        submitted(now) {}
+
+  size_t prompt_size() const { return request.prompt.size(); }
+  size_t reply_size() const { return tokens.size() - prompt_size(); }
+  bool generates() const { return request.max_tokens.value_or(1) > 0; }
+  // Rows still to compute: all but the newest for a prompt being read, one for a stream.
+  size_t uncomputed() const { return tokens.size() - computed; }
+  bool prefilling() const { return computed < prompt_size() || uncomputed() > 1; }
+  bool publishes() const { return request.cache == CacheUse::kReadAndPublish; }
+
+  SequenceId id;
+  GenerationRequest request;
+  EventSink sink;
+
+  std::vector<TokenId> tokens;
+  size_t computed = 0;
+  size_t published = 0;
+  std::vector<BlockId> blocks;         // one reference each
+  std::vector<std::byte*> block_data;  // their addresses
+  Lease lease;                         // holds the published path
+
+  // While waiting: the running sequence whose prefill this one is going to share, and how far.
+  struct SharedPrefill {
+    SequenceId owner;
+    size_t tokens = 0;
+  };
+  std::optional<SharedPrefill> waits_for;
+
+  bool started = false;      // StartedEvent was sent
+  size_t cached_tokens = 0;  // read at the first admission
+  Sampler sampler;
+  ReplyText text;
+  std::vector<TokenInfo> held_infos;  // of tokens whose text is held back
+  uint64_t checksum = 0xCBF29CE484222325ULL;
+  int completion_tokens = 0;
+
+  TimePoint submitted;
+  TimePoint admitted;
+  TimePoint first_token;
+};
+
+}  // namespace reprise
