@@ -44,7 +44,8 @@ inline constexpr int64_t kMaxContext = 1 << 20;
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxHeads = 4096;
 inline constexpr int64_t kMaxHeadDimension = 1024;
-inline constexpr int64_t kMaxFeatures = 1 << 20;  // of any activation: hidden, feed-forward, all heads
+inline constexpr int64_t kMaxFeatures =
+    1 << 20;  // of any activation: hidden, feed-forward, all heads
 
 // -- Text ---------------------------------------------------------------------------------------
 inline constexpr size_t kTokenMemoBytes = 64u << 20;  // remembered segments; oldest dropped
