@@ -65,10 +65,11 @@ class EngineThread final : public Engine {
   // Fills the batch from the plan, runs the model; logits of the i-th share that wants them are row
   // i.
   void ForwardPlan(const std::vector<Scheduler::Share>& plan);
-  // Samples one token; true when the sequence has come to its end.
-  bool Continue(Sequence& sequence, std::span<const float> logits);
-  void EmitText(Sequence& sequence, std::string text, bool flush_infos);
+  // Samples one token, and sets the sequence's ending when it was the last.
+  void Continue(Sequence& sequence, std::span<const float> logits);
+  // Takes an ended sequence out and reports its ending.
   void Finish(SequenceId id);
+  void FinishSatisfied();
   void Publish();  // statistics
 
   std::unique_ptr<Model> model_;
@@ -85,7 +86,6 @@ class EngineThread final : public Engine {
   std::vector<SequenceSpan> batch_spans_;
   std::vector<int> logit_rows_;
   std::vector<float> logits_;
-  std::map<SequenceId, std::pair<FinishReason, std::string>> ended_;
 
   EngineStats counters_;
 
@@ -273,10 +273,7 @@ void EngineThread::Step() {
     sequence.sink(StartedEvent{static_cast<int>(sequence.prompt_size()),
                                static_cast<int>(sequence.cached_tokens)});
   });
-  for (SequenceId id : scheduler_.Satisfied()) {
-    ended_[id] = {FinishReason::kLength, {}};
-    Finish(id);
-  }
+  FinishSatisfied();
   const std::vector<Scheduler::Share>& plan = scheduler_.Plan();
   if (plan.empty()) return;
 
@@ -298,13 +295,11 @@ void EngineThread::Step() {
   for (const Scheduler::Share& share : plan) {
     if (!share.wants_logits) continue;
     const std::span<const float> logits(logits_.data() + row++ * vocabulary, vocabulary);
-    if (Continue(*share.sequence, logits)) ended.push_back(share.sequence->id);
+    Continue(*share.sequence, logits);
+    if (share.sequence->ending) ended.push_back(share.sequence->id);
   }
   for (SequenceId id : ended) Finish(id);
-  for (SequenceId id : scheduler_.Satisfied()) {
-    ended_[id] = {FinishReason::kLength, {}};
-    Finish(id);
-  }
+  FinishSatisfied();
   ++counters_.steps;
   const double seconds = Milliseconds(clock_->Now() - begin) / 1e3;
   (prefills ? counters_.prefill_seconds : counters_.decode_seconds) += seconds;
@@ -330,63 +325,62 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
                   logits_.data());
 }
 
-void EngineThread::EmitText(Sequence& sequence, std::string text, bool flush_infos) {
-  const bool has_infos = flush_infos || !text.empty();
-  if (text.empty() && !(has_infos && !sequence.held_infos.empty())) return;
-  sequence.sink(TextEvent{std::move(text), std::exchange(sequence.held_infos, {})});
-}
-
-bool EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
+void EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
   if (options_.checksum_logits) sequence.checksum = ChecksumLogits(sequence.checksum, logits);
   const std::optional<TokenId> token = sequence.sampler.Sample(logits);
   if (!token) {
-    LogError("sequence {}: the model gave no finite logit", sequence.id.value);
-    ended_[sequence.id] = {FinishReason::kStop, {}};
-    return true;
+    sequence.ending = {.error = Error{ErrorCode::kInternal, "the model gave no finite logit", {}}};
+    return;
   }
   if (sequence.completion_tokens++ == 0) sequence.first_token = clock_->Now();
   ++counters_.generated_tokens;
+  std::string text;
   if (tokenizer_->IsEndOfGeneration(*token) && !sequence.request.ignore_eos) {
-    EmitText(sequence, sequence.text.Finish(), true);
-    ended_[sequence.id] = {FinishReason::kStop, {}};
-    return true;
+    sequence.ending = {.reason = FinishReason::kStop};
+  } else {
+    sequence.tokens.push_back(*token);
+    if (sequence.request.top_logprobs >= 0) {
+      sequence.held_infos.push_back(Logprobs(logits, *token, sequence.request.top_logprobs));
+    }
+    // A control token has no text of its own that a reader should see.
+    const bool silent = tokenizer_->IsControl(*token);
+    text = sequence.text.Push(silent ? std::string_view{} : tokenizer_->Piece(*token));
+    const int most = sequence.request.max_tokens.value_or(max_sequence_tokens_);
+    if (sequence.completion_tokens >= most ||
+        sequence.tokens.size() >= static_cast<size_t>(max_sequence_tokens_)) {
+      sequence.ending = {.reason = FinishReason::kLength};
+    }
   }
-  sequence.tokens.push_back(*token);
-  if (sequence.request.top_logprobs >= 0) {
-    sequence.held_infos.push_back(Logprobs(logits, *token, sequence.request.top_logprobs));
-  }
-  // A control token has no text of its own that a reader should see.
-  const bool silent = tokenizer_->IsControl(*token);
-  std::string text = sequence.text.Push(silent ? std::string_view{} : tokenizer_->Piece(*token));
+  if (sequence.ending && !sequence.text.stopped()) text += sequence.text.Finish();
   if (const auto& stop = sequence.text.stopped()) {
-    sequence.held_infos.clear();
-    EmitText(sequence, std::move(text), false);
-    ended_[sequence.id] = {FinishReason::kStopString, *stop};
-    return true;
+    sequence.ending = {.reason = FinishReason::kStopString, .stop_string = *stop};
+    sequence.held_infos.clear();  // of tokens whose text the stop string took
   }
-  const int limit = sequence.request.max_tokens.value_or(max_sequence_tokens_);
-  const bool full = sequence.tokens.size() >= static_cast<size_t>(max_sequence_tokens_);
-  if (sequence.completion_tokens >= limit || full) {
-    text += sequence.text.Finish();
-    EmitText(sequence, std::move(text), true);
-    const auto& stop = sequence.text.stopped();
-    ended_[sequence.id] = {stop ? FinishReason::kStopString : FinishReason::kLength,
-                           stop.value_or("")};
-    return true;
+  // Tokens are reported together with the text that they make certain, at the latest at the end.
+  if (!text.empty() || (sequence.ending && !sequence.held_infos.empty())) {
+    sequence.sink(TextEvent{std::move(text), std::exchange(sequence.held_infos, {})});
   }
-  EmitText(sequence, std::move(text), false);
-  return false;
 }
 
-// Takes an ended sequence out and reports; ended_ says why it ended.
+void EngineThread::FinishSatisfied() {
+  for (SequenceId id : scheduler_.Satisfied()) Finish(id);
+}
+
 void EngineThread::Finish(SequenceId id) {
   std::unique_ptr<Sequence> sequence = scheduler_.Remove(id);
   CHECK(sequence != nullptr, "a sequence ends once");
-  auto [reason, stop] = std::move(ended_.extract(id).mapped());
   --outstanding_;
+  // A cache fill ends without having been sampled from: its limit of 0 tokens is reached.
+  Sequence::Ending ending =
+      std::move(sequence->ending).value_or(Sequence::Ending{.reason = FinishReason::kLength});
+  if (ending.error) {
+    ++counters_.failed;
+    sequence->sink(FailedEvent{std::move(*ending.error)});
+    return;
+  }
   FinishedEvent event;
-  event.reason = reason;
-  event.stop_string = std::move(stop);
+  event.reason = ending.reason;
+  event.stop_string = std::move(ending.stop_string);
   event.prompt_tokens = static_cast<int>(sequence->prompt_size());
   event.cached_tokens = static_cast<int>(sequence->cached_tokens);
   event.completion_tokens = sequence->completion_tokens;

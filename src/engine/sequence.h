@@ -13,6 +13,7 @@
 // step, and never if the reply ends with it.
 
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -60,6 +61,14 @@ struct Sequence {
     size_t tokens = 0;
   };
   std::optional<SharedPrefill> waits_for;
+
+  // Set once the sequence has come to its end; the engine then takes it out and reports.
+  struct Ending {
+    FinishReason reason = FinishReason::kStop;
+    std::string stop_string = {};
+    std::optional<Error> error = {};  // instead of a reason
+  };
+  std::optional<Ending> ending;
 
   bool started = false;      // StartedEvent was sent
   size_t cached_tokens = 0;  // read at the first admission
