@@ -4,7 +4,8 @@
 //
 // One root per scope (tenant and whatever else separates populations). A node below it stands for
 // one block: the 1..block_tokens tokens that it holds, following its parent's. Only full nodes have
-// children. A node's tokens are compared as tokens: no hash decides what is equal.
+// children. A node's tokens are compared as tokens: no hash decides what is equal. Of the children
+// of one node none is a prefix of another.
 //
 //   root ── [t0 … t31] ── [t32 … t63] ── [t64 … t70]        a partial leaf: 7 tokens of its block
 //                     └── [t32 … t40 x …]                   parts from its brother inside the block
@@ -12,12 +13,28 @@
 // Matching is exact to the token: whole nodes are shared by reference; of the last node, where the
 // prompt leaves it half way, `partial_tokens` leading rows may be copied into a block of one's own.
 //
+// Who owns which range of a running sequence's tokens:
+//
+//   0             a             b          c          d          e
+//   ├─────────────┼─────────────┼──────────┼──────────┼──────────┤
+//   │ shared      │ published   │ published│ private  │ reserved │
+//   │ full nodes  │ full nodes  │ tail     │ computed │ not yet  │
+//   └─────────────┴─────────────┴──────────┴──────────┴──────────┘
+//   a: end of the matched full nodes; b: last block edge published; c: end of the partial leaf, in
+//   the block of b; d: end of what is computed; e: end of the last block allocated. [0, c) is in
+//   the tree and pinned by the sequence's one lease; the sequence also references every block of
+//   [0, e). It writes in [c, e) only.
+//
 // A partial leaf's block may still be written by the sequence that published it, but only behind
 // the tokens published so far. A full node's block is never written again.
 //
 // Evicted are leaves that no lease holds, least recently used first; a use (match or publish)
-// touches the whole path, so no node is older than its descendants. A leaf idle for longer than the
-// retention may be dropped by Expire.
+// touches the whole path, so no node is older than its descendants. A leaf idle for the retention
+// is dropped by Expire.
+//
+// REQUIRES of every sequence: while it references a block that is in the tree, its lease holds that
+// block's node or one below it. So: give back blocks first, the lease last. (What no lease holds
+// counts as available; evicting it must free it. Checked at eviction.)
 //
 // LAW, checked by Check(): every block of the pool is free, cached (owned by a node), or private
 // (referenced by sequences only); the three counts sum to the pool's size.
@@ -29,7 +46,6 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -42,10 +58,11 @@ namespace reprise {
 class PrefixCache;
 namespace internal {
 struct PrefixNode;
-}
+class PrefixTree;
+}  // namespace internal
 
-// Pins a path of the tree: what it holds is not evicted. Move-only; releases itself. Must not
-// outlive its cache.
+// Pins a node and its path to the root: what it holds is not evicted. Move-only; releases itself.
+// Must not outlive its cache.
 class Lease {
  public:
   Lease() = default;
@@ -57,69 +74,89 @@ class Lease {
 
  private:
   friend class PrefixCache;
-  Lease(PrefixCache* cache, internal::PrefixNode* node);
-  PrefixCache* cache_ = nullptr;
+  Lease(internal::PrefixTree* tree, internal::PrefixNode* node);
+  internal::PrefixTree* tree_ = nullptr;
   internal::PrefixNode* node_ = nullptr;  // the deepest node held
 };
 
 struct PrefixMatch {
   size_t tokens = 0;               // matched in all: blocks.size() * block_tokens + partial_tokens
-  std::vector<BlockId> blocks;     // full nodes, in order
+  std::vector<BlockId> blocks;     // full nodes, in order; the caller references those it uses
   std::optional<BlockId> partial;  // the node the prompt leaves half way, or a partial leaf
   size_t partial_tokens = 0;       // leading rows of `partial` that are common
-  Lease lease;                     // holds all of the above
+  Lease lease;                     // holds `blocks`; empty if there are none
+  // Holds `partial`. Copy the rows, then release this at once: it keeps from eviction a block that
+  // the caller does not use. If no block can be allocated for the copy, release it and try again
+  // without the partial rows: so a sequence that fits the pool never blocks itself.
+  Lease partial_lease;
 };
 
 class PrefixCache {
  public:
   struct Options {
     int block_tokens = 32;
-    Duration retention = std::chrono::minutes(10);
+    Duration retention = std::chrono::minutes(10);  // more than 0; Duration::max() is for ever
   };
-  struct Counters {  // since start
-    uint64_t evicted_blocks = 0;
-    uint64_t expired_blocks = 0;
-    uint64_t published_blocks = 0;     // nodes created
-    uint64_t deduplicated_blocks = 0;  // publishing found the tokens cached already
+  struct Counters {                    // since start
+    uint64_t evicted_blocks = 0;       // by Allocate, for room
+    uint64_t expired_blocks = 0;       // by Expire
+    uint64_t published_blocks = 0;     // nodes that became findable
+    uint64_t deduplicated_blocks = 0;  // publishing found the tokens cached already, elsewhere
   };
   struct Sizes {
     size_t total_blocks = 0;
     size_t free_blocks = 0;
-    size_t cached_blocks = 0;   // owned by the tree
+    size_t cached_blocks = 0;   // owned by a node
     size_t private_blocks = 0;  // referenced by sequences only
     size_t leased_blocks = 0;   // cached and held by a lease: not evictable now
-    size_t cached_tokens = 0;
+    size_t cached_tokens = 0;   // that Match can find
     size_t scopes = 0;
   };
 
+  // Both must outlive the cache, and no lease may.
   PrefixCache(BlockPool* pool, const Clock* clock, Options options);
   ~PrefixCache();
 
   // The longest cached prefix of `tokens` in `scope`, at most `limit` tokens, touched and leased.
+  // Where several nodes share equally many rows with the end of the prompt, any one is `partial`.
   PrefixMatch Match(std::string_view scope, std::span<const TokenId> tokens, size_t limit);
   // Its length only; touches nothing.
   size_t Peek(std::string_view scope, std::span<const TokenId> tokens) const;
 
-  // Makes the block that holds tokens[first .. tokens.size()) findable; first is a multiple of
-  // block_tokens and tokens.size() - first in 1..block_tokens. tokens[0, first) must be cached
-  // (REQUIRES: as full nodes; the caller's lease holds them). `lease` moves on to the new node.
-  // Returns the block that now stands for those tokens: `block` itself, of which the tree takes a
-  // reference of its own; or, when an equal full node is there already, that node's block, of which
-  // the CALLER gets a reference while `block` loses the caller's reference (equal tokens, equal
-  // bits: promise 2). A partial leaf that is a prefix of what is published is superseded and its
-  // block given back; publishing what is a proper prefix of (or equal to) a cached partial leaf or
-  // full node keeps both caller's block private and the tree unchanged, and returns `block`.
+  // Makes tokens[first ..], whose rows are in `block`, findable behind tokens[0, first).
+  //
+  // REQUIRES: first is a multiple of block_tokens and 1 ≤ tokens.size() - first ≤ block_tokens.
+  // tokens[0, first) are full nodes of `scope` held by `lease`, which ends there or at the node
+  // published before at the same `first`. The caller holds a reference to `block`. If the block was
+  // published before, tokens only grew since.
+  //
+  // Returns the block that stands for these tokens in the caller's table from now on, and moves
+  // `lease` to the deepest node that this block, or failing that the block before it, is in:
+  //
+  //   found in the tree, in a block with other rows     what happens                 returns  lease
+  //   nothing that begins with these tokens             new node; the tree takes a   block    it
+  //                                                     reference of its own
+  //   `block` itself, with fewer (or the same) tokens   its node grows in place      block    it
+  //   an equal full node                                the caller's reference goes  its      it
+  //                                                     from `block` to that node's  block
+  //                                                     (equal tokens, equal bits)
+  //   a longer node, or an equal partial leaf (whose    nothing: `block` is private  block parent
+  //   owner may write behind it)
+  //
+  // A partial leaf that is a proper prefix of a new node is superseded: no longer found, its block
+  // given back at once or, if leases hold it, with the last of them. The parent of a first block is
+  // no node: `lease` is empty then.
   BlockId Publish(std::string_view scope, std::span<const TokenId> tokens, size_t first,
                   BlockId block, Lease& lease);
 
-  // A free block, evicting if need be; nullopt if everything is held.
+  // A free block with one reference, zeroed, evicting if need be; nullopt if everything is held.
   std::optional<BlockId> Allocate();
-  // Blocks that Allocate could hand out now: free ones and those that eviction can reach.
+  // Blocks that Allocate could hand out now: free ones and those that eviction can reach. O(1).
   size_t available_blocks() const;
 
-  // Drops what has been idle for longer than the retention; returns blocks freed.
+  // Drops what no lease holds and what has been idle for the retention; returns blocks freed.
   size_t Expire();
-  // When Expire will next have something to do; nullopt if nothing is cached.
+  // When Expire will next have something to do; nullopt if never unless something changes.
   std::optional<TimePoint> next_expiry() const;
   // Drops everything that no lease holds; returns blocks freed.
   size_t Flush();
@@ -129,12 +166,17 @@ class PrefixCache {
   int block_tokens() const;
 
   // Whole-state check of the law and of the tree's invariants; aborts with the invariant broken.
+  // O(blocks of the pool): for tests and idle moments of debug builds.
   void Check() const;
 
  private:
-  friend class Lease;
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  internal::PrefixNode* ParentFor(std::string_view scope, std::span<const TokenId> tokens,
+                                  size_t first, const Lease& lease);
+  BlockId Deduplicate(internal::PrefixNode& found, bool equal, BlockId block, Lease& lease);
+
+  Options options_;
+  std::unique_ptr<internal::PrefixTree> tree_;
+  Counters counters_;
 };
 
 }  // namespace reprise

@@ -1,0 +1,216 @@
+#include "cache/prefix_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "cache/prefix_tree.h"
+
+namespace reprise {
+
+using internal::NodeState;
+using internal::PrefixNode;
+using internal::PrefixTree;
+
+namespace {
+
+// Walks down along `tokens` as long as whole nodes match and calls on_full(node) for each; then
+// returns the node left half way, if any.
+template <typename OnFull>
+PrefixTree::Neighbour Descend(PrefixTree& tree, const PrefixNode* node,
+                              std::span<const TokenId> tokens, OnFull on_full) {
+  while (!tokens.empty()) {
+    const PrefixTree::Neighbour next = tree.FindNearest(node, tokens);
+    if (next.common < tree.block_tokens()) return next;
+    on_full(next.node);
+    node = next.node;
+    tokens = tokens.subspan(next.common);
+  }
+  return {};
+}
+
+}  // namespace
+
+Lease::Lease(PrefixTree* tree, PrefixNode* node) : tree_(tree), node_(node) { tree_->Pin(node_); }
+
+Lease::Lease(Lease&& other) noexcept
+    : tree_(std::exchange(other.tree_, nullptr)), node_(std::exchange(other.node_, nullptr)) {}
+
+Lease& Lease::operator=(Lease&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  tree_ = std::exchange(other.tree_, nullptr);
+  node_ = std::exchange(other.node_, nullptr);
+  return *this;
+}
+
+Lease::~Lease() { Release(); }
+
+void Lease::Release() {
+  PrefixTree* tree = std::exchange(tree_, nullptr);
+  PrefixNode* node = std::exchange(node_, nullptr);
+  if (node != nullptr) tree->Unpin(node);
+}
+
+PrefixCache::PrefixCache(BlockPool* pool, const Clock* clock, Options options) : options_(options) {
+  CHECK(options.block_tokens > 0, "a block holds at least one token");
+  CHECK(options.retention > Duration::zero(), "what is cached is retained for some time");
+  tree_ = std::make_unique<PrefixTree>(pool, clock, options.block_tokens);
+}
+
+PrefixCache::~PrefixCache() = default;
+
+PrefixMatch PrefixCache::Match(std::string_view scope, std::span<const TokenId> tokens,
+                               size_t limit) {
+  PrefixMatch match;
+  PrefixNode* deepest = tree_->FindRoot(scope);
+  if (deepest == nullptr) return match;
+
+  const auto partial =
+      Descend(*tree_, deepest, tokens.first(std::min(limit, tokens.size())), [&](PrefixNode* node) {
+        match.blocks.push_back(node->block);
+        deepest = node;
+      });
+  if (!match.blocks.empty()) match.lease = Lease(tree_.get(), deepest);
+  if (partial.node != nullptr) {
+    match.partial = partial.node->block;
+    match.partial_tokens = partial.common;
+    match.partial_lease = Lease(tree_.get(), partial.node);
+    deepest = partial.node;
+  }
+  match.tokens = match.blocks.size() * tree_->block_tokens() + match.partial_tokens;
+  if (match.tokens > 0) tree_->Touch(deepest);
+  return match;
+}
+
+size_t PrefixCache::Peek(std::string_view scope, std::span<const TokenId> tokens) const {
+  const PrefixNode* root = tree_->FindRoot(scope);
+  if (root == nullptr) return 0;
+  size_t full_nodes = 0;
+  const auto partial = Descend(*tree_, root, tokens, [&](PrefixNode*) { ++full_nodes; });
+  return full_nodes * tree_->block_tokens() + partial.common;
+}
+
+// The node behind whose tokens [first ..] is published: see the REQUIRES of Publish.
+PrefixNode* PrefixCache::ParentFor(std::string_view scope, std::span<const TokenId> tokens,
+                                   size_t first, const Lease& lease) {
+  const size_t block_tokens = tree_->block_tokens();
+  CHECK(first % block_tokens == 0, "what is published begins at a block's edge");
+  CHECK(tokens.size() > first && tokens.size() - first <= block_tokens,
+        "what is published is 1..block_tokens tokens");
+  CHECK(lease.tree_ == nullptr || lease.tree_ == tree_.get(), "a lease stays with its cache");
+
+  const size_t depth = first / block_tokens;
+  PrefixNode* parent = lease.node_;
+  if (parent != nullptr && parent->depth == depth + 1) parent = parent->parent;
+  if (parent == nullptr && depth == 0) parent = tree_->FindOrAddRoot(scope);
+  CHECK(parent != nullptr && parent->depth == depth,
+        "the tokens before a published block are cached and held by the caller's lease");
+  CHECK(tree_->ScopeOf(parent) == scope, "a lease stays within its scope");
+  for (const PrefixNode* node = parent; !node->is_root(); node = node->parent)
+    CHECK(std::ranges::equal(node->Tokens(),
+                             tokens.subspan((node->depth - 1) * block_tokens, block_tokens)),
+          "a published block follows the tokens that its lease holds");
+  return parent;
+}
+
+BlockId PrefixCache::Publish(std::string_view scope, std::span<const TokenId> tokens, size_t first,
+                             BlockId block, Lease& lease) {
+  CHECK(tree_->pool().references(block) > 0, "the caller references the block that it publishes");
+  PrefixNode* parent = ParentFor(scope, tokens, first, lease);
+  const auto own_tokens = tokens.subspan(first);
+
+  PrefixNode* own = tree_->NodeOf(block);
+  CHECK(own == nullptr || own->parent == parent, "a block's published tokens never change");
+  const PrefixTree::Neighbour nearest = tree_->FindNearest(parent, own_tokens);
+  const bool contained = nearest.common == own_tokens.size();
+  const bool contains = nearest.node != nullptr && nearest.common == nearest.node->token_count;
+
+  PrefixNode* deepest = nullptr;
+  if (own != nullptr && own->state == NodeState::kAttached) {
+    CHECK(nearest.node == own, "a block's published tokens never change");
+    tree_->Grow(own, own_tokens);
+    deepest = own;
+  } else if (contained) {
+    return Deduplicate(*nearest.node, contains, block, lease);
+  } else {
+    deepest = tree_->Attach(parent, own_tokens, block);
+    ++counters_.published_blocks;
+  }
+  tree_->Touch(deepest);
+  lease = Lease(tree_.get(), deepest);
+  if (contains && nearest.node != own) tree_->Supersede(nearest.node);
+  return block;
+}
+
+// The tokens of `block` are a prefix of `found`'s, or equal to them.
+BlockId PrefixCache::Deduplicate(PrefixNode& found, bool equal, BlockId block, Lease& lease) {
+  ++counters_.deduplicated_blocks;
+  tree_->Touch(&found);
+  if (equal && found.token_count == tree_->block_tokens()) {
+    tree_->pool().Reference(found.block);
+    lease = Lease(tree_.get(), &found);
+    tree_->pool().Release(block);
+    return found.block;
+  }
+  lease = found.parent->is_root() ? Lease() : Lease(tree_.get(), found.parent);
+  return block;
+}
+
+std::optional<BlockId> PrefixCache::Allocate() {
+  if (auto block = tree_->pool().TryAllocate()) return block;
+  if (tree_->Oldest() == nullptr) return std::nullopt;
+  tree_->EvictOldest();
+  ++counters_.evicted_blocks;
+  return tree_->pool().TryAllocate();
+}
+
+size_t PrefixCache::available_blocks() const {
+  return tree_->pool().free_blocks() + tree_->cached_blocks() - tree_->leased_blocks();
+}
+
+size_t PrefixCache::Expire() {
+  const TimePoint now = tree_->Now();
+  size_t freed = 0;
+  for (const PrefixNode* oldest = tree_->Oldest();
+       oldest != nullptr && now - oldest->last_use >= options_.retention;
+       oldest = tree_->Oldest()) {
+    tree_->EvictOldest();
+    ++freed;
+  }
+  counters_.expired_blocks += freed;
+  return freed;
+}
+
+std::optional<TimePoint> PrefixCache::next_expiry() const {
+  const PrefixNode* oldest = tree_->Oldest();
+  if (oldest == nullptr || oldest->last_use > TimePoint::max() - options_.retention)
+    return std::nullopt;
+  return oldest->last_use + options_.retention;
+}
+
+size_t PrefixCache::Flush() {
+  size_t freed = 0;
+  for (; tree_->Oldest() != nullptr; ++freed) tree_->EvictOldest();
+  return freed;
+}
+
+PrefixCache::Sizes PrefixCache::sizes() const {
+  Sizes sizes;
+  sizes.total_blocks = tree_->pool().block_count();
+  sizes.free_blocks = tree_->pool().free_blocks();
+  sizes.cached_blocks = tree_->cached_blocks();
+  sizes.private_blocks = sizes.total_blocks - sizes.free_blocks - sizes.cached_blocks;
+  sizes.leased_blocks = tree_->leased_blocks();
+  sizes.cached_tokens = tree_->cached_tokens();
+  sizes.scopes = tree_->scopes();
+  return sizes;
+}
+
+const PrefixCache::Counters& PrefixCache::counters() const { return counters_; }
+
+int PrefixCache::block_tokens() const { return options_.block_tokens; }
+
+void PrefixCache::Check() const { tree_->Check(); }
+
+}  // namespace reprise

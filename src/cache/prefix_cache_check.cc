@@ -1,0 +1,120 @@
+// PrefixTree::Check, the whole-state check: everything that is kept incrementally is counted anew.
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "cache/prefix_tree.h"
+
+namespace reprise::internal {
+
+struct PrefixTree::Census {
+  size_t attached = 0;  // reached from the roots
+  size_t tokens = 0;    // of those
+  size_t cached = 0;    // nodes in use
+  size_t leased = 0;    // of those, with pins
+  size_t evictable = 0;
+  uint64_t leases = 0;
+  std::unordered_map<const PrefixNode*, uint32_t> pinned_children;
+};
+
+void PrefixTree::CheckChildren(const PrefixNode& parent) const {
+  CHECK(parent.is_root() || parent.children.empty() || parent.token_count == block_tokens_,
+        "only full nodes have children");
+  for (size_t i = 0; i < parent.children.size(); ++i) {
+    const PrefixNode& child = *parent.children[i];
+    CHECK(child.parent == &parent, "a child knows its parent");
+    CHECK(child.state == NodeState::kAttached, "children are attached");
+    CHECK(child.depth == parent.depth + 1, "a child is one block deeper than its parent");
+    CHECK(child.last_tick <= parent.last_tick && child.last_use <= parent.last_use,
+          "no node is older than its descendants");
+    if (i == 0) continue;
+    const Tokens before = parent.children[i - 1]->Tokens();
+    const Tokens tokens = child.Tokens();
+    CHECK(std::ranges::lexicographical_compare(before, tokens), "children ascend");
+    CHECK(!std::ranges::equal(before, tokens.first(std::min(before.size(), tokens.size()))),
+          "no child is a prefix of another");
+  }
+}
+
+void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
+  const auto pinned = census.pinned_children.find(&node);
+  const uint32_t pinned_children = pinned == census.pinned_children.end() ? 0 : pinned->second;
+  CHECK(node.pins == node.leases + pinned_children, "pins are leases and pinned children");
+  census.leases += node.leases;
+  if (node.is_root()) {
+    CHECK(node.leases == 0, "leases hold blocks");
+    CHECK(node.pins > 0 || !node.children.empty(), "a root of nothing is dropped");
+    return;
+  }
+  const bool attached = node.state == NodeState::kAttached;
+  CHECK(node.token_count >= 1 && node.token_count <= block_tokens_,
+        "a node holds 1..block_tokens tokens");
+  CHECK(attached || (node.pins > 0 && node.children.empty()),
+        "what is superseded is a leaf that a lease holds");
+  CHECK(node.evictable == (attached && node.pins == 0 && node.children.empty()),
+        "evictable are the leaves that no lease holds");
+  CHECK(node.evictable == evictable_.contains({node.last_tick, const_cast<PrefixNode*>(&node)}),
+        "the eviction order holds what is evictable");
+  CHECK(node.pins > 0 || pool_->references(node.block) == 1,
+        "a sequence that references a cached block holds a lease on it");
+  ++census.cached;
+  census.leased += node.pins > 0;
+  census.evictable += node.evictable;
+}
+
+void PrefixTree::CheckBlocks(const Census& census) const {
+  size_t free = 0;
+  size_t only_private = 0;
+  for (const PrefixNode& node : nodes_) {
+    const bool cached = node.state != NodeState::kUnused;
+    const bool referenced = pool_->references(node.block) > 0;
+    CHECK(referenced || !cached, "the tree references the blocks that it owns");
+    CHECK(cached || (node.parent == nullptr && node.children.empty() && node.pins == 0 &&
+                     node.token_count == 0 && !node.evictable),
+          "an unused node is empty");
+    free += !referenced;
+    only_private += referenced && !cached;
+  }
+  CHECK(free == pool_->free_blocks(), "the pool knows what is free");
+  CHECK(census.cached == cached_blocks_, "cached blocks are counted right");
+  CHECK(free + census.cached + only_private == pool_->block_count(),
+        "every block is free, cached or private");
+}
+
+void PrefixTree::Check() const {
+  Census census;
+  for (const PrefixNode& node : nodes_)
+    if (node.state != NodeState::kUnused && node.pins > 0) ++census.pinned_children[node.parent];
+
+  size_t superseded = 0;
+  for (const PrefixNode& node : nodes_) {
+    if (node.state == NodeState::kUnused) continue;
+    superseded += node.state == NodeState::kSuperseded;
+    CheckNode(node, census);
+  }
+
+  std::vector<const PrefixNode*> unvisited;
+  for (const auto& [scope, root] : roots_) {
+    CHECK(root.scope == scope && root.is_root() && root.depth == 0, "a root stands for its scope");
+    CheckNode(root, census);
+    unvisited.push_back(&root);
+  }
+  while (!unvisited.empty()) {
+    const PrefixNode* node = unvisited.back();
+    unvisited.pop_back();
+    census.attached += !node->is_root();
+    census.tokens += node->token_count;
+    CheckChildren(*node);
+    unvisited.insert(unvisited.end(), node->children.begin(), node->children.end());
+  }
+
+  CHECK(census.attached + superseded == census.cached, "what is attached is reached from its root");
+  CHECK(census.tokens == cached_tokens_, "cached tokens are counted right");
+  CHECK(census.leased == leased_blocks_, "leased blocks are counted right");
+  CHECK(census.evictable == evictable_.size(), "the eviction order holds what is evictable");
+  CHECK(census.leases == leases_, "leases are counted right");
+  CheckBlocks(census);
+}
+
+}  // namespace reprise::internal
