@@ -1,0 +1,63 @@
+#include "app/load.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/vocabulary.h"
+
+namespace reprise {
+namespace {
+
+Result<Compute> ParseCompute(const std::string& name) {
+  if (name == "fast") return Compute::kFast;
+  if (name == "exact") return Compute::kExact;
+  return Fail(ErrorCode::kInvalidArgument, "--compute is fast or exact, not " + name);
+}
+
+}  // namespace
+
+Result<LoadedText> LoadText(const GgufFile& file) {
+  LoadedText text;
+  auto vocabulary = ReadVocabulary(file);
+  if (!vocabulary) return std::unexpected(vocabulary.error());
+  auto tokenizer = Tokenizer::Create(std::move(*vocabulary));
+  if (!tokenizer) return std::unexpected(tokenizer.error());
+  text.tokenizer = std::move(*tokenizer);
+  auto source = ReadChatTemplate(file);
+  if (!source) return std::unexpected(source.error());
+  if (source->has_value()) {
+    auto chat_template = ChatTemplate::Create(**source);
+    if (!chat_template) return std::unexpected(chat_template.error());
+    text.chat_template = std::move(*chat_template);
+    text.chat_template_source = std::move(**source);
+  }
+  return text;
+}
+
+Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOptions& options) {
+  auto isa = ParseIsa(options.isa);
+  if (!isa) return std::unexpected(isa.error());
+  auto compute = ParseCompute(options.compute);
+  if (!compute) return std::unexpected(compute.error());
+  SystemClock clock;
+  TimePoint last_said = clock.Now();
+  const auto progress = [&](double fraction) {
+    if (clock.Now() - last_said < std::chrono::seconds(1)) return;
+    last_said = clock.Now();
+    LogInfo("packing weights: {:.0f} %", 100 * fraction);
+  };
+  return Model::Load(file, {.isa = *isa,
+                            .compute = *compute,
+                            .threads = options.threads,
+                            .block_tokens = options.block_tokens,
+                            .progress = progress});
+}
+
+int Complain(const Error& error) {
+  std::fprintf(stderr, "reprise: %s\n", error.message.c_str());
+  return 2;
+}
+
+}  // namespace reprise

@@ -1,0 +1,129 @@
+// The command line. Exit codes: 0 done, 2 what the user can mend (one sentence says what).
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <string>
+
+#include "app/inspect.h"
+#include "app/perplexity.h"
+#include "app/serve.h"
+#include "app/tokenize.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace reprise {
+namespace {
+
+const std::map<std::string, double> kSeconds = {
+    {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+
+void AddModelOptions(CLI::App& command, ModelOptions& model) {
+  command.add_option("-m,--model", model.path, "GGUF file")->required();
+  command.add_option("--threads", model.threads, "threads for the kernels; 0: all cores")
+      ->check(CLI::Range(0, 1024));
+  command.add_option("--isa", model.isa, "instruction set: auto, avx512, avx2 or plain");
+  command.add_option("--compute", model.compute,
+                     "fast: int8 or bf16 products; exact: f32 over dequantised weights (slow, for "
+                     "tests)");
+}
+
+void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, int& max_tokens) {
+  CLI::App& serve = *app.add_subcommand(
+      "serve", "Serve a model over the OpenAI API, with automatic prompt caching");
+  AddModelOptions(serve, options.model);
+  serve.add_option("--host", options.server.host, "address to listen on");
+  serve.add_option("--port", options.server.port, "port to listen on; 0: any free one")
+      ->check(CLI::Range(0, 65535));
+  serve
+      .add_option("--kv-memory", options.engine.kv_bytes,
+                  "memory for the prompt cache, such as 512M or 8G; default: a quarter of the RAM")
+      ->transform(CLI::AsSizeValue(false));
+  serve
+      .add_option("--retention", retention_s,
+                  "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: 10m")
+      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->check(CLI::PositiveNumber);
+  serve
+      .add_option("--context", options.engine.context,
+                  "longest prompt and reply in tokens; default: what the model was trained for")
+      ->check(CLI::Range(0, static_cast<int>(limits::kMaxContext)));
+  serve
+      .add_option("--prefill-chunk", options.engine.prefill_chunk,
+                  "prompt tokens computed in a step when no reply is being streamed")
+      ->check(CLI::Range(1, static_cast<int>(limits::kMaxStepRows)));
+  serve
+      .add_option("--prefill-chunk-beside-decode", options.engine.prefill_chunk_beside_decode,
+                  "... and when one is: bounds how long a stream pauses for another's prompt")
+      ->check(CLI::Range(1, static_cast<int>(limits::kMaxStepRows)));
+  serve.add_option("--block-tokens", options.model.block_tokens, "tokens in a block of the cache")
+      ->check(CLI::IsMember({16, 32, 64}));
+  serve.add_option("--model-name", options.server.model_name,
+                   "name to serve the model under; default: the file's");
+  serve.add_flag("--strict-model", options.server.strict_model,
+                 "answer 404 to requests that name another model");
+  serve
+      .add_option("--default-max-tokens", max_tokens,
+                  "longest reply of a request that sets no limit; default: up to the context")
+      ->check(CLI::Range(1, static_cast<int>(limits::kMaxContext)));
+  serve.add_flag("--expose-logits-checksum", options.server.expose_logits_checksum,
+                 "add a checksum of all logits to each choice (for tests of exactness)");
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Reprise serves GGUF models on the CPU and never computes the same prompt twice."};
+  app.set_version_flag("--version", "reprise " REPRISE_VERSION);
+  app.require_subcommand(1);
+  bool verbose = false, quiet = false;
+  app.add_flag("-v,--verbose", verbose, "log more");
+  app.add_flag("-q,--quiet", quiet, "log warnings and errors only");
+  app.fallthrough();
+
+  ServeOptions serve;
+  double retention_s = 600;
+  int max_tokens = 0;
+  AddServe(app, serve, retention_s, max_tokens);
+
+  PerplexityOptions perplexity;
+  CLI::App& measure = *app.add_subcommand(
+      "perplexity", "Perplexity of a text: windows of 512 tokens, the second half of each scored");
+  AddModelOptions(measure, perplexity.model);
+  measure.add_option("-f,--file", perplexity.file, "text file, UTF-8")->required();
+  measure.add_option("--windows", perplexity.windows, "stop after so many windows; 0: all")
+      ->check(CLI::NonNegativeNumber);
+
+  TokenizeOptions tokenize;
+  CLI::App& tokens = *app.add_subcommand("tokenize", "Token ids of a text");
+  tokens.add_option("-m,--model", tokenize.model, "GGUF file")->required();
+  tokens.add_option("-f,--file", tokenize.file, "text file, UTF-8; -: standard input");
+  tokens.add_flag("--ids", tokenize.ids_only, "print the ids only, as a JSON array");
+  tokens.add_flag("--parse-special", tokenize.parse_special,
+                  "text that spells a control token becomes that token");
+
+  InspectOptions inspect;
+  CLI::App& show = *app.add_subcommand("inspect", "What a GGUF file holds: metadata and tensors");
+  show.add_option("-m,--model", inspect.model, "GGUF file")->required();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "reprise: %s (see reprise --help)\n", error.what());
+    return 2;
+  }
+  if (verbose) SetLogLevel(LogLevel::kDebug);
+  if (quiet) SetLogLevel(LogLevel::kWarning);
+  if (max_tokens > 0) serve.server.default_max_tokens = max_tokens;
+  serve.engine.retention = Duration(static_cast<int64_t>(retention_s * 1e9));
+
+  if (app.got_subcommand("serve")) return RunServe(std::move(serve));
+  if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);
+  if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
+  return RunInspect(inspect);
+}
+
+}  // namespace
+}  // namespace reprise
+
+int main(int argc, char** argv) { return reprise::Main(argc, argv); }

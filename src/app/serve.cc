@@ -1,0 +1,134 @@
+#include "app/serve.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace reprise {
+namespace {
+
+// Bytes of memory that this process may use: the machine's, or its control group's if that is less.
+uint64_t MemoryBytes() {
+  const auto machine =
+      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  uint64_t group = 0;
+  std::ifstream limit("/sys/fs/cgroup/memory.max");
+  if (limit >> group && group > 0) return std::min(machine, group);
+  return machine;
+}
+
+// SIGINT and SIGTERM are blocked before any thread starts and awaited by this one.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+void AwaitStop(const sigset_t& signals) {
+  int which = 0;
+  sigwait(&signals, &which);
+  LogInfo("stopping ({})", which == SIGINT ? "interrupted" : "terminated");
+  // A second signal means it: no more waiting.
+  std::thread([signals] {
+    int again = 0;
+    sigwait(&signals, &again);
+    _exit(130);
+  }).detach();
+}
+
+void LogModel(const Model& model, const ModelOptions& options, size_t file_bytes, double seconds) {
+  const ModelConfig& config = model.config();
+  const int threads = options.threads > 0 ? options.threads : omp_get_num_procs();
+  LogInfo("{} ({}): {} layers, hidden {}, {} heads on {} KV heads, vocabulary {}, context {}",
+          config.name, config.architecture, config.layers, config.hidden, config.heads,
+          config.kv_heads, config.vocabulary, config.context);
+  const Isa isa = ParseIsa(options.isa).value_or(Isa::kPlain);
+  LogInfo("file {:.1f} MB, packed {:.1f} MB in {:.2f} s; {} arithmetic on {}, {} threads",
+          static_cast<double>(file_bytes) / 1e6, static_cast<double>(model.weight_bytes()) / 1e6,
+          seconds, options.compute, IsaName(isa), threads);
+}
+
+void LogCache(const KvLayout& layout, const EngineOptions& options) {
+  const size_t blocks = options.kv_bytes / layout.block_bytes();
+  LogInfo("prompt cache: {:.2f} GiB = {} blocks of {} tokens = {} tokens; idle lifetime {} s",
+          static_cast<double>(options.kv_bytes) / (1ULL << 30), blocks, layout.block_tokens,
+          blocks * static_cast<size_t>(layout.block_tokens),
+          std::chrono::duration_cast<std::chrono::seconds>(options.retention).count());
+}
+
+std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
+  return token ? std::string(tokenizer.Piece(*token)) : std::string();
+}
+
+void PrintInvitation(const ServerOptions& options, int port) {
+  const std::string host = options.host == "0.0.0.0" ? "127.0.0.1" : options.host;
+  fmt::print("listening on http://{}:{}\n", host, port);
+  fmt::print(
+      "try:  curl http://{}:{}/v1/chat/completions -H 'Content-Type: application/json' -d "
+      "'{{\"messages\":[{{\"role\":\"user\",\"content\":\"What is a prompt cache?\"}}]}}'\n",
+      host, port);
+  fmt::print("then: ./run demo{}\n", port == 8080 ? "" : fmt::format(" --port {}", port));
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int RunServe(ServeOptions options) {
+  const sigset_t signals = BlockStopSignals();
+  SystemClock clock;
+  const TimePoint begin = clock.Now();
+  auto file = GgufFile::Open(options.model.path);
+  if (!file) return Complain(file.error());
+  auto text = LoadText(*file);
+  if (!text) return Complain(text.error());
+  auto model = LoadModel(*file, options.model);
+  if (!model) return Complain(model.error());
+  const std::chrono::duration<double> took = clock.Now() - begin;
+  LogModel(**model, options.model, file->file_bytes(), took.count());
+
+  if (options.engine.kv_bytes == 0) options.engine.kv_bytes = MemoryBytes() / 4;
+  const ModelConfig& config = (*model)->config();
+  if (options.engine.context > config.context) {
+    LogWarning("--context {} is longer than the {} that the model was trained for",
+               options.engine.context, config.context);
+  }
+  LogCache((*model)->kv_layout(), options.engine);
+  if (options.server.model_name.empty()) {
+    options.server.model_name = std::filesystem::path(options.model.path).stem().string();
+  }
+  options.server.model_path = options.model.path;
+  options.server.chat_template_source = text->chat_template_source;
+  const Vocabulary& vocabulary = text->tokenizer->vocabulary();
+  options.server.bos_token = TokenText(*text->tokenizer, vocabulary.bos);
+  options.server.eos_token = TokenText(*text->tokenizer, vocabulary.eos);
+  options.engine.checksum_logits = options.server.expose_logits_checksum;
+
+  auto engine = Engine::Start(std::move(*model), text->tokenizer, &clock, options.engine);
+  if (!engine) return Complain(engine.error());
+  auto server = Server::Start(**engine, text->tokenizer, text->chat_template, options.server);
+  if (!server) return Complain(server.error());
+  PrintInvitation(options.server, (*server)->port());
+  AwaitStop(signals);
+  (*server)->Stop();
+  return 0;
+}
+
+}  // namespace reprise

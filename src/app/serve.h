@@ -1,0 +1,24 @@
+#pragma once
+
+// `reprise serve`: loads a model, starts the engine and the HTTP server, and runs until it is told
+// to stop by SIGINT or SIGTERM.
+
+#include <cstddef>
+#include <string>
+
+#include "api/server.h"
+#include "app/load.h"
+#include "engine/engine.h"
+
+namespace reprise {
+
+struct ServeOptions {
+  ModelOptions model;
+  ServerOptions server;
+  EngineOptions engine;  // kv_bytes 0: a quarter of the memory
+};
+
+// Returns the exit code: 0 after a clean stop, 2 with a sentence on standard error otherwise.
+int RunServe(ServeOptions options);
+
+}  // namespace reprise
