@@ -14,6 +14,10 @@ inline constexpr int kHeaderTimeoutSeconds = 30;      // connection closed (slow
 inline constexpr int kBodyTimeoutSeconds = 120;       // connection closed
 inline constexpr int kIdleTimeoutSeconds = 75;        // keep-alive connection closed
 inline constexpr int kWriteTimeoutSeconds = 60;       // client does not read: request cancelled
+inline constexpr int kLingerSeconds = 5;              // unread input is drained so long, then reset
+inline constexpr size_t kMaxLingerBytes = 64u << 20;  // … or so much
+inline constexpr int kStreamPingSeconds = 10;         // silence on a stream: a comment is sent
+inline constexpr int kSendBufferBytes = 256 << 10;    // of the kernel, a connection
 inline constexpr size_t kMaxConnections = 4096;       // 503 and closed
 inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not read: cancelled
 
