@@ -1,0 +1,193 @@
+// Attention in plain C++, on bf16 blocks (namespace plain: the reference for the instruction sets)
+// and on f32 blocks (namespace exact).
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "kernels/attention.h"
+#include "kernels/attention_tile.h"
+#include "kernels/bf16.h"
+#include "kernels/exp_plain.h"
+
+namespace reprise {
+namespace {
+
+// Rows that share the expansion of K and V to f32; lanes are keys, or dimensions of the output.
+constexpr int kMicroRows = 12;
+constexpr int kLanes = 16;
+
+struct Bf16 {
+  uint16_t bits;
+};
+
+float Widen(Bf16 value) { return FromBf16(value.bits); }
+float Widen(float value) { return value; }
+
+// As K and V are kept: what an f32 becomes on its way into a product.
+template <typename Element>
+float Rounded(float value);
+template <>
+float Rounded<Bf16>(float value) {
+  return FromBf16(ToBf16(value));
+}
+template <>
+float Rounded<float>(float value) {
+  return value;
+}
+
+struct Workspace {
+  float scores[kMicroRows][kPartitionTokens];  // then probabilities
+  float sums[kMicroRows][kLanes];
+};
+
+// Queries: [rows, head_dim] in f32, rounded to the element.
+template <typename Element>
+void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
+                 std::byte* queries) {
+  float* to = reinterpret_cast<float*>(queries);
+  for (int r = 0; r < tile.rows; ++r) {
+    const float* from = q + static_cast<size_t>(r / tile.group) * token_stride +
+                        static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.head_dim);
+    for (int d = 0; d < tile.head_dim; ++d) *to++ = Rounded<Element>(from[d]);
+  }
+}
+
+// sums[rows][lanes] += factors[rows][2 pairs] · data[pairs][stride][2], of which the first `lanes`
+// pairs of each line are taken; ascending.
+template <typename Element>
+void Accumulate(const float* factors, int factor_stride, int rows, const Element* data, int stride,
+                int pairs, int lanes, float (*sums)[kLanes]) {
+  for (int j = 0; j < pairs; ++j, data += 2 * stride) {
+    float even[kLanes] = {};
+    float odd[kLanes] = {};
+    for (int i = 0; i < lanes; ++i) {
+      even[i] = Widen(data[2 * i]);
+      odd[i] = Widen(data[2 * i + 1]);
+    }
+    for (int r = 0; r < rows; ++r) {
+      const float a = factors[r * factor_stride + 2 * j];
+      const float b = factors[r * factor_stride + 2 * j + 1];
+      for (int i = 0; i < kLanes; ++i) sums[r][i] = (sums[r][i] + a * even[i]) + b * odd[i];
+    }
+  }
+}
+
+// Turns a row's scores into probabilities, 0 from `visible` on; returns their sum, each lane's keys
+// in ascending order and then the lanes.
+template <typename Element>
+float Softmax(float* row, int visible, int keys, float scale, float* maximum) {
+  float top = -std::numeric_limits<float>::infinity();
+  for (int i = 0; i < visible; ++i) top = row[i] > top ? row[i] : top;
+  *maximum = top;
+  for (int i = 0; i < visible; ++i) row[i] = Rounded<Element>(ExpPlain((row[i] - top) * scale));
+  for (int i = visible; i < keys; ++i) row[i] = 0.0F;
+  float lanes[kLanes] = {};
+  for (int i = 0; i < keys; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += row[i + lane];
+  }
+  float sum = 0.0F;
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
+template <typename Element>
+const Element* At(std::byte* block, size_t offset) {
+  return reinterpret_cast<const Element*>(block + offset);
+}
+
+// work.scores = q kᵀ of `keys` keys (a multiple of kLanes).
+template <typename Element>
+void Scores(const AttentionTile& tile, std::byte* const* blocks, const float* queries, int rows,
+            int keys, Workspace& work) {
+  for (int key = 0; key < keys; key += kLanes) {
+    const Element* k =
+        At<Element>(blocks[key / tile.block_tokens], tile.k_offset) + 2 * (key % tile.block_tokens);
+    std::memset(work.sums, 0, sizeof(work.sums));
+    Accumulate(queries, tile.head_dim, rows, k, tile.block_tokens, tile.head_dim / 2, kLanes,
+               work.sums);
+    for (int r = 0; r < rows; ++r) {
+      std::memcpy(work.scores[r] + key, work.sums[r], sizeof(work.sums[r]));
+    }
+  }
+}
+
+// out[rows, head_dim] = probabilities · V
+template <typename Element>
+void Values(const AttentionTile& tile, std::byte* const* blocks, int rows, int keys,
+            Workspace& work, float* out) {
+  for (int d = 0; d < tile.head_dim; d += kLanes) {
+    const int lanes = tile.head_dim - d < kLanes ? tile.head_dim - d : kLanes;
+    std::memset(work.sums, 0, sizeof(work.sums));
+    for (int key = 0; key < keys; key += tile.block_tokens) {
+      const int left = keys - key < tile.block_tokens ? keys - key : tile.block_tokens;
+      const Element* v = At<Element>(blocks[key / tile.block_tokens], tile.v_offset) + 2 * d;
+      Accumulate(work.scores[0] + key, kPartitionTokens, rows, v, tile.head_dim, left / 2, lanes,
+                 work.sums);
+    }
+    for (int r = 0; r < rows; ++r) {
+      for (int i = 0; i < lanes; ++i) out[r * tile.head_dim + d + i] = work.sums[r][i];
+    }
+  }
+}
+
+template <typename Element>
+void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
+  Workspace work;
+  const int start = partition * kPartitionTokens;
+  std::byte* const* blocks = tile.blocks + start / tile.block_tokens;
+  for (int first = 0; first < tile.rows; first += kMicroRows) {
+    const int rows = tile.rows - first < kMicroRows ? tile.rows - first : kMicroRows;
+    const int seen = tile.first_position + (first + rows - 1) / tile.group + 1 - start;
+    if (seen <= 0) continue;
+    const int rounded = (seen + kLanes - 1) / kLanes * kLanes;
+    const int keys = rounded < kPartitionTokens ? rounded : kPartitionTokens;
+    const float* queries = reinterpret_cast<const float*>(tile.queries) + first * tile.head_dim;
+    Scores<Element>(tile, blocks, queries, rows, keys, work);
+    for (int r = 0; r < rows; ++r) {
+      int visible = tile.first_position + (first + r) / tile.group + 1 - start;
+      visible = visible < 0 ? 0 : (visible < keys ? visible : keys);
+      part.sum[first + r] =
+          Softmax<Element>(work.scores[r], visible, keys, tile.scale, &part.maximum[first + r]);
+    }
+    Values<Element>(tile, blocks, rows, keys, work, part.out + first * tile.head_dim);
+  }
+}
+
+void Combine(const AttentionTile& tile, int partition, const AttentionState& part,
+             const AttentionState& total) {
+  for (int r = 0; r < tile.rows; ++r) {
+    if (tile.first_position + r / tile.group < partition * kPartitionTokens) continue;
+    const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
+    const float old_weight = ExpPlain((total.maximum[r] - top) * tile.scale);
+    const float new_weight = ExpPlain((part.maximum[r] - top) * tile.scale);
+    total.maximum[r] = top;
+    total.sum[r] = total.sum[r] * old_weight + part.sum[r] * new_weight;
+    const float* from = part.out + r * tile.head_dim;
+    float* to = total.out + r * tile.head_dim;
+    for (int d = 0; d < tile.head_dim; ++d) to[d] = to[d] * old_weight + from[d] * new_weight;
+  }
+}
+
+constexpr AttentionKernel kPlainKernel = {sizeof(float), LoadQueries<Bf16>, Attend<Bf16>, Combine};
+constexpr AttentionKernel kExactKernel = {sizeof(float), LoadQueries<float>, Attend<float>,
+                                          Combine};
+
+}  // namespace
+
+namespace plain {
+
+void Attention(const AttentionCall& call, AttentionScratch& scratch) {
+  RunAttention(kPlainKernel, call, scratch);
+}
+
+}  // namespace plain
+
+namespace exact {
+
+void Attention(const AttentionCall& call, AttentionScratch& scratch) {
+  RunAttention(kExactKernel, call, scratch);
+}
+
+}  // namespace exact
+}  // namespace reprise

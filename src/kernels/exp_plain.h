@@ -1,0 +1,36 @@
+#pragma once
+
+// e^x in plain C++, written so that a loop over it becomes vector code. The formula and its bound
+// are those of exp_avx512.h, with products and sums rounded one by one: log2 e is replaced by
+// ln 2 in two parts (the first of 9 bits, so that its product with n is exact).
+
+#include <bit>
+#include <cstdint>
+
+namespace reprise {
+
+inline float ExpPlain(float x) {
+  // A comparison with NaN is false: NaN passes.
+  x = x < -104.0F ? -104.0F : x;
+  x = x > 104.0F ? 104.0F : x;
+  // Adding and subtracting 1.5 * 2^23 rounds to an integer, which the low bits hold meanwhile.
+  const float shifted = x * 1.4426950408889634F + 12582912.0F;
+  const float n = shifted - 12582912.0F;
+  const float r = (x - n * 0.693359375F) - n * -2.12194440054690583e-4F;
+  const float f = r * 1.4426950408889634F;
+  float p = 0.00015353361959569156F;
+  p = p * f + 0.0013398875016719103F;
+  p = p * f + 0.00961843691766262F;
+  p = p * f + 0.055503323674201965F;
+  p = p * f + 0.24022647738456726F;
+  p = p * f + 0.6931471824645996F;
+  p = p * f + 1.0F;
+  // 2^n in two factors: n reaches from -150 to 150, an exponent from -126 to 127.
+  const int32_t exponent = std::bit_cast<int32_t>(shifted) - 0x4B400000;
+  const int32_t half = exponent >> 1;
+  const float first = std::bit_cast<float>((half + 127) << 23);
+  const float second = std::bit_cast<float>((exponent - half + 127) << 23);
+  return p * first * second;
+}
+
+}  // namespace reprise

@@ -1,0 +1,186 @@
+#pragma once
+
+// What the tests of attention share: the variants that this CPU can run, a batch of sequences with
+// random q, K and V in blocks of their own, and a naive reference in double precision with the
+// bound of each output's error.
+
+#include <omp.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/attention.h"
+#include "kernels/bf16.h"
+#include "kernels/kv_layout.h"
+#include "kernels/operations.h"
+
+namespace reprise {
+
+struct AttentionVariant {
+  std::string name;
+  KvElement element;
+  void (*run)(const AttentionCall& call, AttentionScratch& scratch);
+};
+
+inline std::vector<AttentionVariant> AttentionVariants() {
+  std::vector<AttentionVariant> variants = {{"plain", KvElement::kBf16, plain::Attention},
+                                            {"exact", KvElement::kF32, exact::Attention}};
+  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", KvElement::kBf16, avx2::Attention});
+  if (DetectIsa() >= Isa::kAvx512) {
+    variants.push_back({"avx512", KvElement::kBf16, avx512::Attention});
+  }
+  return variants;
+}
+
+struct AttentionShape {
+  int heads = 3;
+  int kv_heads = 1;
+  int head_dim = 64;
+  int block_tokens = 32;
+  KvElement element = KvElement::kBf16;
+  int layers = 1;
+  int layer = 0;
+};
+
+// One sequence: q, K and V of positions 0 .. length-1, and its blocks. Rows of the blocks that no
+// position has written hold finite garbage of the largest magnitude.
+class AttentionSequence {
+ public:
+  AttentionSequence(const AttentionShape& shape, int length, uint32_t seed)
+      : shape_(shape), length_(length) {
+    layout_.layers = shape.layers;
+    layout_.kv_heads = shape.kv_heads;
+    layout_.head_dim = shape.head_dim;
+    layout_.block_tokens = shape.block_tokens;
+    layout_.element = shape.element;
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    const auto fill = [&](std::vector<float>& values, int heads) {
+      values.resize(static_cast<size_t>(length * heads * shape.head_dim));
+      for (float& value : values) value = normal(random);
+    };
+    fill(q_, shape.heads);
+    fill(k_, shape.kv_heads);
+    fill(v_, shape.kv_heads);
+    const int blocks = (length + shape.block_tokens - 1) / shape.block_tokens;
+    for (int i = 0; i < blocks; ++i) {
+      memory_.push_back(std::make_unique<std::byte[]>(layout_.block_bytes()));
+      blocks_.push_back(memory_.back().get());
+      FillWithGarbage(blocks_.back(), random);
+    }
+  }
+
+  const KvLayout& layout() const { return layout_; }
+  const AttentionShape& shape() const { return shape_; }
+  int length() const { return length_; }
+  const std::vector<float>& q() const { return q_; }
+  std::span<std::byte* const> blocks() const { return blocks_; }
+  size_t q_row() const { return static_cast<size_t>(shape_.heads * shape_.head_dim); }
+  size_t kv_row() const { return static_cast<size_t>(shape_.kv_heads * shape_.head_dim); }
+
+  // Stores K and V of positions first .. first+rows-1.
+  void Store(int first, int rows) const {
+    const SequenceSpan span = {0, rows, first, blocks_};
+    const size_t offset = static_cast<size_t>(first) * kv_row();
+    StoreKv(layout_, shape_.layer, k_.data() + offset, v_.data() + offset, {&span, 1});
+  }
+
+  // Output rows of positions first .. first+rows-1, computed in one call.
+  std::vector<float> Attend(const AttentionVariant& variant, int first, int rows) const {
+    const SequenceSpan span = {0, rows, first, blocks_};
+    std::vector<float> out(static_cast<size_t>(rows) * q_row());
+    const AttentionCall call = {
+        layout_,      shape_.layer, q_.data() + static_cast<size_t>(first) * q_row(),
+        shape_.heads, scale(),      {&span, 1},
+        out.data()};
+    AttentionScratch scratch;
+    variant.run(call, scratch);
+    return out;
+  }
+
+  float scale() const { return 1.0F / std::sqrt(static_cast<float>(shape_.head_dim)); }
+
+  // The output of one position and head, and how far a variant may be from it.
+  //
+  // Inputs are rounded to bf16 first (where the variant does), so what is left is: the
+  // probabilities' rounding to bf16 by at most u = 2^-8 of each, before they are summed and used,
+  // which changes a weight by at most (1 + u) / (1 - u); and f32 sums of n terms, each off by at
+  // most n 2^-24 of the sum of magnitudes. An error e in every score changes a weight by at most
+  // exp(2 e).
+  struct Expected {
+    std::vector<double> value;
+    std::vector<double> bound;
+  };
+  Expected Reference(int position, int head) const {
+    const int dim = shape_.head_dim;
+    const bool rounded = shape_.element == KvElement::kBf16;
+    const auto as_stored = [&](float x) {
+      return static_cast<double>(rounded ? FromBf16(ToBf16(x)) : x);
+    };
+    const int kv_head = head / (shape_.heads / shape_.kv_heads);
+    const float* q = q_.data() + static_cast<size_t>(position) * q_row() + head * dim;
+    std::vector<double> weights;
+    double score_error = 0;
+    double top = -1e300;
+    for (int p = 0; p <= position; ++p) {
+      const float* k = k_.data() + static_cast<size_t>(p) * kv_row() + kv_head * dim;
+      double score = 0;
+      double magnitude = 0;
+      for (int d = 0; d < dim; ++d) {
+        score += as_stored(q[d]) * as_stored(k[d]);
+        magnitude += std::abs(as_stored(q[d]) * as_stored(k[d]));
+      }
+      weights.push_back(score * static_cast<double>(scale()));
+      top = std::max(top, weights.back());
+      score_error = std::max(score_error, magnitude * static_cast<double>(scale()) * (dim + 4));
+    }
+    score_error *= std::ldexp(1.0, -24);
+    double sum = 0;
+    for (double& weight : weights) sum += weight = std::exp(weight - top);
+    const double u = rounded ? std::ldexp(1.0, -8) : 0.0;
+    const double relative = std::exp(2 * score_error) * (1 + u) / (1 - u) - 1 +
+                            2 * (position + 32) * std::ldexp(1.0, -24);
+    Expected expected;
+    for (int d = 0; d < dim; ++d) {
+      double value = 0;
+      double magnitude = 0;
+      for (int p = 0; p <= position; ++p) {
+        const double v = as_stored(v_[static_cast<size_t>(p) * kv_row() + kv_head * dim + d]);
+        value += weights[static_cast<size_t>(p)] / sum * v;
+        magnitude += weights[static_cast<size_t>(p)] / sum * std::abs(v);
+      }
+      expected.value.push_back(value);
+      expected.bound.push_back(magnitude * relative);
+    }
+    return expected;
+  }
+
+ private:
+  void FillWithGarbage(std::byte* block, std::mt19937& random) const {
+    const size_t count = layout_.block_bytes() / layout_.element_bytes();
+    for (size_t i = 0; i < count; ++i) {
+      const float value = (random() & 1U) != 0 ? 3e38F : -3e38F;
+      if (layout_.element == KvElement::kF32) {
+        std::memcpy(block + 4 * i, &value, 4);
+      } else {
+        const uint16_t bits = ToBf16(value);
+        std::memcpy(block + 2 * i, &bits, 2);
+      }
+    }
+  }
+
+  AttentionShape shape_;
+  int length_;
+  KvLayout layout_;
+  std::vector<float> q_;  // [length, heads, head_dim]
+  std::vector<float> k_;  // [length, kv_heads, head_dim]
+  std::vector<float> v_;
+  std::vector<std::unique_ptr<std::byte[]>> memory_;
+  std::vector<std::byte*> blocks_;
+};
+
+}  // namespace reprise

@@ -1,0 +1,128 @@
+// Attention of each instruction set against a naive reference in double precision, and the storing
+// of K and V. That results do not depend on the batch is exact_order_test.cc's subject.
+
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "attention_case.h"
+
+namespace reprise {
+namespace {
+
+// Positions around the edges of blocks (16, 32, 64), of partitions (256), and far inside.
+const int kEdges[] = {0,  1,   14,  15,  16,  17,  31,  32,  33,  63, 64,
+                      65, 130, 254, 255, 256, 257, 511, 512, 513, 600};
+
+void ExpectNearReference(const AttentionVariant& variant, const AttentionSequence& sequence,
+                         int position, const float* out) {
+  for (int head = 0; head < sequence.shape().heads; ++head) {
+    const AttentionSequence::Expected expected = sequence.Reference(position, head);
+    for (int d = 0; d < sequence.shape().head_dim; ++d) {
+      const size_t i = static_cast<size_t>(d);
+      ASSERT_NEAR(static_cast<double>(out[head * sequence.shape().head_dim + d]), expected.value[i],
+                  expected.bound[i])
+          << variant.name << ", position " << position << ", head " << head << ", dimension " << d;
+    }
+  }
+}
+
+void ExpectShapeNearReference(AttentionShape shape) {
+  for (const AttentionVariant& variant : AttentionVariants()) {
+    SCOPED_TRACE(variant.name);
+    shape.element = variant.element;
+    const int length = 601;
+    const AttentionSequence sequence(shape, length, 7);
+    sequence.Store(0, length);
+    const std::vector<float> prefill = sequence.Attend(variant, 0, length);
+    for (const int position : kEdges) {
+      ExpectNearReference(variant, sequence, position,
+                          prefill.data() + static_cast<size_t>(position) * sequence.q_row());
+    }
+  }
+}
+
+TEST(AttentionTest, IsNearTheReferenceForEachHeadDimension) {
+  for (const int head_dim : {64, 128, 80, 96, 2, 18}) {
+    SCOPED_TRACE(head_dim);
+    ExpectShapeNearReference({.heads = 3, .kv_heads = 1, .head_dim = head_dim});
+  }
+}
+
+TEST(AttentionTest, IsNearTheReferenceForEachBlockSize) {
+  for (const int block_tokens : {16, 32, 64, 256}) {
+    SCOPED_TRACE(block_tokens);
+    ExpectShapeNearReference({.heads = 2, .kv_heads = 1, .block_tokens = block_tokens});
+  }
+}
+
+TEST(AttentionTest, IsNearTheReferenceForEachGroupOfQueryHeads) {
+  for (const int group : {1, 3, 4, 13}) {
+    SCOPED_TRACE(group);
+    ExpectShapeNearReference({.heads = 2 * group, .kv_heads = 2});
+  }
+}
+
+TEST(AttentionTest, ReadsItsOwnLayerOnly) {
+  ExpectShapeNearReference({.heads = 4, .kv_heads = 2, .layers = 3, .layer = 1});
+}
+
+TEST(AttentionTest, OfOnePositionIsItsValue) {
+  for (const AttentionVariant& variant : AttentionVariants()) {
+    const AttentionSequence sequence({.element = variant.element}, 1, 3);
+    sequence.Store(0, 1);
+    ExpectNearReference(variant, sequence, 0, sequence.Attend(variant, 0, 1).data());
+  }
+}
+
+TEST(StoreKvTest, RoundsToNearestEvenAndKeepsNan) {
+  EXPECT_EQ(ToBf16(1.0F), 0x3F80);
+  EXPECT_EQ(ToBf16(1.0F + 0x1p-8F), 0x3F80) << "a tie goes to the even neighbour, below";
+  EXPECT_EQ(ToBf16(1.0F + 0x3p-8F), 0x3F82) << "a tie goes to the even neighbour, above";
+  EXPECT_EQ(ToBf16(1.0F + 0x1.02p-8F), 0x3F81);
+  EXPECT_EQ(ToBf16(std::numeric_limits<float>::infinity()), 0x7F80);
+  EXPECT_EQ(ToBf16(std::numeric_limits<float>::max()), 0x7F80);
+  const float nan = std::bit_cast<float>(0x7F800001U);
+  EXPECT_TRUE(std::isnan(FromBf16(ToBf16(nan))));
+}
+
+TEST(StoreKvTest, PutsEachElementWhereTheLayoutSays) {
+  KvLayout layout = {.layers = 2, .kv_heads = 2, .head_dim = 6, .block_tokens = 16};
+  layout.element = KvElement::kF32;
+  std::vector<float> first(layout.block_bytes() / 4, -1.0F);
+  std::vector<float> second = first;
+  std::byte* const blocks[] = {reinterpret_cast<std::byte*>(first.data()),
+                               reinterpret_cast<std::byte*>(second.data())};
+  std::vector<float> k(2 * 2 * 6);
+  std::vector<float> v = k;
+  for (size_t i = 0; i < k.size(); ++i) {
+    k[i] = static_cast<float>(100 + i);
+    v[i] = static_cast<float>(200 + i);
+  }
+  const SequenceSpan span = {0, 2, 15, blocks};  // positions 15 and 16
+  StoreKv(layout, 1, k.data(), v.data(), {&span, 1});
+  size_t written = 0;
+  for (int token = 0; token < 2; ++token) {
+    const std::vector<float>& block = token == 0 ? first : second;
+    const int slot = token == 0 ? 15 : 0;
+    for (int head = 0; head < 2; ++head) {
+      for (int d = 0; d < 6; ++d) {
+        const float* at_k = block.data() + layout.k_offset(1, head) / 4;
+        const float* at_v = block.data() + layout.v_offset(1, head) / 4;
+        const size_t i = static_cast<size_t>((token * 2 + head) * 6 + d);
+        EXPECT_EQ(at_k[(d / 2) * 16 * 2 + slot * 2 + d % 2], k[i]);
+        EXPECT_EQ(at_v[(slot / 2) * 6 * 2 + d * 2 + slot % 2], v[i]);
+        written += 2;
+      }
+    }
+  }
+  const auto touched = [](const std::vector<float>& block) {
+    return block.size() - static_cast<size_t>(std::count(block.begin(), block.end(), -1.0F));
+  };
+  EXPECT_EQ(touched(first) + touched(second), written) << "nothing else was written";
+}
+
+}  // namespace
+}  // namespace reprise
