@@ -24,7 +24,7 @@ RopeAngles RopeCache::Lookup(const RopeTable& table, std::span<const int> positi
   }
   rows_.clear();
   for (const int position : positions) rows_.push_back(Row(position));
-  return {table_.pairing, static_cast<int>(table_.inverse_frequencies.size()), rows_};
+  return {table_.pairing, static_cast<int>(table_.inverse_frequencies.size()), rows_.data()};
 }
 
 const float* RopeCache::Row(int position) {

@@ -22,7 +22,7 @@ namespace reprise {
 struct RopeAngles {
   RopePairing pairing = RopePairing::kAdjacent;
   int half = 0;                        // rotary_dim / 2
-  std::span<const float* const> rows;  // rows[r]: cos[half], then sin[half]
+  const float* const* rows = nullptr;  // rows[r]: cos[half], then sin[half]
 };
 
 // Cosines and sines by position, computed once in double precision and kept (pages of positions,

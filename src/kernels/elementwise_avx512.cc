@@ -111,12 +111,11 @@ void RmsNorm(const float* x, int rows, int columns, const float* weight, float e
 
 void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles) {
   const auto rotate = angles.pairing == RopePairing::kAdjacent ? RotateAdjacent : RotateHalves;
-  const float* const* table = angles.rows.data();
   const int64_t elements = int64_t{rows} * heads * head_dim;
 #pragma omp parallel for schedule(static) if (elements >= kForkStreamed)
   for (int r = 0; r < rows; ++r) {
     for (int h = 0; h < heads; ++h) {
-      rotate(x + (int64_t{r} * heads + h) * head_dim, table[r], angles.half);
+      rotate(x + (int64_t{r} * heads + h) * head_dim, angles.rows[r], angles.half);
     }
   }
 }

@@ -66,7 +66,7 @@ void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles)
   const int64_t elements = int64_t{rows} * heads * head_dim;
 #pragma omp parallel for schedule(static) if (elements >= kForkStreamed)
   for (int r = 0; r < rows; ++r) {
-    const float* row = angles.rows[static_cast<size_t>(r)];
+    const float* row = angles.rows[r];
     for (int h = 0; h < heads; ++h) {
       RotateHead(x + (int64_t{r} * heads + h) * head_dim, row, angles.half, near, far);
     }

@@ -1,0 +1,265 @@
+// Attention with AVX2 and FMA on bf16 blocks. There are no bf16 products here: a word with a pair
+// of bf16 becomes two f32, by a shift and by a mask, and takes two fused multiply-adds. The
+// expansion is shared by four rows.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/attention_tile.h"
+#include "kernels/exp_avx2.h"
+
+namespace reprise {
+namespace {
+
+// 4 rows x 2 vectors of 8 lanes are 8 accumulators; with 4 vectors of expanded pairs and a
+// broadcast 13 of the 16 registers.
+constexpr int kMicroRows = 4;
+constexpr int kLanes = 16;
+
+struct Workspace {
+  alignas(32) float scores[kMicroRows][kPartitionTokens];  // then probabilities
+};
+
+int Min(int a, int b) { return a < b ? a : b; }
+
+// Rounds to bf16, to nearest, ties to even, keeping f32's form. NaN stays NaN.
+__m256 Round(__m256 x) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i raised = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
+  const __m256i upper = _mm256_and_si256(raised, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U)));
+  return _mm256_blendv_ps(_mm256_castsi256_ps(upper), x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+__m256 Even(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
+__m256 Odd(__m256i pairs) {
+  return _mm256_castsi256_ps(
+      _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U))));
+}
+
+// The first `count` of 8 lanes.
+__m256i FirstLanes(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+// Queries: [rows, head_dim] in f32, rounded to bf16.
+void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
+                 std::byte* queries) {
+  float* to = reinterpret_cast<float*>(queries);
+  for (int r = 0; r < tile.rows; ++r) {
+    const float* from = q + static_cast<size_t>(r / tile.group) * token_stride +
+                        static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.head_dim);
+    for (int d = 0; d < tile.head_dim; d += 8) {
+      const __m256i mask = FirstLanes(tile.head_dim - d);
+      _mm256_maskstore_ps(to + d, mask, Round(_mm256_maskload_ps(from + d, mask)));
+    }
+    to += tile.head_dim;
+  }
+}
+
+// Sums of kRows x kVectors vectors, kept in registers over several calls of Accumulate.
+template <int kRows, int kVectors>
+struct Sums {
+  __m256 at[kRows][kVectors];
+
+  void Clear() {
+    for (int r = 0; r < kRows; ++r) {
+      for (int v = 0; v < kVectors; ++v) at[r][v] = _mm256_setzero_ps();
+    }
+  }
+};
+
+// sums[rows][8 kVectors] += factors[rows][2 pairs] · data[pairs][stride][2]; ascending, the even
+// element of a pair before the odd one. `mask` limits the lanes of the only vector if kPartial.
+template <int kRows, int kVectors, bool kPartial>
+inline __attribute__((always_inline)) void Accumulate(const float* factors, int factor_stride,
+                                                      const uint32_t* data, const uint32_t* ahead,
+                                                      int stride, int pairs, __m256i mask,
+                                                      Sums<kRows, kVectors>& sums) {
+  for (int j = 0; j < pairs; ++j, data += stride, ahead += stride) {
+    __m256 even[kVectors];
+    __m256 odd[kVectors];
+    _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
+    for (int v = 0; v < kVectors; ++v) {
+      const int* words = reinterpret_cast<const int*>(data) + 8 * v;
+      const __m256i pair = kPartial ? _mm256_maskload_epi32(words, mask)
+                                    : _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words));
+      even[v] = Even(pair);
+      odd[v] = Odd(pair);
+    }
+    for (int r = 0; r < kRows; ++r) {
+      const __m256 a = _mm256_broadcast_ss(factors + r * factor_stride + 2 * j);
+      for (int v = 0; v < kVectors; ++v) {
+        sums.at[r][v] = _mm256_fmadd_ps(a, even[v], sums.at[r][v]);
+      }
+      const __m256 b = _mm256_broadcast_ss(factors + r * factor_stride + 2 * j + 1);
+      for (int v = 0; v < kVectors; ++v) {
+        sums.at[r][v] = _mm256_fmadd_ps(b, odd[v], sums.at[r][v]);
+      }
+    }
+  }
+}
+
+// The keys of one micro tile: blocks from the partition's first on, `keys` of them, a multiple
+// of 16.
+struct KeyRange {
+  std::byte* const* blocks;
+  int keys;
+};
+
+const uint32_t* Words(std::byte* block, size_t offset) {
+  return reinterpret_cast<const uint32_t*>(block + offset);
+}
+
+template <int kRows>
+void Scores(const AttentionTile& tile, const KeyRange& range, const float* queries, float* scores) {
+  for (int key = 0; key < range.keys; key += kLanes) {
+    const int block = key / tile.block_tokens;
+    const int next = Min(key + tile.block_tokens, range.keys - 1) / tile.block_tokens;
+    const int slot = key % tile.block_tokens;
+    Sums<kRows, 2> sums;
+    sums.Clear();
+    Accumulate<kRows, 2, false>(queries, tile.head_dim,
+                                Words(range.blocks[block], tile.k_offset) + slot,
+                                Words(range.blocks[next], tile.k_offset) + slot, tile.block_tokens,
+                                tile.head_dim / 2, _mm256_setzero_si256(), sums);
+    for (int r = 0; r < kRows; ++r) {
+      _mm256_store_ps(scores + r * kPartitionTokens + key, sums.at[r][0]);
+      _mm256_store_ps(scores + r * kPartitionTokens + key + 8, sums.at[r][1]);
+    }
+  }
+}
+
+// out[kRows][8 kVectors] = probabilities · V for the dimensions from `dimension` on.
+template <int kRows, int kVectors, bool kPartial>
+void Columns(const AttentionTile& tile, const KeyRange& range, const float* probabilities,
+             int dimension, float* out) {
+  const __m256i mask = FirstLanes(tile.head_dim - dimension);
+  Sums<kRows, kVectors> sums;
+  sums.Clear();
+  for (int key = 0; key < range.keys; key += tile.block_tokens) {
+    const int block = key / tile.block_tokens;
+    const int next = Min(key + tile.block_tokens, range.keys - 1) / tile.block_tokens;
+    Accumulate<kRows, kVectors, kPartial>(probabilities + key, kPartitionTokens,
+                                          Words(range.blocks[block], tile.v_offset) + dimension,
+                                          Words(range.blocks[next], tile.v_offset) + dimension,
+                                          tile.head_dim,
+                                          Min(tile.block_tokens, range.keys - key) / 2, mask, sums);
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float* to = out + r * tile.head_dim + dimension;
+    for (int v = 0; v < kVectors; ++v) {
+      if (kPartial) {
+        _mm256_maskstore_ps(to, mask, sums.at[r][v]);
+      } else {
+        _mm256_storeu_ps(to + 8 * v, sums.at[r][v]);
+      }
+    }
+  }
+}
+
+template <int kRows>
+void Values(const AttentionTile& tile, const KeyRange& range, const float* probabilities,
+            float* out) {
+  int d = 0;
+  for (; d + 16 <= tile.head_dim; d += 16) {
+    Columns<kRows, 2, false>(tile, range, probabilities, d, out);
+  }
+  for (; d < tile.head_dim; d += 8) Columns<kRows, 1, true>(tile, range, probabilities, d, out);
+}
+
+float Maximum(const float* scores, int count) {
+  __m256 top = _mm256_set1_ps(-__builtin_inff());
+  int i = 0;
+  for (; i + 8 <= count; i += 8) top = _mm256_max_ps(top, _mm256_load_ps(scores + i));
+  alignas(32) float lanes[8];
+  _mm256_store_ps(lanes, top);
+  float maximum = lanes[0];
+  for (const float lane : lanes) maximum = lane > maximum ? lane : maximum;
+  for (; i < count; ++i) maximum = scores[i] > maximum ? scores[i] : maximum;
+  return maximum;
+}
+
+// Turns a row's scores into probabilities, 0 from `visible` on; returns their sum: each lane's keys
+// in ascending order and then the lanes.
+float Softmax(float* row, int visible, int keys, float scale, float* maximum) {
+  *maximum = Maximum(row, visible);
+  const __m256 offset = _mm256_set1_ps(*maximum);
+  const __m256 factor = _mm256_set1_ps(scale);
+  __m256 sum = _mm256_setzero_ps();
+  for (int i = 0; i < keys; i += 8) {
+    const __m256 x = _mm256_mul_ps(_mm256_sub_ps(_mm256_load_ps(row + i), offset), factor);
+    const __m256 p = _mm256_and_ps(_mm256_castsi256_ps(FirstLanes(visible - i)), Round(Exp8(x)));
+    _mm256_store_ps(row + i, p);
+    sum = _mm256_add_ps(sum, p);
+  }
+  alignas(32) float lanes[8];
+  _mm256_store_ps(lanes, sum);
+  float total = 0.0F;
+  for (const float lane : lanes) total += lane;
+  return total;
+}
+
+using RowsFunction = void (*)(const AttentionTile&, const KeyRange&, const float*, float*);
+constexpr RowsFunction kScores[kMicroRows + 1] = {nullptr, Scores<1>, Scores<2>, Scores<3>,
+                                                  Scores<4>};
+constexpr RowsFunction kValues[kMicroRows + 1] = {nullptr, Values<1>, Values<2>, Values<3>,
+                                                  Values<4>};
+
+void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
+  Workspace work;
+  const int start = partition * kPartitionTokens;
+  for (int first = 0; first < tile.rows; first += kMicroRows) {
+    const int rows = Min(kMicroRows, tile.rows - first);
+    const int seen = tile.first_position + (first + rows - 1) / tile.group + 1 - start;
+    if (seen <= 0) continue;
+    const KeyRange range = {tile.blocks + start / tile.block_tokens,
+                            Min(kPartitionTokens, (seen + kLanes - 1) / kLanes * kLanes)};
+    const float* queries = reinterpret_cast<const float*>(tile.queries) + first * tile.head_dim;
+    kScores[rows](tile, range, queries, work.scores[0]);
+    for (int r = 0; r < rows; ++r) {
+      const int row_seen = tile.first_position + (first + r) / tile.group + 1 - start;
+      const int visible = row_seen < 0 ? 0 : Min(row_seen, range.keys);
+      part.sum[first + r] =
+          Softmax(work.scores[r], visible, range.keys, tile.scale, &part.maximum[first + r]);
+    }
+    kValues[rows](tile, range, work.scores[0], part.out + first * tile.head_dim);
+  }
+}
+
+void Combine(const AttentionTile& tile, int partition, const AttentionState& part,
+             const AttentionState& total) {
+  const int start = partition * kPartitionTokens;
+  for (int r = 0; r < tile.rows; ++r) {
+    if (tile.first_position + r / tile.group < start) continue;
+    const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
+    const __m256 old_weight = Exp8(_mm256_set1_ps((total.maximum[r] - top) * tile.scale));
+    const __m256 new_weight = Exp8(_mm256_set1_ps((part.maximum[r] - top) * tile.scale));
+    total.maximum[r] = top;
+    total.sum[r] =
+        total.sum[r] * _mm256_cvtss_f32(old_weight) + part.sum[r] * _mm256_cvtss_f32(new_weight);
+    const float* from = part.out + r * tile.head_dim;
+    float* to = total.out + r * tile.head_dim;
+    for (int d = 0; d < tile.head_dim; d += 8) {
+      const __m256i mask = FirstLanes(tile.head_dim - d);
+      const __m256 scaled = _mm256_mul_ps(_mm256_maskload_ps(to + d, mask), old_weight);
+      _mm256_maskstore_ps(to + d, mask,
+                          _mm256_fmadd_ps(_mm256_maskload_ps(from + d, mask), new_weight, scaled));
+    }
+  }
+}
+
+constexpr AttentionKernel kKernel = {sizeof(float), LoadQueries, Attend, Combine};
+
+}  // namespace
+
+namespace avx2 {
+
+void Attention(const AttentionCall& call, AttentionScratch& scratch) {
+  RunAttention(kKernel, call, scratch);
+}
+
+}  // namespace avx2
+}  // namespace reprise
