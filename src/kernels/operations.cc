@@ -1,0 +1,132 @@
+#include "kernels/operations.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
+#include "kernels/product_driver.h"
+
+namespace reprise {
+namespace {
+
+// What differs between instruction sets and between kFast and kExact.
+struct KernelTable {
+  Isa isa;
+  Compute compute;
+  const ProductKernels& product;
+  decltype(&plain::RmsNorm) rms_norm;
+  decltype(&plain::Rope) rope;
+  decltype(&plain::SwiGlu) swiglu;
+  decltype(&plain::Add) add;
+  decltype(&plain::Attention) attention;
+};
+
+const ProductKernels& ProductKernelsOf(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512:
+      return avx512::kProduct;
+    case Isa::kAvx2:
+      return avx2::kProduct;
+    case Isa::kPlain:
+      break;
+  }
+  return plain::kProduct;
+}
+
+KernelTable KernelTableOf(Isa isa, Compute compute) {
+  const ProductKernels& product = ProductKernelsOf(isa);
+  if (compute == Compute::kExact) {
+    return {isa,         compute,       product,    plain::RmsNorm,
+            plain::Rope, plain::SwiGlu, plain::Add, exact::Attention};
+  }
+  switch (isa) {
+    case Isa::kAvx512:
+      return {isa,          compute,        product,     avx512::RmsNorm,
+              avx512::Rope, avx512::SwiGlu, avx512::Add, avx512::Attention};
+    case Isa::kAvx2:
+      return {isa,        compute,      product,   avx2::RmsNorm,
+              avx2::Rope, avx2::SwiGlu, avx2::Add, avx2::Attention};
+    case Isa::kPlain:
+      break;
+  }
+  return {isa,         compute,       product,    plain::RmsNorm,
+          plain::Rope, plain::SwiGlu, plain::Add, plain::Attention};
+}
+
+class TableOperations final : public Operations {
+ public:
+  TableOperations(const KernelTable& table, int threads)
+      : table_(table), threads_(threads), product_(table.product, table.compute, threads) {}
+
+  Isa isa() const override { return table_.isa; }
+  Compute compute() const override { return table_.compute; }
+  KvElement kv_element() const override {
+    return table_.compute == Compute::kExact ? KvElement::kF32 : KvElement::kBf16;
+  }
+
+  Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) const override {
+    return product_.Pack(weight);
+  }
+
+  void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
+              std::span<float* const> ys) override {
+    product_.MatMul(x, rows, ws, ys);
+  }
+
+  void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
+               float* out) override {
+    SetThreads();
+    table_.rms_norm(x, rows, columns, weight, epsilon, out);
+  }
+
+  void Rope(float* x, int rows, int heads, int head_dim, const RopeTable& table,
+            std::span<const int> positions) override {
+    SetThreads();
+    table_.rope(x, rows, heads, head_dim, rope_cache_.Lookup(table, positions));
+  }
+
+  void SwiGlu(float* gate, const float* up, size_t count) override {
+    SetThreads();
+    table_.swiglu(gate, up, count);
+  }
+
+  void Add(float* x, const float* y, size_t count) override {
+    SetThreads();
+    table_.add(x, y, count);
+  }
+
+  void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
+               std::span<const SequenceSpan> sequences) override {
+    SetThreads();
+    reprise::StoreKv(layout, layer, k, v, sequences);
+  }
+
+  void Attention(const KvLayout& layout, int layer, const float* q, int heads, float scale,
+                 std::span<const SequenceSpan> sequences, float* out) override {
+    SetThreads();
+    table_.attention({layout, layer, q, heads, scale, sequences, out}, attention_scratch_);
+  }
+
+ private:
+  // The other kernels fork over as many threads as the calling thread's setting says.
+  void SetThreads() const { omp_set_num_threads(threads_); }
+
+  const KernelTable table_;
+  const int threads_;
+  ProductDriver product_;
+  RopeCache rope_cache_;
+  AttentionScratch attention_scratch_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Operations>> MakeOperations(Isa isa, Compute compute, int threads) {
+  if (Result<Isa> offered = ParseIsa(IsaName(isa)); !offered) {
+    return std::unexpected(offered.error());
+  }
+  if (threads <= 0) threads = omp_get_num_procs();
+  return std::make_unique<TableOperations>(KernelTableOf(isa, compute), threads);
+}
+
+}  // namespace reprise

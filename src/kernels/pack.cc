@@ -1,0 +1,203 @@
+#include "kernels/pack.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+#include "kernels/bf16.h"
+#include "kernels/pack_groups.h"
+#include "kernels/pack_half.h"
+
+namespace reprise {
+namespace {
+
+size_t ValueBytes(int bits, int group) {
+  return static_cast<size_t>(kTileOutputs) * static_cast<size_t>(group) *
+         static_cast<size_t>(bits) / 8;
+}
+
+PackedFormat PackedFormatOf(WeightType type) {
+  const GroupFormat groups = GroupFormatOf(type);
+  if (groups.bits == 0) {
+    return {.bits = 16, .group = 2, .zero = 0, .offset = false, .record_bytes = ValueBytes(16, 2)};
+  }
+  const size_t factors = (groups.offset ? 2 : 1) * kTileOutputs * sizeof(uint16_t);
+  return {.bits = groups.bits,
+          .group = groups.group,
+          .zero = groups.zero,
+          .offset = groups.offset,
+          .record_bytes = ValueBytes(groups.bits, groups.group) + factors};
+}
+
+// Where the bits of one weight lie in a record: `byte` + what `shift` says.
+struct Place {
+  size_t byte;
+  int shift;
+};
+
+// 16 outputs × 4 inputs of the quad: byte within 64.
+size_t ByteInVector(int output, int input) {
+  return static_cast<size_t>(4 * (output % 16) + input % 4);
+}
+
+Place LowPlace(int bits, int output, int input) {
+  const int quad = input / 4;
+  const int vector = bits == 8 ? quad * 4 + output / 16 : quad / 2 * 4 + output / 16;
+  return {static_cast<size_t>(vector) * 64 + ByteInVector(output, input),
+          bits == 8 ? 0 : 4 * (quad % 2)};
+}
+
+Place PlanePlace(const PackedFormat& format, int output, int input) {
+  const size_t planes = ValueBytes(4, format.group);
+  return {planes + static_cast<size_t>(output / 16) * 64 + ByteInVector(output, input),
+          (format.bits - 4) * (input / 4)};
+}
+
+void StoreInteger(const PackedFormat& format, uint8_t* record, int output, int input, int q) {
+  const Place low = LowPlace(format.bits, output, input);
+  if (format.bits == 8) {
+    record[low.byte] = static_cast<uint8_t>(q);
+    return;
+  }
+  record[low.byte] = static_cast<uint8_t>(record[low.byte] | ((q & 15) << low.shift));
+  if (format.bits == 4) return;
+  const Place plane = PlanePlace(format, output, input);
+  record[plane.byte] = static_cast<uint8_t>(record[plane.byte] | ((q >> 4) << plane.shift));
+}
+
+void StoreHalf(uint8_t* at, int index, float value) {
+  const uint16_t half = FloatToHalf(value);
+  std::memcpy(at + 2 * index, &half, sizeof(half));
+}
+
+uint16_t Load16(const uint8_t* at, size_t index) {
+  uint16_t bits;
+  std::memcpy(&bits, at + 2 * index, sizeof(bits));
+  return bits;
+}
+
+size_t RowBytes(const WeightView& weight) {
+  const WeightBlock block = WeightBlockOf(static_cast<uint32_t>(weight.type)).value();
+  return static_cast<size_t>(weight.columns / block.elements) * static_cast<size_t>(block.bytes);
+}
+
+// Byte offset of element [input, output] within a tile of bf16.
+size_t Bf16Offset(int64_t input, int output) {
+  return static_cast<size_t>(input / 2) * ValueBytes(16, 2) +
+         static_cast<size_t>(4 * output + 2 * (input % 2));
+}
+
+}  // namespace
+
+AlignedBytes::AlignedBytes(size_t bytes) : size_(bytes) {
+  if (bytes == 0) return;
+  void* data = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  if (data == nullptr) throw std::bad_alloc();
+  data_.reset(static_cast<uint8_t*>(data));
+}
+
+int PackedInteger(const PackedFormat& format, const uint8_t* record, int output, int input) {
+  const Place low = LowPlace(format.bits, output, input);
+  if (format.bits == 8) return record[low.byte];
+  const int q = (record[low.byte] >> low.shift) & 15;
+  if (format.bits == 4) return q;
+  const Place plane = PlanePlace(format, output, input);
+  const int mask = (1 << (format.bits - 4)) - 1;
+  return q | (((record[plane.byte] >> plane.shift) & mask) << 4);
+}
+
+PackedMatrix::PackedMatrix(const WeightView& weight, int threads)
+    : rows_(weight.rows),
+      columns_(weight.columns),
+      format_(PackedFormatOf(weight.type)),
+      tile_bytes_(static_cast<size_t>((columns_ + format_.group - 1) / format_.group) *
+                  format_.record_bytes),
+      data_(static_cast<size_t>(tiles()) * tile_bytes_) {
+  const int64_t count = tiles();
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int64_t tile = 0; tile < count; ++tile) {
+    if (format_.bits == 16) {
+      PackBf16Tile(weight, tile);
+    } else {
+      PackQuantizedTile(weight, tile);
+    }
+  }
+}
+
+void PackedMatrix::PackQuantizedTile(const WeightView& weight, int64_t tile) {
+  uint8_t* const start = data_.data() + static_cast<size_t>(tile) * tile_bytes_;
+  std::memset(start, 0, tile_bytes_);  // padding outputs: q, d and m are 0
+  const size_t row_bytes = RowBytes(weight);
+  const size_t d_offset = ValueBytes(format_.bits, format_.group);
+  const int64_t first = tile * kTileOutputs;
+  const int outputs = static_cast<int>(std::min<int64_t>(kTileOutputs, rows_ - first));
+  WeightGroup group;
+  for (int output = 0; output < outputs; ++output) {
+    const std::byte* row = weight.data + static_cast<size_t>(first + output) * row_bytes;
+    uint8_t* record = start;
+    for (int64_t g = 0; g < columns_ / format_.group; ++g, record += format_.record_bytes) {
+      ReadGroup(weight.type, row, g, group);
+      for (int i = 0; i < format_.group; ++i) {
+        StoreInteger(format_, record, output, i, group.q[i]);
+      }
+      StoreHalf(record + d_offset, output, group.d);
+      if (format_.offset) StoreHalf(record + d_offset, kTileOutputs + output, group.m);
+    }
+  }
+}
+
+void PackedMatrix::PackBf16Tile(const WeightView& weight, int64_t tile) {
+  uint8_t* const start = data_.data() + static_cast<size_t>(tile) * tile_bytes_;
+  std::memset(start, 0, tile_bytes_);
+  const size_t row_bytes = RowBytes(weight);
+  const int64_t first = tile * kTileOutputs;
+  const int outputs = static_cast<int>(std::min<int64_t>(kTileOutputs, rows_ - first));
+  std::vector<float> row(static_cast<size_t>(columns_));
+  for (int output = 0; output < outputs; ++output) {
+    Dequantize(weight.type, weight.data + static_cast<size_t>(first + output) * row_bytes,
+               row.size(), row.data());
+    for (int64_t k = 0; k < columns_; ++k) {
+      const uint16_t bits = ToBf16(row[static_cast<size_t>(k)]);
+      std::memcpy(start + Bf16Offset(k, output), &bits, sizeof(bits));
+    }
+  }
+}
+
+void PackedMatrix::DequantizeRow(int64_t row, float* out) const {
+  CHECK(row >= 0 && row < rows_, "a row of the matrix");
+  const uint8_t* const start = tile(row / kTileOutputs);
+  const int output = static_cast<int>(row % kTileOutputs);
+  if (format_.bits == 16) {
+    for (int64_t k = 0; k < columns_; ++k) {
+      out[k] = FromBf16(Load16(start + Bf16Offset(k, output), 0));
+    }
+    return;
+  }
+  const size_t d_offset = ValueBytes(format_.bits, format_.group);
+  for (int64_t k = 0; k < columns_; ++k) {
+    const int64_t g = k / format_.group;
+    const uint8_t* record = start + static_cast<size_t>(g) * format_.record_bytes;
+    const int q = PackedInteger(format_, record, output, static_cast<int>(k % format_.group));
+    const auto n = static_cast<size_t>(output);
+    const float d = HalfToFloat(Load16(record + d_offset, n));
+    const float m =
+        format_.offset ? HalfToFloat(Load16(record + d_offset, kTileOutputs + n)) : 0.0F;
+    out[k] = d * static_cast<float>(q - format_.zero) + m;
+  }
+}
+
+ExactMatrix::ExactMatrix(const WeightView& weight)
+    : type_(weight.type),
+      rows_(weight.rows),
+      columns_(weight.columns),
+      row_bytes_(RowBytes(weight)),
+      data_(weight.data, weight.data + static_cast<size_t>(weight.rows) * row_bytes_) {}
+
+void ExactMatrix::DequantizeRow(int64_t row, float* out) const {
+  CHECK(row >= 0 && row < rows_, "a row of the matrix");
+  Dequantize(type_, data_.data() + static_cast<size_t>(row) * row_bytes_,
+             static_cast<size_t>(columns_), out);
+}
+
+}  // namespace reprise

@@ -1,0 +1,98 @@
+#pragma once
+
+// The packed layout of a weight matrix. Outputs are padded to tiles of 64; a tile is a run of
+// records of 64-byte aligned bytes, one per group of inputs, in ascending order. A record is
+//
+//   nibbles   4, 5, 6 bits: for each pair j of quads of inputs, for each c in 0..3, 64 bytes
+//   planes    5, 6 bits:    for each c in 0..3, 64 bytes: the bits above 4
+//   bytes     8 bits:       for each quad k, for each c in 0..3, 64 bytes
+//   d         64 × f16      then, for formats with an offset,
+//   m         64 × f16
+//
+// where 64 bytes are outputs 16c .. 16c+15 × 4 consecutive inputs (byte 4·output + input): what one
+// vpdpbusd takes. A nibble byte holds quad 2j low and quad 2j+1 high; a plane byte holds one bit of
+// each quad at position quad (5 bits), or two at 2·quad (6 bits, group of 16). Widths of a weight:
+//
+//   type        file    packed            type   file     packed
+//   Q4_0        4.5     4.5               Q4_K   4.5      5     d·sc and dmin·m rounded to f16
+//   Q4_1        5       5                 Q5_K   5.5      6     "
+//   Q5_0, Q5_1  5.5, 6  5.5, 6            Q6_K   6.56     7     "
+//   Q8_0        8.5     8.5               16, 32 16, 32   16    rounded to bf16
+//
+// 16-bit formats: a record is a pair of inputs, for each c 64 bytes = 16 outputs × 2 bf16.
+//
+// Immutable; any thread.
+
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "kernels/operations.h"
+#include "kernels/product.h"
+
+namespace reprise {
+
+// 64-byte aligned memory; on failure to allocate the process ends (as with new).
+class AlignedBytes {
+ public:
+  explicit AlignedBytes(size_t bytes = 0);
+  uint8_t* data() const { return data_.get(); }
+  size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(uint8_t* data) const { std::free(data); }
+  };
+  std::unique_ptr<uint8_t, Free> data_;
+  size_t size_ = 0;
+};
+
+class PackedMatrix final : public Matrix {
+ public:
+  // REQUIRES: the shape was checked (product.cc).
+  PackedMatrix(const WeightView& weight, int threads);
+
+  int64_t rows() const override { return rows_; }
+  int64_t columns() const override { return columns_; }
+  size_t bytes() const override { return data_.size(); }
+  void DequantizeRow(int64_t row, float* out) const override;
+
+  const PackedFormat& format() const { return format_; }
+  int64_t tiles() const { return (rows_ + kTileOutputs - 1) / kTileOutputs; }
+  const uint8_t* tile(int64_t index) const {
+    return data_.data() + static_cast<size_t>(index) * tile_bytes_;
+  }
+
+ private:
+  void PackQuantizedTile(const WeightView& weight, int64_t tile);
+  void PackBf16Tile(const WeightView& weight, int64_t tile);
+
+  int64_t rows_;
+  int64_t columns_;
+  PackedFormat format_;
+  size_t tile_bytes_;
+  AlignedBytes data_;
+};
+
+// Compute::kExact keeps the file's own blocks.
+class ExactMatrix final : public Matrix {
+ public:
+  explicit ExactMatrix(const WeightView& weight);
+
+  int64_t rows() const override { return rows_; }
+  int64_t columns() const override { return columns_; }
+  size_t bytes() const override { return data_.size(); }
+  void DequantizeRow(int64_t row, float* out) const override;
+
+ private:
+  WeightType type_;
+  int64_t rows_;
+  int64_t columns_;
+  size_t row_bytes_;
+  std::vector<std::byte> data_;
+};
+
+// The integer q of output `output` (0..63) and input `input` (within the group) of a record.
+int PackedInteger(const PackedFormat& format, const uint8_t* record, int output, int input);
+
+}  // namespace reprise

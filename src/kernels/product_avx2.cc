@@ -1,0 +1,341 @@
+// Products for AVX2 with FMA: the integers of the formula come from vpmaddubsw, whose 16-bit sums
+// hold a bounded number of products, and are widened to 32 bits before they can overflow.
+//
+// A run of groups of a tile is unpacked to bytes in L1, then 4 rows × 16 outputs at a time pass
+// over it. One row takes the same way: it stays close to the memory's speed, and its bits are the
+// same.
+
+#include <immintrin.h>
+
+#include "kernels/product.h"
+
+namespace reprise::avx2 {
+namespace {
+
+#include "kernels/product_exact_kernel.h"
+
+constexpr int kStep = 2;                          // registers across a step of 16 outputs
+constexpr int kSteps = kTileOutputs / 8 / kStep;  // steps across a tile
+
+template <int kBits_, int kGroup_, bool kOffset_>
+struct Format {
+  static constexpr int kBits = kBits_;
+  static constexpr int kGroup = kGroup_;
+  static constexpr bool kOffset = kOffset_;
+  static constexpr int kZero = kOffset ? 0 : 1 << (kBits - 1);
+  static constexpr int kQuads = kGroup / 4;
+  static constexpr int kValueBytes = kTileOutputs * kGroup * kBits / 8;
+  static constexpr int kRecordBytes = kValueBytes + (kOffset ? 4 : 2) * kTileOutputs;
+  static constexpr int kUnpackedBytes = kTileOutputs * (kGroup + (kOffset ? 8 : 4));
+  static constexpr int kRun = kUnpackInputs / kGroup;
+  // Quads whose pairs of products fit 16 bits together: 2 · 127 · (2^bits − 1) · quads < 2^15.
+  // Bytes are unpacked as signed (q − 128), of which one pair is 2 · 127 · 128 at most.
+  static constexpr int kNarrowQuads = kBits == 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;
+};
+
+[[gnu::always_inline]] inline __m256i LoadBytes(const uint8_t* at) {
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(at));
+}
+[[gnu::always_inline]] inline void StoreBytes(uint8_t* at, __m256i bytes) {
+  _mm256_store_si256(reinterpret_cast<__m256i*>(at), bytes);
+}
+
+template <typename F>
+void UnpackValues(const uint8_t* record, uint8_t* out) {
+  constexpr int kPlaneBits = F::kBits - 4;
+  const __m256i nibble = _mm256_set1_epi8(15);
+  for (int v = 0; v < kTileOutputs / 8; ++v) {  // 8 outputs
+    __m256i plane = _mm256_setzero_si256();
+    if constexpr (kPlaneBits > 0) {
+      plane = LoadBytes(record + kTileOutputs * F::kGroup / 2 + 32 * v);
+    }
+    const __m256i mask = _mm256_set1_epi8(static_cast<char>(((1 << kPlaneBits) - 1) << 4));
+    for (int quad = 0; quad < F::kQuads; ++quad) {
+      const __m256i packed = LoadBytes(record + 4 * kTileOutputs * (quad / 2) + 32 * v);
+      __m256i q = quad % 2 == 0 ? packed : _mm256_srli_epi16(packed, 4);
+      q = _mm256_and_si256(q, nibble);
+      if constexpr (kPlaneBits > 0) {
+        q = _mm256_or_si256(q, _mm256_and_si256(_mm256_slli_epi16(plane, 4), mask));
+        plane = _mm256_srli_epi16(plane, kPlaneBits);
+      }
+      StoreBytes(out + 4 * kTileOutputs * quad + 32 * v, q);
+    }
+  }
+}
+
+template <typename F>
+void UnpackRun(const uint8_t* record, int groups, uint8_t* out) {
+  for (int g = 0; g < groups; ++g, record += F::kRecordBytes, out += F::kUnpackedBytes) {
+    if constexpr (F::kBits == 8) {
+      const __m256i zero = _mm256_set1_epi8(static_cast<char>(0x80));
+      for (int i = 0; i < F::kValueBytes; i += 32) {
+        StoreBytes(out + i, _mm256_xor_si256(LoadBytes(record + i), zero));
+      }
+    } else {
+      UnpackValues<F>(record, out);
+    }
+    auto* const factors = reinterpret_cast<float*>(out + kTileOutputs * F::kGroup);
+    for (int i = 0; i < (F::kOffset ? 2 : 1) * kTileOutputs; i += 8) {
+      const auto* halves = reinterpret_cast<const __m128i*>(record + F::kValueBytes + 2 * i);
+      _mm256_store_ps(factors + i, _mm256_cvtph_ps(_mm_load_si128(halves)));
+    }
+  }
+}
+
+// Sums of products of one group: kRows rows × 16 outputs, exact.
+template <typename F, int kRows>
+[[gnu::always_inline]] inline void MultiplyGroup(const uint8_t* w, const int8_t* const q[kRows],
+                                                 __m256i products[kRows][kStep]) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int first = 0; first < F::kQuads; first += F::kNarrowQuads) {
+    __m256i narrow[kRows][kStep];
+    for (int i = 0; i < F::kNarrowQuads; ++i) {
+      const int quad = first + i;
+      __m256i ws[kStep];
+      for (int c = 0; c < kStep; ++c) ws[c] = LoadBytes(w + 4 * kTileOutputs * quad + 32 * c);
+      for (int r = 0; r < kRows; ++r) {
+        int32_t bytes;
+        __builtin_memcpy(&bytes, q[r] + 4 * quad, sizeof(bytes));
+        const __m256i x = _mm256_set1_epi32(bytes);
+        for (int c = 0; c < kStep; ++c) {
+          __m256i pair;
+          if constexpr (F::kBits == 8) {
+            pair = _mm256_maddubs_epi16(_mm256_abs_epi8(ws[c]), _mm256_sign_epi8(x, ws[c]));
+          } else {
+            pair = _mm256_maddubs_epi16(ws[c], x);
+          }
+          narrow[r][c] = i == 0 ? pair : _mm256_add_epi16(narrow[r][c], pair);
+        }
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      for (int c = 0; c < kStep; ++c) {
+        const __m256i wide = _mm256_madd_epi16(narrow[r][c], ones);
+        products[r][c] = first == 0 ? wide : _mm256_add_epi32(products[r][c], wide);
+      }
+    }
+  }
+}
+
+// Rows row .. row + kRows - 1 over an unpacked run. The sums [kRows, 64] stay in L1.
+template <typename F, int kRows>
+void UnpackedBlock(const QuantizedRows& x, int row, int64_t first_group, int groups,
+                   const uint8_t* unpacked, float* sums) {
+  for (int64_t g = first_group; g < first_group + groups; ++g, unpacked += F::kUnpackedBytes) {
+    const int8_t* q[kRows];
+    __m256i start[kRows];
+    __m256 scale[kRows];
+    __m256 scaled_sum[kRows];
+    for (int r = 0; r < kRows; ++r) {
+      const ptrdiff_t at = (row + r) * x.group_stride + g * F::kGroup / kActivationGroup;
+      q[r] = x.q + (row + r) * x.q_stride + g * F::kGroup;
+      scale[r] = _mm256_set1_ps(x.scale[at]);
+      scaled_sum[r] = _mm256_set1_ps(x.scaled_sum[at]);
+      const int32_t* const halves =
+          x.half_sums + 2 * (row + r) * x.group_stride + g * F::kGroup / 16;
+      const int32_t sum = F::kGroup == 16 ? halves[0] : halves[0] + halves[1];
+      start[r] = _mm256_set1_epi32(-F::kZero * sum);
+    }
+    const auto* const factors = reinterpret_cast<const float*>(unpacked + kTileOutputs * F::kGroup);
+    for (int step = 0; step < kSteps; ++step) {
+      __m256i products[kRows][kStep];
+      MultiplyGroup<F, kRows>(unpacked + 32 * kStep * step, q, products);
+      for (int c = 0; c < kStep; ++c) {
+        const int output = 8 * (kStep * step + c);
+        const __m256 d = _mm256_load_ps(factors + output);
+        for (int r = 0; r < kRows; ++r) {
+          float* const at = sums + r * kTileOutputs + output;
+          if constexpr (!F::kOffset && F::kBits != 8) {
+            products[r][c] = _mm256_add_epi32(products[r][c], start[r]);
+          }
+          __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products[r][c]),
+                                       _mm256_mul_ps(d, scale[r]), _mm256_load_ps(at));
+          if constexpr (F::kOffset) {
+            const __m256 m = _mm256_load_ps(factors + kTileOutputs + output);
+            sum = _mm256_fmadd_ps(m, scaled_sum[r], sum);
+          }
+          _mm256_store_ps(at, sum);
+        }
+      }
+    }
+  }
+}
+
+template <typename F, int kRows>
+void RunBlock(const TileCall& call, int row, int64_t first_group, int groups) {
+  auto* const sums =
+      reinterpret_cast<float*>(call.scratch + kTileScratchBytes) - kRows * kTileOutputs;
+  float* const y = call.y + row * call.y_stride;
+  for (int r = 0; r < kRows; ++r) {
+    for (int n = 0; n < kTileOutputs; n += 8) {
+      _mm256_store_ps(
+          sums + r * kTileOutputs + n,
+          first_group == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y + r * call.y_stride + n));
+    }
+  }
+  UnpackedBlock<F, kRows>(*call.quantized, call.first_row + row, first_group, groups, call.scratch,
+                          sums);
+  for (int r = 0; r < kRows; ++r) {
+    for (int n = 0; n < kTileOutputs; n += 8) {
+      _mm256_storeu_ps(y + r * call.y_stride + n, _mm256_load_ps(sums + r * kTileOutputs + n));
+    }
+  }
+}
+
+template <typename F>
+void FormatTile(const TileCall& call) {
+  static_assert(F::kRun * F::kUnpackedBytes + 16 * kTileOutputs <= kTileScratchBytes);
+  const int64_t groups = call.columns / F::kGroup;
+  for (int64_t g = 0; g < groups; g += F::kRun) {
+    const int run = static_cast<int>(groups - g < F::kRun ? groups - g : F::kRun);
+    UnpackRun<F>(call.tile + g * F::kRecordBytes, run, call.scratch);
+    int row = 0;
+    for (; row + 4 <= call.rows; row += 4) RunBlock<F, 4>(call, row, g, run);
+    for (; row < call.rows; ++row) RunBlock<F, 1>(call, row, g, run);
+  }
+}
+
+void QuantizedTile(const TileCall& call) {
+  const PackedFormat& format = *call.format;
+  switch (format.bits) {
+    case 4:
+      return format.offset ? FormatTile<Format<4, 32, true>>(call)
+                           : FormatTile<Format<4, 32, false>>(call);
+    case 5:
+      return format.offset ? FormatTile<Format<5, 32, true>>(call)
+                           : FormatTile<Format<5, 32, false>>(call);
+    case 6:
+      return FormatTile<Format<6, 16, false>>(call);
+    default:
+      return FormatTile<Format<8, 32, false>>(call);
+  }
+}
+
+// -- Activations --------------------------------------------------------------------------------
+
+uint32_t LargestBits(const float* x) {
+  const __m256i magnitude_bits = _mm256_set1_epi32(0x7fffffff);
+  __m256i largest = _mm256_setzero_si256();
+  for (int i = 0; i < kActivationGroup; i += 8) {
+    const __m256i bits = _mm256_castps_si256(_mm256_loadu_ps(x + i));
+    largest = _mm256_max_epu32(largest, _mm256_and_si256(bits, magnitude_bits));
+  }
+  alignas(32) uint32_t lanes[8];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), largest);
+  for (int i = 1; i < 8; ++i) {
+    if (lanes[i] > lanes[0]) lanes[0] = lanes[i];
+  }
+  return lanes[0];
+}
+
+void QuantizeRow(const float* x, int columns, const QuantizedRows& out, int row) {
+  for (int g = 0; g < columns / kActivationGroup; ++g, x += kActivationGroup) {
+    const ptrdiff_t at = row * out.group_stride + g;
+    int8_t* const q = out.q + row * out.q_stride + g * kActivationGroup;
+    int32_t* const half_sums = out.half_sums + 2 * at;
+    const uint32_t largest = LargestBits(x);
+    float magnitude;
+    __builtin_memcpy(&magnitude, &largest, sizeof(magnitude));
+    const bool finite = largest < 0x7f800000u;
+    half_sums[0] = half_sums[1] = 0;
+    if (!finite || magnitude < 0x1p-100F) {
+      __builtin_memset(q, 0, kActivationGroup);
+      out.scale[at] = out.scaled_sum[at] = finite ? 0.0F : __builtin_nanf("");
+      continue;
+    }
+    const __m256 inverse = _mm256_set1_ps(127.0F / magnitude);
+    for (int i = 0; i < kActivationGroup; i += 8) {
+      alignas(32) int32_t lanes[8];
+      _mm256_store_si256(reinterpret_cast<__m256i*>(lanes),
+                         _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + i), inverse)));
+      for (int j = 0; j < 8; ++j) {
+        q[i + j] = static_cast<int8_t>(lanes[j]);
+        half_sums[i / 16] += lanes[j];
+      }
+    }
+    out.scale[at] = magnitude / 127.0F;
+    out.scaled_sum[at] = out.scale[at] * static_cast<float>(half_sums[0] + half_sums[1]);
+  }
+}
+
+void RoundRow(const float* x, int columns, const Bf16Rows& out, int row) {
+  uint16_t* const to = out.x + row * out.stride;
+  for (int i = 0; i < columns; ++i) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof(bits));
+    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    to[i] = static_cast<uint16_t>(nan ? (bits >> 16) | 0x40u : rounded);
+  }
+  if (columns % 2 != 0) to[columns] = 0;
+}
+
+// -- 16-bit weights -----------------------------------------------------------------------------
+
+constexpr int64_t kRunPairs = 64;  // 16 KiB of a tile, read by all rows from L1
+
+[[gnu::always_inline]] inline __m256 EvenBf16(__m256i pairs) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+}
+[[gnu::always_inline]] inline __m256 OddBf16(__m256i pairs) {
+  return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)));
+}
+
+// 16 outputs starting at `output`.
+template <int kRows>
+void Bf16Step(const TileCall& call, int row, int output, int64_t first_pair, int64_t pairs) {
+  const uint16_t* x[kRows];
+  float* const y = call.y + row * call.y_stride + output;
+  __m256 sums[kRows][kStep];
+  for (int r = 0; r < kRows; ++r) {
+    x[r] = call.bf16->x + (call.first_row + row + r) * call.bf16->stride + 2 * first_pair;
+    for (int c = 0; c < kStep; ++c) {
+      sums[r][c] =
+          first_pair == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y + r * call.y_stride + 8 * c);
+    }
+  }
+  const uint8_t* tile = call.tile + (first_pair * kTileOutputs + output) * 4;
+  for (int64_t pair = 0; pair < pairs; ++pair, tile += kTileOutputs * 4) {
+    __m256i ws[kStep];
+    for (int c = 0; c < kStep; ++c) ws[c] = LoadBytes(tile + 32 * c);
+    for (int r = 0; r < kRows; ++r) {
+      int32_t two;
+      __builtin_memcpy(&two, x[r] + 2 * pair, sizeof(two));
+      const __m256i xs = _mm256_set1_epi32(two);
+      for (int c = 0; c < kStep; ++c) {
+        sums[r][c] = _mm256_fmadd_ps(EvenBf16(ws[c]), EvenBf16(xs), sums[r][c]);
+        sums[r][c] = _mm256_fmadd_ps(OddBf16(ws[c]), OddBf16(xs), sums[r][c]);
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    for (int c = 0; c < kStep; ++c) _mm256_storeu_ps(y + r * call.y_stride + 8 * c, sums[r][c]);
+  }
+}
+
+template <int kRows>
+void Bf16Block(const TileCall& call, int row, int64_t first_pair, int64_t pairs) {
+  for (int output = 0; output < kTileOutputs; output += 8 * kStep) {
+    Bf16Step<kRows>(call, row, output, first_pair, pairs);
+  }
+}
+
+void Bf16Tile(const TileCall& call) {
+  const int64_t pairs = (call.columns + 1) / 2;
+  for (int64_t pair = 0; pair < pairs; pair += kRunPairs) {
+    const int64_t count = pairs - pair < kRunPairs ? pairs - pair : kRunPairs;
+    int row = 0;
+    for (; row + 4 <= call.rows; row += 4) Bf16Block<4>(call, row, pair, count);
+    for (; row < call.rows; ++row) Bf16Block<1>(call, row, pair, count);
+  }
+}
+
+}  // namespace
+
+const ProductKernels kProduct = {.quantize_row = QuantizeRow,
+                                 .round_row = RoundRow,
+                                 .quantized_tile = QuantizedTile,
+                                 .bf16_tile = Bf16Tile,
+                                 .exact_rows = ExactRows};
+
+}  // namespace reprise::avx2
