@@ -28,7 +28,7 @@ struct SamplingParameters {
   float frequency_penalty = 0.0F;
   float repetition_penalty = 1.0F;
   uint64_t seed = 0;  // always set: the api layer draws one where the client gave none
-  std::vector<std::pair<TokenId, float>> logit_bias;
+  std::vector<std::pair<TokenId, float>> logit_bias = {};
 };
 
 enum class CacheUse : uint8_t {

@@ -1,0 +1,376 @@
+// The scheduler without a model: a "forward pass" that writes, into each row's place in its block,
+// a checksum of all tokens up to that row, and that checks every earlier row it could read. So a
+// block that was shared, copied, swapped, evicted or given back wrongly is seen at once.
+
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace reprise {
+namespace {
+
+constexpr size_t kBlockTokens = 4;
+constexpr size_t kBlockBytes = 64;
+
+class SchedulerTest : public testing::Test {
+ protected:
+  void MakePool(size_t blocks, Scheduler::Options options = {.prefill_chunk = 8,
+                                                             .prefill_chunk_beside_decode = 3}) {
+    scheduler_.reset();
+    cache_.reset();
+    pool_ = BlockPool::Create(blocks, kBlockBytes).value();
+    cache_ = std::make_unique<PrefixCache>(
+        pool_.get(), &clock_, PrefixCache::Options{.block_tokens = static_cast<int>(kBlockTokens)});
+    scheduler_ = std::make_unique<Scheduler>(pool_.get(), cache_.get(), &clock_, options);
+  }
+
+  // Enqueues; the reply will be `reply` more tokens, each a function of all tokens before it.
+  SequenceId Ask(std::vector<TokenId> prompt, int reply, std::string scope = "a",
+                 CacheUse use = CacheUse::kReadAndPublish, Priority priority = Priority::kNormal) {
+    GenerationRequest request;
+    request.scope = std::move(scope);
+    request.prompt = std::move(prompt);
+    request.max_tokens = reply;
+    request.cache = use;
+    request.priority = priority;
+    const SequenceId id{next_id_++};
+    scheduler_->Enqueue(std::make_unique<Sequence>(
+        id, std::move(request), [](Event&&) {}, clock_.Now()));
+    return id;
+  }
+
+  static uint64_t Checksum(std::span<const TokenId> tokens) {
+    uint64_t sum = 17;
+    for (TokenId token : tokens) sum = (sum ^ static_cast<uint64_t>(token + 1)) * 0x100000001B3ULL;
+    return sum;
+  }
+
+  static std::byte* Row(const Sequence& sequence, size_t position) {
+    return sequence.block_data.at(position / kBlockTokens) + position % kBlockTokens * 8;
+  }
+
+  // What the sequence reads must be what its own tokens would have put there.
+  static void VerifyRows(const Sequence& sequence, size_t count) {
+    const std::span<const TokenId> tokens = sequence.tokens;
+    for (size_t position = 0; position < count; ++position) {
+      uint64_t found = 0;
+      std::memcpy(&found, Row(sequence, position), 8);
+      ASSERT_EQ(found, Checksum(tokens.first(position + 1)))
+          << "sequence " << sequence.id.value << " reads a foreign row at " << position;
+    }
+  }
+
+  // One step; false when there was nothing to do.
+  bool Step() {
+    scheduler_->Admit([this](Sequence& s) { cached_[s.id] = s.cached_tokens; });
+    Collect(scheduler_->Satisfied());
+    const auto plan = scheduler_->Plan();
+    for (const Scheduler::Share& share : plan) {
+      Sequence& s = *share.sequence;
+      VerifyRows(s, s.computed);
+      rows_of_step_ += share.rows;
+      for (size_t position = s.computed; position < s.computed + share.rows; ++position) {
+        const uint64_t sum = Checksum(std::span<const TokenId>(s.tokens).first(position + 1));
+        std::memcpy(Row(s, position), &sum, 8);
+        if (position < s.prompt_size()) ++prompt_rows_[s.id];
+      }
+    }
+    scheduler_->Advance();
+    std::vector<SequenceId> ended;
+    for (const Scheduler::Share& share : plan) {
+      if (!share.wants_logits) continue;
+      Sequence& s = *share.sequence;
+      s.tokens.push_back(static_cast<TokenId>(Checksum(s.tokens) % 3));
+      if (++s.completion_tokens >= *s.request.max_tokens) ended.push_back(s.id);
+    }
+    Collect(ended);
+    Collect(scheduler_->Satisfied());
+    cache_->Check();
+    return !plan.empty();
+  }
+
+  void Collect(const std::vector<SequenceId>& ids) {
+    for (SequenceId id : ids) {
+      auto sequence = scheduler_->Remove(id);
+      ASSERT_NE(sequence, nullptr);
+      replies_[id] = {
+          sequence->tokens.begin() + static_cast<std::ptrdiff_t>(sequence->prompt_size()),
+          sequence->tokens.end()};
+    }
+  }
+
+  void RunUntilIdle() {
+    for (int steps = 0; !scheduler_->idle(); ++steps) {
+      ASSERT_LT(steps, 100'000) << "no progress";
+      Step();
+    }
+  }
+
+  void ExpectNothingHeld() {
+    EXPECT_EQ(cache_->sizes().private_blocks, 0U);
+    EXPECT_EQ(cache_->sizes().leased_blocks, 0U);
+    cache_->Flush();
+    EXPECT_EQ(cache_->sizes().free_blocks, pool_->block_count());
+  }
+
+  static std::vector<TokenId> Count(TokenId from, size_t length) {
+    std::vector<TokenId> tokens(length);
+    for (size_t i = 0; i < length; ++i) tokens[i] = from + static_cast<TokenId>(i);
+    return tokens;
+  }
+
+  ManualClock clock_;
+  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<PrefixCache> cache_;
+  std::unique_ptr<Scheduler> scheduler_;
+  uint64_t next_id_ = 1;
+  std::map<SequenceId, size_t> cached_;       // read at admission
+  std::map<SequenceId, size_t> prompt_rows_;  // prompt rows computed
+  std::map<SequenceId, std::vector<TokenId>> replies_;
+  size_t rows_of_step_ = 0;
+};
+
+TEST_F(SchedulerTest, ARepeatedPromptIsReadButForItsLastToken) {
+  MakePool(32);
+  for (size_t length = 1; length <= 13; ++length) {
+    const auto prompt = Count(static_cast<TokenId>(100 * length), length);
+    const SequenceId cold = Ask(prompt, 1);
+    RunUntilIdle();
+    const SequenceId warm = Ask(prompt, 1);
+    RunUntilIdle();
+    EXPECT_EQ(cached_[cold], 0U);
+    EXPECT_EQ(prompt_rows_[cold], length);
+    EXPECT_EQ(cached_[warm], length - 1);
+    EXPECT_EQ(prompt_rows_[warm], 1U);
+    EXPECT_EQ(replies_[warm], replies_[cold]);
+  }
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, APartlyKnownPromptIsReadToTheToken) {
+  MakePool(64);
+  const auto known = Count(1, 20);
+  Ask(known, 1);
+  RunUntilIdle();
+  for (size_t common = 1; common < known.size(); ++common) {
+    std::vector<TokenId> prompt(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(common));
+    prompt.insert(prompt.end(), {500, 501, 502});
+    const SequenceId id = Ask(prompt, 2);
+    RunUntilIdle();
+    EXPECT_EQ(cached_[id], common);
+    EXPECT_EQ(prompt_rows_[id], 3U);
+  }
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, RequestsAtOnceComputeACommonPrefixOnce) {
+  MakePool(64);
+  std::vector<SequenceId> ids;
+  for (TokenId i = 0; i < 8; ++i) {
+    auto prompt = Count(1, 30);
+    prompt.push_back(1000 + i);
+    ids.push_back(Ask(prompt, 5));
+  }
+  RunUntilIdle();
+  EXPECT_EQ(prompt_rows_[ids[0]], 31U);
+  for (size_t i = 1; i < ids.size(); ++i) EXPECT_EQ(prompt_rows_[ids[i]], 1U) << i;
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, TheNextTurnReadsPromptAndReply) {
+  MakePool(64);
+  std::vector<TokenId> conversation = Count(1, 10);
+  size_t known = 0;
+  for (int turn = 0; turn < 4; ++turn) {
+    const SequenceId id = Ask(conversation, 6);
+    RunUntilIdle();
+    EXPECT_EQ(cached_[id], known) << "turn " << turn;
+    conversation.insert(conversation.end(), replies_[id].begin(), replies_[id].end());
+    known = conversation.size() - 1;  // the last token of a reply is never computed
+    conversation.insert(conversation.end(), {700, 701, 702});
+  }
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, ACancelledPrefillLeavesWhatItComputed) {
+  MakePool(64);
+  const auto prompt = Count(1, 30);
+  const SequenceId id = Ask(prompt, 5);
+  Step();
+  EXPECT_NE(scheduler_->Remove(id), nullptr);
+  EXPECT_EQ(cache_->Peek("a", prompt), 8U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, WhoWaitedForACancelledPrefillGoesOnByItself) {
+  MakePool(64);
+  const SequenceId first = Ask(Count(1, 30), 5);
+  const SequenceId second = Ask(Count(1, 30), 5);
+  Step();
+  scheduler_->Remove(first);
+  RunUntilIdle();
+  EXPECT_EQ(cached_[second], 8U);
+  EXPECT_EQ(replies_[second].size(), 5U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, ScopesShareNothing) {
+  MakePool(64);
+  Ask(Count(1, 20), 1, "a");
+  const SequenceId other = Ask(Count(1, 20), 1, "b");
+  RunUntilIdle();
+  EXPECT_EQ(cached_[other], 0U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, WhoDoesNotUseTheCacheNeitherReadsNorPublishes) {
+  MakePool(64);
+  const SequenceId hidden = Ask(Count(1, 20), 3, "a", CacheUse::kNone);
+  RunUntilIdle();
+  EXPECT_EQ(cache_->Peek("a", Count(1, 20)), 0U);
+  EXPECT_EQ(replies_[hidden].size(), 3U);
+  Ask(Count(1, 20), 1);
+  RunUntilIdle();
+  const SequenceId again = Ask(Count(1, 20), 3, "a", CacheUse::kNone);
+  RunUntilIdle();
+  EXPECT_EQ(cached_[again], 0U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, AFillComputesThePromptAndNothingElse) {
+  MakePool(64);
+  const SequenceId fill = Ask(Count(1, 18), 0);
+  RunUntilIdle();
+  EXPECT_EQ(prompt_rows_[fill], 18U);
+  EXPECT_TRUE(replies_[fill].empty());
+  EXPECT_EQ(cache_->Peek("a", Count(1, 18)), 18U);
+  const SequenceId again = Ask(Count(1, 18), 0);
+  RunUntilIdle();
+  EXPECT_EQ(prompt_rows_[again], 0U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, AStreamAdvancesInEveryStepBesideAPrefill) {
+  MakePool(64);
+  Ask(Count(1, 3), 30);
+  Step();
+  Ask(Count(100, 60), 1);
+  for (int step = 0; step < 10; ++step) {
+    rows_of_step_ = 0;
+    Step();
+    EXPECT_EQ(rows_of_step_, 1U + 3U) << "one row of the stream, one small chunk of the prompt";
+  }
+  RunUntilIdle();
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, AShortPromptPassesALongOne) {
+  MakePool(64);
+  const SequenceId lengthy = Ask(Count(1, 80), 1);
+  const SequenceId brief = Ask(Count(200, 4), 1);
+  Step();
+  EXPECT_TRUE(replies_.contains(brief));
+  EXPECT_FALSE(replies_.contains(lengthy));
+  RunUntilIdle();
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, AFillInTheBackgroundWaitsUntilNothingElseRuns) {
+  MakePool(64);
+  Ask(Count(1, 40), 3);
+  const SequenceId fill =
+      Ask(Count(300, 10), 0, "a", CacheUse::kReadAndPublish, Priority::kBackground);
+  while (scheduler_->running() + scheduler_->waiting() > 1) {
+    EXPECT_EQ(prompt_rows_[fill], 0U);
+    Step();
+  }
+  RunUntilIdle();
+  EXPECT_EQ(prompt_rows_[fill], 10U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, ABackgroundFillThatSomebodyWaitsForBecomesUrgent) {
+  MakePool(64);
+  Ask(Count(300, 30), 0, "a", CacheUse::kReadAndPublish, Priority::kBackground);
+  Step();
+  const SequenceId stream = Ask(Count(1, 3), 200);
+  const SequenceId waiter = Ask(Count(300, 30), 1);
+  for (int step = 0; step < 40; ++step) Step();
+  EXPECT_TRUE(replies_.contains(waiter));
+  EXPECT_FALSE(replies_.contains(stream));
+  RunUntilIdle();
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, WhatDoesNotFitBesideOthersWaitsAndThenRuns) {
+  MakePool(8);  // 32 tokens
+  const SequenceId first = Ask(Count(1, 20), 6);
+  const SequenceId second = Ask(Count(100, 20), 6);
+  Step();
+  EXPECT_EQ(scheduler_->running(), 1U);
+  RunUntilIdle();
+  EXPECT_EQ(replies_[first].size(), 6U);
+  EXPECT_EQ(replies_[second].size(), 6U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, RepliesThatOutgrowThePoolAreSetAsideAndComeOutTheSame) {
+  MakePool(64);
+  std::vector<SequenceId> roomy, tight;
+  for (TokenId i = 0; i < 3; ++i) roomy.push_back(Ask(Count(100 * i, 6), 20));
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->preempted(), 0U);
+  MakePool(9);  // 36 tokens; three sequences want 26 each
+  for (TokenId i = 0; i < 3; ++i) tight.push_back(Ask(Count(100 * i, 6), 20));
+  RunUntilIdle();
+  EXPECT_GT(scheduler_->preempted(), 0U);
+  for (size_t i = 0; i < tight.size(); ++i) EXPECT_EQ(replies_[tight[i]], replies_[roomy[i]]);
+  ExpectNothingHeld();
+}
+
+// Any mixture of requests, cancellations, expiry and flushes, at pool sizes from one request up.
+TEST_F(SchedulerTest, RandomLoadsMakeProgressReadTheirOwnRowsAndLeaveNothingHeld) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  const auto upto = [&](size_t n) { return static_cast<size_t>(random() % n); };
+  for (int round = 0; round < 60; ++round) {
+    const size_t blocks = 6 + upto(round % 2 == 0 ? 3 : 40);
+    MakePool(blocks, {.prefill_chunk = 1 + upto(12), .prefill_chunk_beside_decode = 1});
+    std::vector<SequenceId> asked;
+    for (int event = 0; event < 120; ++event) {
+      const size_t kind = upto(20);
+      if (kind < 6) {
+        std::vector<TokenId> prompt(1 + upto(16));
+        for (TokenId& token : prompt) token = static_cast<TokenId>(upto(8) == 0);
+        const size_t room = blocks * kBlockTokens - prompt.size();
+        const int reply = static_cast<int>(upto(std::min<size_t>(room + 1, 9)));
+        asked.push_back(Ask(prompt, reply, upto(5) == 0 ? "b" : "a",
+                            upto(8) == 0 ? CacheUse::kNone : CacheUse::kReadAndPublish,
+                            reply == 0 ? Priority::kBackground : Priority::kNormal));
+      } else if (kind == 6 && !asked.empty()) {
+        scheduler_->Remove(asked[upto(asked.size())]);
+      } else if (kind == 7) {
+        cache_->Flush();
+      } else if (kind == 8) {
+        clock_.Advance(std::chrono::minutes(upto(9)));
+        cache_->Expire();
+      } else {
+        Step();
+      }
+      if (HasFatalFailure()) return;
+    }
+    RunUntilIdle();
+    if (HasFatalFailure()) return;
+    ExpectNothingHeld();
+  }
+}
+
+}  // namespace
+}  // namespace reprise
