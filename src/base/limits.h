@@ -53,5 +53,9 @@ inline constexpr int64_t kMaxFeatures =
 
 // -- Text ---------------------------------------------------------------------------------------
 inline constexpr size_t kTokenMemoBytes = 64u << 20;  // remembered segments; oldest dropped
+// One rendering of a chat template may run so many instructions or write 64 times as many bytes (an
+// agent's 100,000 messages need about 10 million); then it is an error of the template.
+inline constexpr uint64_t kTemplateFuel = 20'000'000;
+inline constexpr size_t kTemplateDepth = 200;  // nested calls of macros, nested values in tojson
 
 }  // namespace reprise::limits
