@@ -1,0 +1,190 @@
+#include "cache_world.h"
+
+#include <algorithm>
+
+namespace reprise {
+
+CacheWorld::CacheWorld(Size size)
+    : block_tokens_(static_cast<size_t>(size.block_tokens)),
+      pool_(BlockPool::Create(size.blocks, block_tokens_ * sizeof(uint64_t)).value()),
+      cache_(std::make_unique<PrefixCache>(
+          pool_.get(), &clock_,
+          PrefixCache::Options{.block_tokens = size.block_tokens, .retention = kRetention})),
+      naive_(size.blocks, block_tokens_, kRetention),
+      sequences_(size.sequences) {}
+
+uint64_t CacheWorld::Row(const std::string& scope, std::span<const TokenId> tokens) {
+  uint64_t row = std::hash<std::string>{}(scope);
+  for (const TokenId token : tokens)
+    row = (row ^ static_cast<uint64_t>(token + 1)) * 0x9E3779B97F4A7C15u;
+  return row;
+}
+
+void CacheWorld::WriteRow(BlockId block, size_t position, uint64_t row) {
+  std::memcpy(pool_->data(block) + position % block_tokens_ * sizeof(row), &row, sizeof(row));
+}
+
+void CacheWorld::ExpectRows(const std::string& scope, std::span<const TokenId> tokens, size_t first,
+                            BlockId block) {
+  for (size_t i = first; i < std::min(tokens.size(), first + block_tokens_); ++i) {
+    uint64_t row = 0;
+    std::memcpy(&row, pool_->data(block) + (i - first) * sizeof(row), sizeof(row));
+    EXPECT_EQ(row, Row(scope, tokens.first(i + 1))) << "row of token " << i;
+  }
+}
+
+std::optional<BlockId> CacheWorld::Allocate() {
+  const size_t available = cache_->available_blocks();
+  const auto grant = naive_.Allocate();
+  const auto block = cache_->Allocate();
+  EXPECT_EQ(block.has_value(), grant.possible);
+  EXPECT_EQ(block.has_value(), available > 0);
+  if (!block || !grant.possible) return std::nullopt;
+  if (grant.evicted) {
+    EXPECT_EQ(block->value, grant.evicted->value) << "evicted in another order";
+  }
+  naive_.Take(*block);
+  return block;
+}
+
+void CacheWorld::Begin(size_t slot, const std::string& scope, const Words& prompt, size_t limit,
+                       Partial partial) {
+  Sequence& sequence = sequences_[slot];
+  sequence.running = true;
+  sequence.scope = scope;
+  auto found = naive_.Match(scope, prompt, limit, clock_.Now());
+  PrefixMatch match = cache_->Match(scope, prompt, limit);
+  EXPECT_EQ(match.tokens, found.tokens);
+  EXPECT_EQ(match.blocks, found.blocks);
+  EXPECT_EQ(match.partial, found.partial);
+  EXPECT_EQ(match.partial_tokens, found.partial_tokens);
+
+  size_t tokens = match.blocks.size() * block_tokens_;
+  for (const BlockId block : match.blocks) {
+    pool_->Reference(block);
+    naive_.Reference(block);
+  }
+  sequence.table = std::move(match.blocks);
+  sequence.published_blocks = sequence.table.size();
+  sequence.lease = std::move(match.lease);
+  sequence.naive_lease = found.lease;
+  if (match.partial) {
+    sequence.partial = *match.partial;
+    sequence.partial_first = tokens;
+    sequence.partial_prefix = Words(prompt.begin(), prompt.begin() + match.tokens);
+    sequence.partial_lease = std::move(match.partial_lease);
+    sequence.naive_partial_lease = found.partial_lease;
+    if (const auto own = Allocate()) {
+      std::memcpy(pool_->data(*own), pool_->data(*match.partial),
+                  match.partial_tokens * sizeof(uint64_t));
+      sequence.table.push_back(*own);
+      tokens += match.partial_tokens;
+    }
+    if (partial == Partial::kCopyAndLetGo) LetGoPartial(slot);
+  }
+  sequence.tokens = Words(prompt.begin(), prompt.begin() + tokens);
+}
+
+void CacheWorld::LetGoPartial(size_t slot) {
+  Sequence& sequence = sequences_[slot];
+  sequence.partial_prefix.clear();
+  sequence.partial_lease.Release();
+  naive_.ReleaseLease(sequence.naive_partial_lease);
+}
+
+bool CacheWorld::Append(size_t slot, TokenId token) {
+  Sequence& sequence = sequences_[slot];
+  if (sequence.tokens.size() == sequence.table.size() * block_tokens_) {
+    const auto block = Allocate();
+    if (!block) return false;
+    sequence.table.push_back(*block);
+  }
+  sequence.tokens.push_back(token);
+  WriteRow(sequence.table.back(), sequence.tokens.size() - 1, Row(sequence.scope, sequence.tokens));
+  return true;
+}
+
+void CacheWorld::PublishBlock(Sequence& sequence, size_t first) {
+  const size_t end = std::min(first + block_tokens_, sequence.tokens.size());
+  const Words tokens(sequence.tokens.begin(), sequence.tokens.begin() + end);
+  BlockId& block = sequence.table[first / block_tokens_];
+  const BlockId expected =
+      naive_.Publish(sequence.scope, tokens, first, block, sequence.naive_lease, clock_.Now());
+  block = cache_->Publish(sequence.scope, tokens, first, block, sequence.lease);
+  EXPECT_EQ(block.value, expected.value);
+  EXPECT_EQ(sequence.lease.empty(), sequence.naive_lease == 0);
+}
+
+void CacheWorld::Publish(size_t slot) {
+  Sequence& sequence = sequences_[slot];
+  size_t first = sequence.published_blocks * block_tokens_;
+  for (; first < sequence.tokens.size(); first += block_tokens_) PublishBlock(sequence, first);
+  sequence.published_blocks = sequence.tokens.size() / block_tokens_;
+}
+
+void CacheWorld::End(size_t slot) {
+  LetGoPartial(slot);
+  Sequence& sequence = sequences_[slot];
+  for (const BlockId block : sequence.table) {
+    pool_->Release(block);
+    naive_.Release(block);
+  }
+  sequence.lease.Release();
+  naive_.ReleaseLease(sequence.naive_lease);
+  sequence = Sequence{};
+}
+
+bool CacheWorld::Run(size_t slot, const std::string& scope, const Words& prompt) {
+  Begin(slot, scope, prompt, prompt.size(), Partial::kCopyAndLetGo);
+  bool fits = true;
+  while (fits && tokens(slot).size() < prompt.size()) {
+    fits = Append(slot, prompt[tokens(slot).size()]);
+    if (tokens(slot).size() % block_tokens_ == 0) Publish(slot);
+  }
+  Publish(slot);
+  return fits;
+}
+
+void CacheWorld::Expire() {
+  EXPECT_EQ(cache_->Expire(), naive_.Expire(clock_.Now()));
+  if (const auto next = cache_->next_expiry()) {
+    EXPECT_GT(*next, clock_.Now());
+  }
+}
+
+void CacheWorld::Flush() { EXPECT_EQ(cache_->Flush(), naive_.Flush()); }
+
+void CacheWorld::Compare() {
+  cache_->Check();
+  const PrefixCache::Sizes sizes = cache_->sizes();
+  EXPECT_EQ(sizes.free_blocks, naive_.free_blocks());
+  EXPECT_EQ(sizes.cached_blocks, naive_.cached_blocks());
+  EXPECT_EQ(sizes.private_blocks, sizes.total_blocks - sizes.free_blocks - sizes.cached_blocks);
+  EXPECT_EQ(sizes.leased_blocks, naive_.leased_blocks());
+  EXPECT_EQ(sizes.cached_tokens, naive_.cached_tokens());
+  EXPECT_EQ(sizes.scopes, naive_.scopes());
+  EXPECT_EQ(cache_->available_blocks(), naive_.available_blocks());
+  EXPECT_EQ(cache_->next_expiry(), naive_.next_expiry());
+  naive_.ForEach([this](const std::string& scope, const Words& tokens) {
+    EXPECT_EQ(cache_->Peek(scope, tokens), tokens.size());
+  });
+  for (const Sequence& sequence : sequences_) {
+    EXPECT_EQ(cache_->Peek(sequence.scope, sequence.tokens),
+              naive_.Peek(sequence.scope, sequence.tokens));
+    for (size_t i = 0; i < sequence.table.size(); ++i)
+      ExpectRows(sequence.scope, sequence.tokens, i * block_tokens_, sequence.table[i]);
+    if (!sequence.partial_lease.empty())
+      ExpectRows(sequence.scope, sequence.partial_prefix, sequence.partial_first, sequence.partial);
+  }
+}
+
+void CacheWorld::Drain() {
+  for (size_t slot = 0; slot < sequences_.size(); ++slot)
+    if (running(slot)) End(slot);
+  Flush();
+  cache_->Check();
+  EXPECT_EQ(pool_->free_blocks(), pool_->block_count()) << "a block leaked";
+  EXPECT_EQ(cache_->sizes().scopes, 0u);
+}
+
+}  // namespace reprise

@@ -1,0 +1,94 @@
+#pragma once
+
+// A small world of sequences that use the prefix cache as the engine does, beside the same world on
+// the naive cache. Every verb is done in both and what it answers compared; Compare() compares
+// everything that can be seen and reads back every row.
+//
+// A row's payload stands for K and V of its token: like them it depends on all tokens before it. So
+// a row that is read in the wrong place, from a wrong block, or was overwritten, is noticed.
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "cache/block_pool.h"
+#include "cache/prefix_cache.h"
+#include "naive_cache.h"
+
+namespace reprise {
+
+class CacheWorld {
+ public:
+  using Words = std::vector<TokenId>;
+  struct Size {
+    size_t blocks = 3;
+    int block_tokens = 2;
+    size_t sequences = 2;
+  };
+  static constexpr Duration kRetention = std::chrono::seconds(10);
+  enum class Partial { kCopyAndLetGo, kCopyAndKeepLease };
+
+  explicit CacheWorld(Size size);
+
+  bool running(size_t slot) const { return sequences_[slot].running; }
+  const Words& tokens(size_t slot) const { return sequences_[slot].tokens; }
+
+  // The verbs. REQUIRES: Begin on a slot that is not running, the others on one that is.
+  void Begin(size_t slot, const std::string& scope, const Words& prompt, size_t limit,
+             Partial partial);
+  bool Append(size_t slot, TokenId token);  // computes one row; false if no block is to be had
+  void Publish(size_t slot);                // all computed rows, block by block
+  void LetGoPartial(size_t slot);
+  void End(size_t slot);
+  // Begin, Append the rest of the prompt (publishing each full block) and Publish; true if all
+  // fitted.
+  bool Run(size_t slot, const std::string& scope, const Words& prompt);
+
+  void Advance(Duration by) { clock_.Advance(by); }
+  void Expire();
+  void Flush();
+
+  void Compare();
+  // Ends everything: all blocks must come back.
+  void Drain();
+
+  const PrefixCache& cache() const { return *cache_; }
+
+ private:
+  struct Sequence {
+    bool running = false;
+    std::string scope;
+    Words tokens;  // whose rows are computed
+    std::vector<BlockId> table;
+    size_t published_blocks = 0;  // full ones
+    Lease lease;
+    NaivePrefixCache::LeaseId naive_lease = 0;
+    BlockId partial;  // held by the leases below, and its rows
+    size_t partial_first = 0;
+    Words partial_prefix;
+    Lease partial_lease;
+    NaivePrefixCache::LeaseId naive_partial_lease = 0;
+  };
+
+  static uint64_t Row(const std::string& scope, std::span<const TokenId> tokens);
+  void WriteRow(BlockId block, size_t position, uint64_t row);
+  // That block holds the rows of tokens[first ..], up to its end.
+  void ExpectRows(const std::string& scope, std::span<const TokenId> tokens, size_t first,
+                  BlockId block);
+  std::optional<BlockId> Allocate();
+  void PublishBlock(Sequence& sequence, size_t first);
+
+  size_t block_tokens_;
+  ManualClock clock_;
+  std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<PrefixCache> cache_;
+  NaivePrefixCache naive_;
+  std::vector<Sequence> sequences_;
+};
+
+}  // namespace reprise

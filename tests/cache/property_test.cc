@@ -1,0 +1,290 @@
+// The prefix cache against the naive one: all short sequences of operations, and long random ones.
+// A failure prints the operations that led to it.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <random>
+#include <string>
+
+#include "cache_world.h"
+
+namespace reprise {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+using Words = CacheWorld::Words;
+using Partial = CacheWorld::Partial;
+
+struct Operation {
+  std::string name;
+  std::function<bool(const CacheWorld&)> applies;
+  std::function<void(CacheWorld&)> apply;
+};
+
+// Applies every sequence of at most `depth` operations to an empty world, skipping those that do
+// not apply, and compares the worlds after the last one. (Its beginnings are sequences of their
+// own.)
+class Exhaustive {
+ public:
+  Exhaustive(CacheWorld::Size size, std::vector<Operation> operations)
+      : world_(size), operations_(std::move(operations)) {}
+
+  void Run(size_t depth) {
+    path_.clear();
+    Extend(depth);
+    std::printf("%zu sequences of operations\n", sequences_);
+  }
+
+ private:
+  void Replay() {
+    world_.Drain();
+    for (const Operation* operation : path_) operation->apply(world_);
+  }
+
+  void Extend(size_t depth) {
+    if (depth == 0) return;
+    for (const Operation& operation : operations_) {
+      Replay();
+      if (!operation.applies(world_)) continue;
+      operation.apply(world_);
+      world_.Compare();
+      path_.push_back(&operation);
+      ++sequences_;
+      if (testing::Test::HasFailure()) {
+        for (const Operation* step : path_) std::printf("  %s\n", step->name.c_str());
+        return;
+      }
+      Extend(depth - 1);
+      if (testing::Test::HasFailure()) return;
+      path_.pop_back();
+    }
+  }
+
+  CacheWorld world_;
+  std::vector<Operation> operations_;
+  std::vector<const Operation*> path_;
+  size_t sequences_ = 0;
+};
+
+bool AnythingCached(const CacheWorld& world) { return world.cache().sizes().cached_blocks > 0; }
+
+std::string Letters(const Words& word) {
+  std::string letters;
+  for (const TokenId token : word) letters += static_cast<char>('a' + token);
+  return letters;
+}
+
+// Slots are alike: the second is used only while the first is.
+std::function<bool(const CacheWorld&)> Idle(size_t slot) {
+  return [slot](const CacheWorld& world) {
+    return !world.running(slot) && (slot == 0 || world.running(slot - 1));
+  };
+}
+std::function<bool(const CacheWorld&)> Running(size_t slot) {
+  return [slot](const CacheWorld& world) { return world.running(slot); };
+}
+
+void AddTime(std::vector<Operation>& operations) {
+  operations.push_back({"advance 0.6 retention and expire", AnythingCached, [](CacheWorld& world) {
+                          world.Advance(CacheWorld::kRetention * 6 / 10);
+                          world.Expire();
+                        }});
+  operations.push_back({"flush", AnythingCached, [](CacheWorld& world) { world.Flush(); }});
+}
+
+void AddEnd(std::vector<Operation>& operations, size_t slot) {
+  operations.push_back(
+      {fmt::format("end {}", slot), Running(slot), [slot](CacheWorld& w) { w.End(slot); }});
+}
+
+// Token by token: every order in which two sequences can compute, publish and end.
+std::vector<Operation> TokenOperations() {
+  std::vector<Operation> operations;
+  const Words prompts[] = {{0, 1, 0}, {0, 0, 2}};
+  for (const size_t slot : {0, 1}) {
+    for (const Words& prompt : prompts)
+      operations.push_back({fmt::format("begin {} {}", slot, Letters(prompt)),
+                            [slot, first = prompt == prompts[0]](const CacheWorld& world) {
+                              // Where nothing is cached, prompts begin alike.
+                              return Idle(slot)(world) && (first || AnythingCached(world));
+                            },
+                            [slot, prompt](CacheWorld& world) {
+                              world.Begin(slot, "", prompt, prompt.size(), Partial::kCopyAndLetGo);
+                            }});
+    for (const TokenId token : {0, 1, 2})
+      operations.push_back({fmt::format("append {} {}", slot, Letters({token})), Running(slot),
+                            [slot, token](CacheWorld& world) { world.Append(slot, token); }});
+    operations.push_back({fmt::format("publish {}", slot), Running(slot),
+                          [slot](CacheWorld& world) { world.Publish(slot); }});
+    AddEnd(operations, slot);
+  }
+  AddTime(operations);
+  return operations;
+}
+
+// Prompt by prompt, over all words of one to three letters.
+std::vector<Operation> WordOperations() {
+  std::vector<Words> words = {{}};
+  for (size_t i = 0; words[i].size() < 3; ++i)
+    for (const TokenId token : {0, 1, 2}) {
+      words.push_back(words[i]);
+      words.back().push_back(token);
+    }
+  std::vector<Operation> operations;
+  for (const size_t slot : {0, 1}) {
+    for (const Words& word : words) {
+      if (word.empty()) continue;
+      operations.push_back({fmt::format("run {} {}", slot, Letters(word)), Idle(slot),
+                            [slot, word](CacheWorld& world) { world.Run(slot, "", word); }});
+    }
+    AddEnd(operations, slot);
+  }
+  operations.push_back({"match and hold 0 abc", Idle(0), [](CacheWorld& world) {
+                          world.Begin(0, "", {0, 1, 2}, 3, Partial::kCopyAndKeepLease);
+                        }});
+  AddTime(operations);
+  return operations;
+}
+
+TEST(PrefixCacheProperty, EveryShortSequenceOfTokenStepsEqualsTheNaiveCache) {
+  Exhaustive({.blocks = 3}, TokenOperations()).Run(kSanitized ? 6 : 8);
+}
+
+TEST(PrefixCacheProperty, EveryShortSequenceOfPromptsEqualsTheNaiveCache) {
+  Exhaustive({.blocks = 1}, WordOperations()).Run(3);
+  Exhaustive({.blocks = 2}, WordOperations()).Run(3);
+  Exhaustive({.blocks = 3}, WordOperations()).Run(kSanitized ? 3 : 4);
+}
+
+// One random life of a world: sequences of several tenants over a small alphabet, so that they
+// meet, part and overtake each other inside blocks all the time.
+class RandomLife {
+ public:
+  RandomLife(uint32_t seed, CacheWorld::Size size, TokenId letters, size_t longest)
+      : random_(seed), size_(size), letters_(letters), longest_(longest), world_(size) {}
+
+  void Live(int steps) {
+    for (int step = 0; step < steps && !testing::Test::HasFailure(); ++step) {
+      Step();
+      world_.Compare();
+      if (testing::Test::HasFailure()) PrintLog();
+      if (step % 500 == 499) CheckThatOneSequenceMayUseEverything();
+    }
+    world_.Drain();
+  }
+
+ private:
+  size_t Below(size_t bound) {
+    return std::uniform_int_distribution<size_t>(0, bound - 1)(random_);
+  }
+  TokenId Letter() { return static_cast<TokenId>(Below(static_cast<size_t>(letters_))); }
+  std::string Scope() { return std::string(1, static_cast<char>('x' + Below(3))); }
+  Words Word(size_t length) {
+    Words word(length);
+    for (TokenId& token : word) token = Letter();
+    return word;
+  }
+
+  void PrintLog() {
+    for (const std::string& line : log_) std::printf("  %s\n", line.c_str());
+  }
+  template <typename... Args>
+  void Log(fmt::format_string<Args...> format, Args&&... args) {
+    if (log_.size() == 40) log_.pop_front();
+    log_.push_back(fmt::format(format, std::forward<Args>(args)...));
+  }
+
+  void Step() {
+    const size_t slot = Below(size_.sequences);
+    const size_t dice = Below(100);
+    if (dice < 2) {
+      Log("flush");
+      world_.Flush();
+    } else if (dice < 8) {
+      const size_t percent = Below(40);
+      Log("advance {} % of the retention", percent);
+      world_.Advance(CacheWorld::kRetention * percent / 100);
+    } else if (dice < 12) {
+      Log("expire");
+      world_.Expire();
+    } else if (!world_.running(slot)) {
+      Start(slot);
+    } else if (dice < 20) {
+      Log("end {}", slot);
+      world_.End(slot);
+    } else if (dice < 25) {
+      Log("let go partial {}", slot);
+      world_.LetGoPartial(slot);
+    } else if (dice < 50) {
+      Log("publish {}", slot);
+      world_.Publish(slot);
+    } else if (world_.tokens(slot).size() < longest_) {
+      const TokenId letter = Letter();
+      Log("append {} {}", slot, Letters({letter}));
+      world_.Append(slot, letter);
+    }
+  }
+
+  void Start(size_t slot) {
+    const Words prompt = Word(1 + Below(longest_));
+    const std::string scope = Scope();
+    if (Below(2) == 0) {
+      Log("run {} {} {}", slot, scope, Letters(prompt));
+      world_.Run(slot, scope, prompt);
+      return;
+    }
+    const size_t limit = Below(prompt.size() + 2);
+    const auto partial = Below(2) == 0 ? Partial::kCopyAndLetGo : Partial::kCopyAndKeepLease;
+    Log("begin {} {} {} limit {}{}", slot, scope, Letters(prompt), limit,
+        partial == Partial::kCopyAndKeepLease ? " keeping its partial lease" : "");
+    world_.Begin(slot, scope, prompt, limit, partial);
+  }
+
+  // Whatever is cached: nothing of it may be in the way of a sequence that fits the pool.
+  void CheckThatOneSequenceMayUseEverything() {
+    for (size_t slot = 0; slot < size_.sequences; ++slot)
+      if (world_.running(slot)) world_.End(slot);
+    EXPECT_EQ(world_.cache().available_blocks(), size_.blocks);
+    const Words prompt = Word(size_.blocks * static_cast<size_t>(size_.block_tokens));
+    EXPECT_TRUE(world_.Run(0, Scope(), prompt));
+    EXPECT_EQ(world_.tokens(0), prompt);
+    world_.Compare();
+    world_.End(0);
+  }
+
+  std::mt19937 random_;
+  CacheWorld::Size size_;
+  TokenId letters_;
+  size_t longest_;
+  CacheWorld world_;
+  std::deque<std::string> log_;  // the last steps
+};
+
+TEST(PrefixCacheProperty, LongRandomLivesEqualTheNaiveCache) {
+  const uint32_t first_seed = std::random_device{}();
+  const CacheWorld::Size sizes[] = {{.blocks = 4, .block_tokens = 2, .sequences = 3},
+                                    {.blocks = 12, .block_tokens = 3, .sequences = 4},
+                                    {.blocks = 30, .block_tokens = 4, .sequences = 8},
+                                    {.blocks = 25, .block_tokens = 1, .sequences = 6}};
+  uint32_t seed = first_seed;
+  for (const CacheWorld::Size& size : sizes)
+    for (const TokenId letters : {2, 3}) {
+      const size_t longest = 4 * static_cast<size_t>(size.block_tokens) + 1;
+      SCOPED_TRACE(fmt::format("seed {} blocks {} block_tokens {} letters {}", seed, size.blocks,
+                               size.block_tokens, letters));
+      RandomLife(seed++, size, letters, longest).Live(kSanitized ? 3000 : 20000);
+      if (HasFailure()) return;
+    }
+  std::printf("seeds from %u\n", first_seed);
+}
+
+}  // namespace
+}  // namespace reprise
