@@ -183,6 +183,19 @@ TEST_F(SchedulerTest, RequestsAtOnceComputeACommonPrefixOnce) {
   ExpectNothingHeld();
 }
 
+TEST_F(SchedulerTest, APromptIsReadableToItsEndWhileItsReplyIsStillRunning) {
+  MakePool(64);
+  const SequenceId stream = Ask(Count(1, 10), 100);
+  for (int step = 0; step < 3; ++step) Step();
+  const SequenceId second = Ask(Count(1, 10), 1);
+  Step();
+  EXPECT_FALSE(replies_.contains(stream));
+  EXPECT_EQ(cached_[second], 9U);
+  EXPECT_TRUE(replies_.contains(second));
+  RunUntilIdle();
+  ExpectNothingHeld();
+}
+
 TEST_F(SchedulerTest, TheNextTurnReadsPromptAndReply) {
   MakePool(64);
   std::vector<TokenId> conversation = Count(1, 10);
