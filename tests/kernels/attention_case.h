@@ -82,6 +82,10 @@ class AttentionSequence {
   size_t q_row() const { return static_cast<size_t>(shape_.heads * shape_.head_dim); }
   size_t kv_row() const { return static_cast<size_t>(shape_.kv_heads * shape_.head_dim); }
 
+  void ScaleValues(float factor) {
+    for (float& value : v_) value *= factor;
+  }
+
   // Stores K and V of positions first .. first+rows-1.
   void Store(int first, int rows) const {
     const SequenceSpan span = {0, rows, first, blocks_};

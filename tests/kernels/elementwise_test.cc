@@ -1,0 +1,290 @@
+// Norm, rotary embedding, activation, sum and exp of each instruction set, against double precision
+// and, bit for bit, against themselves beside other rows.
+
+#include "kernels/elementwise.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace reprise {
+namespace {
+
+struct Variant {
+  std::string name;
+  decltype(&plain::RmsNorm) rms_norm;
+  decltype(&plain::Rope) rope;
+  decltype(&plain::SwiGlu) swiglu;
+  decltype(&plain::Add) add;
+  decltype(&plain::Exp) exp;
+};
+
+std::vector<Variant> Variants() {
+  std::vector<Variant> variants = {
+      {"plain", plain::RmsNorm, plain::Rope, plain::SwiGlu, plain::Add, plain::Exp}};
+  if (DetectIsa() >= Isa::kAvx2) {
+    variants.push_back({"avx2", avx2::RmsNorm, avx2::Rope, avx2::SwiGlu, avx2::Add, avx2::Exp});
+  }
+  if (DetectIsa() >= Isa::kAvx512) {
+    variants.push_back(
+        {"avx512", avx512::RmsNorm, avx512::Rope, avx512::SwiGlu, avx512::Add, avx512::Exp});
+  }
+  return variants;
+}
+
+std::vector<float> RandomFloats(size_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+std::vector<uint32_t> Bits(const float* values, size_t count) {
+  std::vector<uint32_t> bits(count);
+  std::transform(values, values + count, bits.begin(),
+                 [](float value) { return std::bit_cast<uint32_t>(value); });
+  return bits;
+}
+
+// Distance of `got` from `exact` in units of the last place of f32 at `exact`.
+double Ulps(float got, double exact) {
+  const int exponent = std::max(std::ilogb(exact), -126);
+  return std::abs(static_cast<double>(got) - exact) / std::ldexp(1.0, exponent - 23);
+}
+
+TEST(ExpTest, IsWithinTwoUlpOverTheWholeRange) {
+  // Every 1,021st float from the least normal result to overflow, both signs.
+  std::vector<float> inputs;
+  for (uint32_t bits = 0; bits < std::bit_cast<uint32_t>(88.72283F); bits += 1021) {
+    const float x = std::bit_cast<float>(bits);
+    inputs.push_back(x);
+    if (x < 87.33654F) inputs.push_back(-x);
+  }
+  std::vector<float> outputs(inputs.size());
+  for (const Variant& variant : Variants()) {
+    variant.exp(inputs.data(), inputs.size(), outputs.data());
+    double worst = 0;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const double ulps = Ulps(outputs[i], std::exp(static_cast<double>(inputs[i])));
+      ASSERT_LE(ulps, 2.0) << variant.name << " at " << inputs[i];
+      worst = std::max(worst, ulps);
+    }
+    RecordProperty("worst_ulp_" + variant.name, std::to_string(worst));
+  }
+}
+
+TEST(ExpTest, IsExactWhereAttentionReliesOnIt) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float inputs[] = {0.0F,
+                          -0.0F,
+                          -kInfinity,
+                          kInfinity,
+                          std::numeric_limits<float>::lowest(),
+                          -104.0F,
+                          89.0F,
+                          std::numeric_limits<float>::quiet_NaN()};
+  for (const Variant& variant : Variants()) {
+    SCOPED_TRACE(variant.name);
+    float out[std::size(inputs)];
+    variant.exp(inputs, std::size(inputs), out);
+    EXPECT_EQ(out[0], 1.0F) << "the largest score of a partition has the weight 1";
+    EXPECT_EQ(out[1], 1.0F);
+    EXPECT_EQ(Bits(out + 2, 1)[0], 0U) << "no partition yet: weight +0";
+    EXPECT_EQ(out[3], kInfinity);
+    EXPECT_EQ(Bits(out + 4, 1)[0], 0U);
+    EXPECT_EQ(out[5], 0.0F);
+    EXPECT_EQ(out[6], kInfinity);
+    EXPECT_TRUE(std::isnan(out[7]));
+  }
+}
+
+TEST(ExpTest, OfAnElementDoesNotDependOnItsLane) {
+  const std::vector<float> inputs = RandomFloats(61, 1);
+  for (const Variant& variant : Variants()) {
+    std::vector<float> all(inputs.size());
+    variant.exp(inputs.data(), inputs.size(), all.data());
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      float one = 0;
+      variant.exp(&inputs[i], 1, &one);
+      ASSERT_EQ(Bits(&one, 1), Bits(&all[i], 1)) << variant.name << ", element " << i;
+    }
+  }
+}
+
+// f32 sum of n squares: relative error at most n 2^-24; then a root, a quotient and two products.
+TEST(RmsNormTest, IsNearTheReference) {
+  constexpr float kEpsilon = 1e-5F;
+  for (const Variant& variant : Variants()) {
+    for (const int columns : {1, 7, 16, 31, 576, 1000, 4096}) {
+      const size_t n = static_cast<size_t>(columns);
+      const std::vector<float> x = RandomFloats(n, 2);
+      const std::vector<float> weight = RandomFloats(n, 3);
+      std::vector<float> out(n);
+      variant.rms_norm(x.data(), 1, columns, weight.data(), kEpsilon, out.data());
+      double squares = 0;
+      for (const float value : x)
+        squares += static_cast<double>(value) * static_cast<double>(value);
+      const double root = std::sqrt(squares / columns + static_cast<double>(kEpsilon));
+      for (size_t c = 0; c < n; ++c) {
+        const double exact = static_cast<double>(x[c]) / root * static_cast<double>(weight[c]);
+        ASSERT_NEAR(static_cast<double>(out[c]), exact,
+                    std::abs(exact) * (columns + 8) * std::ldexp(1.0, -24))
+            << variant.name << ", " << columns << " columns";
+      }
+    }
+  }
+}
+
+TEST(RmsNormTest, OfARowIsTheSameAmongOthersAndInPlace) {
+  constexpr int kColumns = 579;
+  constexpr int kRows = 400;  // forked
+  const size_t n = kColumns;
+  const std::vector<float> x = RandomFloats(n * kRows, 4);
+  const std::vector<float> weight = RandomFloats(n, 5);
+  for (const Variant& variant : Variants()) {
+    std::vector<float> together = x;
+    variant.rms_norm(together.data(), kRows, kColumns, weight.data(), 1e-5F, together.data());
+    for (const int row : {0, 1, 199, 200, 399}) {
+      std::vector<float> alone(n);
+      const size_t at = static_cast<size_t>(row) * n;
+      variant.rms_norm(&x[at], 1, kColumns, weight.data(), 1e-5F, alone.data());
+      ASSERT_EQ(Bits(alone.data(), n), Bits(&together[at], n)) << variant.name << ", row " << row;
+    }
+  }
+}
+
+RopeTable Table(int half, RopePairing pairing) {
+  RopeTable table;
+  table.pairing = pairing;
+  table.attention_factor = 1.25F;
+  for (int i = 0; i < half; ++i) {
+    table.inverse_frequencies.push_back(
+        std::pow(10000.0F, -static_cast<float>(i) / static_cast<float>(half)));
+  }
+  return table;
+}
+
+TEST(RopeTest, TurnsThePairsOfBothKindsAndLeavesTheRest) {
+  constexpr int kHeads = 3;
+  const std::vector<int> positions = {0, 1, 63, 64, 5000, 100'003};
+  for (const Variant& variant : Variants()) {
+    for (const RopePairing pairing : {RopePairing::kAdjacent, RopePairing::kHalves}) {
+      for (const int half : {32, 40, 64, 5}) {
+        SCOPED_TRACE(testing::Message() << variant.name << ", half " << half);
+        const int head_dim = 2 * half + 6;
+        const RopeTable table = Table(half, pairing);
+        const size_t n = static_cast<size_t>(head_dim);
+        const std::vector<float> x = RandomFloats(positions.size() * kHeads * n, 6);
+        std::vector<float> turned = x;
+        RopeCache cache;
+        variant.rope(turned.data(), static_cast<int>(positions.size()), kHeads, head_dim,
+                     cache.Lookup(table, positions));
+        for (size_t row = 0; row < positions.size() * kHeads; ++row) {
+          const float* from = &x[row * n];
+          const float* to = &turned[row * n];
+          for (int i = 0; i < half; ++i) {
+            const bool adjacent = pairing == RopePairing::kAdjacent;
+            const int a = adjacent ? 2 * i : i;
+            const int b = adjacent ? 2 * i + 1 : i + half;
+            const double angle =
+                positions[row / kHeads] *
+                static_cast<double>(table.inverse_frequencies[static_cast<size_t>(i)]);
+            const double real = static_cast<double>(from[a]);
+            const double imaginary = static_cast<double>(from[b]);
+            // Cosine, sine, two products and a sum: 4 roundings of values up to `magnitude`.
+            const double magnitude = 1.25 * (std::abs(real) + std::abs(imaginary));
+            const double bound = 4 * magnitude * std::ldexp(1.0, -24);
+            EXPECT_NEAR(static_cast<double>(to[a]),
+                        1.25 * (real * std::cos(angle) - imaginary * std::sin(angle)), bound);
+            EXPECT_NEAR(static_cast<double>(to[b]),
+                        1.25 * (real * std::sin(angle) + imaginary * std::cos(angle)), bound);
+          }
+          EXPECT_EQ(Bits(from + 2 * half, 6), Bits(to + 2 * half, 6)) << "beyond rotary_dim";
+        }
+      }
+    }
+  }
+}
+
+TEST(RopeTest, OfARowIsTheSameAmongOthers) {
+  constexpr int kRows = 700;  // forked
+  constexpr int kHeads = 4;
+  constexpr int kDim = 64;
+  const size_t n = kHeads * kDim;
+  const RopeTable table = Table(kDim / 2, RopePairing::kAdjacent);
+  const std::vector<float> x = RandomFloats(kRows * n, 7);
+  std::vector<int> positions;
+  for (int i = 0; i < kRows; ++i) positions.push_back(i * 37 % 1000);
+  for (const Variant& variant : Variants()) {
+    RopeCache cache;
+    std::vector<float> together = x;
+    variant.rope(together.data(), kRows, kHeads, kDim, cache.Lookup(table, positions));
+    for (const size_t row : {0, 1, 350, 699}) {
+      RopeCache fresh;
+      std::vector<float> alone(x.begin() + static_cast<ptrdiff_t>(row * n),
+                               x.begin() + static_cast<ptrdiff_t>((row + 1) * n));
+      variant.rope(alone.data(), 1, kHeads, kDim, fresh.Lookup(table, {&positions[row], 1}));
+      ASSERT_EQ(Bits(alone.data(), n), Bits(&together[row * n], n)) << variant.name;
+    }
+  }
+}
+
+TEST(RopeCacheTest, AnotherTableReplacesTheFirst) {
+  RopeCache cache;
+  const int position = 9;
+  const RopeTable first = Table(4, RopePairing::kHalves);
+  RopeTable second = first;
+  second.inverse_frequencies[2] *= 0.5F;
+  const float before = cache.Lookup(first, {&position, 1}).rows[0][2];
+  EXPECT_NE(cache.Lookup(second, {&position, 1}).rows[0][2], before);
+  EXPECT_EQ(cache.Lookup(first, {&position, 1}).rows[0][2], before);
+}
+
+TEST(SwiGluTest, IsNearTheReferenceAlsoWhereTheGateSaturates) {
+  std::vector<float> gate = RandomFloats(1003, 8);
+  for (size_t i = 0; i < gate.size(); i += 3) gate[i] *= 30.0F;
+  gate[0] = -200.0F;
+  gate[1] = 200.0F;
+  const std::vector<float> up = RandomFloats(gate.size(), 9);
+  for (const Variant& variant : Variants()) {
+    std::vector<float> out = gate;
+    variant.swiglu(out.data(), up.data(), out.size());
+    for (size_t i = 0; i < gate.size(); ++i) {
+      const double g = static_cast<double>(gate[i]);
+      const double exact = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
+      // exp within 2 ulp, a sum, a quotient, a product; results below 1e-36 may be 0.
+      ASSERT_NEAR(static_cast<double>(out[i]), exact,
+                  std::abs(exact) * std::ldexp(8.0, -24) + 1e-36)
+          << variant.name << " at " << gate[i];
+    }
+  }
+}
+
+TEST(SwiGluTest, AndAddOfAnElementAreTheSameAmongOthers) {
+  constexpr size_t kCount = 150'001;  // forked, and not a whole vector
+  const std::vector<float> x = RandomFloats(kCount, 10);
+  const std::vector<float> y = RandomFloats(kCount, 11);
+  for (const Variant& variant : Variants()) {
+    std::vector<float> gated = x;
+    std::vector<float> sums = x;
+    variant.swiglu(gated.data(), y.data(), kCount);
+    variant.add(sums.data(), y.data(), kCount);
+    for (size_t i = 0; i < kCount; i += i % 5 == 0 ? 977 : 1) {
+      float gate = x[i];
+      variant.swiglu(&gate, &y[i], 1);
+      ASSERT_EQ(Bits(&gate, 1), Bits(&gated[i], 1)) << variant.name << ", element " << i;
+      ASSERT_EQ(sums[i], x[i] + y[i]) << variant.name << ", element " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace reprise

@@ -1,0 +1,208 @@
+// A row's attention is the same bit for bit however it came to be computed: alone or in a chunk,
+// beside other sequences, on one thread or on several, with or without what comes after it in its
+// blocks. Equality, no tolerance.
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <bit>
+
+#include "attention_case.h"
+#include "kernels/attention.h"
+
+namespace reprise {
+namespace {
+
+// Two partitions and a half, not a whole number of blocks.
+constexpr int kLength = 2 * kPartitionTokens + 131;
+
+std::vector<uint32_t> Bits(const std::vector<float>& values) {
+  std::vector<uint32_t> bits;
+  for (const float value : values) bits.push_back(std::bit_cast<uint32_t>(value));
+  return bits;
+}
+
+// Sets the number of threads for a scope.
+class Threads {
+ public:
+  explicit Threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+  ~Threads() { omp_set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+const AttentionShape kShapes[] = {
+    {.heads = 3, .kv_heads = 1, .head_dim = 64, .block_tokens = 32},
+    {.heads = 8, .kv_heads = 2, .head_dim = 128, .block_tokens = 16},
+    {.heads = 2, .kv_heads = 2, .head_dim = 80, .block_tokens = 64},
+    {.heads = 5, .kv_heads = 1, .head_dim = 18, .block_tokens = 32},
+};
+
+template <typename Body>
+void ForEachVariantAndShape(Body body) {
+  for (const AttentionVariant& variant : AttentionVariants()) {
+    for (AttentionShape shape : kShapes) {
+      shape.element = variant.element;
+      SCOPED_TRACE(testing::Message()
+                   << variant.name << ", head_dim " << shape.head_dim << ", heads " << shape.heads
+                   << "/" << shape.kv_heads << ", blocks of " << shape.block_tokens);
+      body(variant, shape);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+// Every row as decode computes it: alone, as soon as its K and V are stored, garbage behind them.
+std::vector<float> Decoded(const AttentionVariant& variant, const AttentionSequence& sequence) {
+  std::vector<float> out;
+  for (int position = 0; position < sequence.length(); ++position) {
+    sequence.Store(position, 1);
+    const std::vector<float> row = sequence.Attend(variant, position, 1);
+    out.insert(out.end(), row.begin(), row.end());
+  }
+  return out;
+}
+
+std::vector<float> Prefilled(const AttentionVariant& variant, const AttentionSequence& sequence) {
+  sequence.Store(0, sequence.length());
+  return sequence.Attend(variant, 0, sequence.length());
+}
+
+// Several spans computed in one call, as the engine batches decode rows and prefill chunks. Returns
+// the outputs span by span.
+struct Span {
+  const AttentionSequence* sequence;
+  int first;
+  int rows;
+};
+std::vector<std::vector<float>> AttendTogether(const AttentionVariant& variant,
+                                               const std::vector<Span>& spans) {
+  const AttentionSequence& any = *spans.front().sequence;
+  std::vector<float> q;
+  std::vector<SequenceSpan> sequences;
+  int row = 0;
+  for (const Span& span : spans) {
+    const auto begin = span.sequence->q().begin() +
+                       static_cast<ptrdiff_t>(static_cast<size_t>(span.first) * any.q_row());
+    q.insert(q.end(), begin,
+             begin + static_cast<ptrdiff_t>(static_cast<size_t>(span.rows) * any.q_row()));
+    sequences.push_back({row, span.rows, span.first, span.sequence->blocks()});
+    row += span.rows;
+  }
+  std::vector<float> out(q.size());
+  const AttentionCall call = {any.layout(), any.shape().layer, q.data(),  any.shape().heads,
+                              any.scale(),  sequences,         out.data()};
+  AttentionScratch scratch;
+  variant.run(call, scratch);
+  std::vector<std::vector<float>> parts;
+  auto at = out.begin();
+  for (const Span& span : spans) {
+    const auto end = at + static_cast<ptrdiff_t>(static_cast<size_t>(span.rows) * any.q_row());
+    parts.emplace_back(at, end);
+    at = end;
+  }
+  return parts;
+}
+
+std::vector<float> Rows(const AttentionSequence& sequence, const std::vector<float>& all, int first,
+                        int rows) {
+  const auto begin =
+      all.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(first) * sequence.q_row());
+  return {begin, begin + static_cast<ptrdiff_t>(static_cast<size_t>(rows) * sequence.q_row())};
+}
+
+TEST(ExactOrderTest, RowsDecodedOneByOneEqualOnePrefill) {
+  ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
+    const AttentionSequence decoded(shape, kLength, 11);
+    const AttentionSequence prefilled(shape, kLength, 11);
+    EXPECT_EQ(Bits(Decoded(variant, decoded)), Bits(Prefilled(variant, prefilled)));
+  });
+}
+
+TEST(ExactOrderTest, AnyChunkingGivesTheSameRows) {
+  ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
+    const std::vector<uint32_t> expected =
+        Bits(Prefilled(variant, AttentionSequence(shape, kLength, 12)));
+    for (uint32_t seed = 0; seed < 3; ++seed) {
+      SCOPED_TRACE(testing::Message() << "seed " << seed);
+      std::mt19937 random(seed);
+      const AttentionSequence sequence(shape, kLength, 12);
+      std::vector<float> out;
+      for (int done = 0; done < kLength;) {
+        const int largest = 1 << (random() % 9);
+        const int rows = std::min(kLength - done, 1 + static_cast<int>(random()) % largest);
+        const int chunk = std::max(1, rows);
+        sequence.Store(done, chunk);
+        const std::vector<float> part = sequence.Attend(variant, done, chunk);
+        out.insert(out.end(), part.begin(), part.end());
+        done += chunk;
+      }
+      ASSERT_EQ(Bits(out), expected);
+    }
+  });
+}
+
+TEST(ExactOrderTest, OtherSequencesInTheBatchChangeNothing) {
+  ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
+    const AttentionSequence a(shape, kLength, 21);
+    const AttentionSequence b(shape, 77, 22);
+    const AttentionSequence c(shape, kPartitionTokens + 1, 23);
+    const std::vector<float> alone_a = Prefilled(variant, a);
+    const std::vector<float> alone_b = Prefilled(variant, b);
+    const std::vector<float> alone_c = Prefilled(variant, c);
+    const std::vector<std::vector<float>> parts =
+        AttendTogether(variant, {{&b, 76, 1},
+                                 {&a, 40, 300},
+                                 {&c, kPartitionTokens, 1},
+                                 {&b, 0, 0},
+                                 {&a, kLength - 1, 1},
+                                 {&c, 3, 17}});
+    EXPECT_EQ(Bits(parts[0]), Bits(Rows(b, alone_b, 76, 1)));
+    EXPECT_EQ(Bits(parts[1]), Bits(Rows(a, alone_a, 40, 300)));
+    EXPECT_EQ(Bits(parts[2]), Bits(Rows(c, alone_c, kPartitionTokens, 1)));
+    EXPECT_EQ(Bits(parts[4]), Bits(Rows(a, alone_a, kLength - 1, 1)));
+    EXPECT_EQ(Bits(parts[5]), Bits(Rows(c, alone_c, 3, 17)));
+  });
+}
+
+// Long enough that several threads share one sequence by partitions, which one thread never does.
+TEST(ExactOrderTest, TheNumberOfThreadsChangesNothing) {
+  constexpr int kLong = 8 * kPartitionTokens - 5;
+  ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
+    const AttentionSequence sequence(shape, kLong, 31);
+    sequence.Store(0, kLong);
+    for (const int rows : {1, 2, 40, 300}) {
+      SCOPED_TRACE(testing::Message() << rows << " rows");
+      std::vector<uint32_t> one;
+      {
+        const Threads threads(1);
+        one = Bits(sequence.Attend(variant, kLong - rows, rows));
+      }
+      for (const int count : {2, 5}) {
+        const Threads threads(count);
+        ASSERT_EQ(Bits(sequence.Attend(variant, kLong - rows, rows)), one) << count << " threads";
+      }
+    }
+  });
+}
+
+// Values so small that products underflow: the sign of a zero must not betray how many keys of
+// probability 0 were added.
+TEST(ExactOrderTest, HoldsWhereSumsUnderflow) {
+  ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
+    const auto small = [&](int length) {
+      AttentionSequence sequence(shape, length, 41);
+      sequence.ScaleValues(1e-38F);
+      return sequence;
+    };
+    const AttentionSequence decoded = small(kPartitionTokens + 40);
+    const AttentionSequence prefilled = small(kPartitionTokens + 40);
+    EXPECT_EQ(Bits(Decoded(variant, decoded)), Bits(Prefilled(variant, prefilled)));
+  });
+}
+
+}  // namespace
+}  // namespace reprise
