@@ -1,0 +1,97 @@
+#pragma once
+
+/* The C interface of the Rust crate in this folder: byte pair encoding (crate `tokenizers`) and chat
+ * templates (crate `minijinja`). Only src/text includes it.
+ *
+ * Text is UTF-8 with an explicit length, never NUL-terminated. What a call returns in a RepriseText
+ * or RepriseIds belongs to the caller, who gives it back with reprise_text_free or reprise_ids_free;
+ * an empty one need not be given back. Views are only read during the call.
+ *
+ * A function that can fail takes `error`: on failure (NULL or false) it holds a sentence to be freed,
+ * on success it is empty. No panic crosses this interface: it becomes such a sentence.
+ *
+ * Objects are immutable after creation; any thread may use them at the same time. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct RepriseView {
+  const char* data; /* may be NULL if size is 0 */
+  size_t size;
+} RepriseView;
+
+typedef struct RepriseText {
+  char* data; /* NULL if empty */
+  size_t size;
+} RepriseText;
+
+typedef struct RepriseIds {
+  int32_t* data; /* NULL if empty */
+  size_t size;
+} RepriseIds;
+
+void reprise_text_free(RepriseText text);
+void reprise_ids_free(RepriseIds ids);
+
+/* -- Byte pair encoding ------------------------------------------------------------------- */
+
+typedef struct RepriseBpe RepriseBpe;
+
+typedef enum RepriseBpeKind {
+  REPRISE_BPE_BYTE_LEVEL = 0,    /* GPT-2: bytes written as printable letters */
+  REPRISE_BPE_SENTENCEPIECE = 1, /* a space is written as U+2581, unknown letters as <0xNN> */
+} RepriseBpeKind;
+
+typedef struct RepriseMerge {
+  uint32_t left;  /* index into tokens */
+  uint32_t right; /* index into tokens */
+} RepriseMerge;
+
+typedef struct RepriseBpeConfig {
+  RepriseBpeKind kind;
+  RepriseView pre; /* tokenizer.ggml.pre; byte level only */
+  /* A token's id is its index. An empty view is an id that plain text never yields. */
+  const RepriseView* tokens;
+  size_t token_count;
+  /* First come, first merged. Both sides and what they join to must be among tokens. */
+  const RepriseMerge* merges;
+  size_t merge_count;
+  int32_t unknown; /* id of the unknown token, or -1; SentencePiece only */
+  bool prefix_space; /* SentencePiece only */
+} RepriseBpeConfig;
+
+/* Whether tokenizer.ggml.pre names a pre-tokenizer that is known here. */
+bool reprise_bpe_knows_pre(RepriseView pre);
+
+RepriseBpe* reprise_bpe_create(const RepriseBpeConfig* config, RepriseText* error);
+void reprise_bpe_free(RepriseBpe* bpe); /* NULL is allowed */
+
+/* Ids of plain text; no token is special. */
+bool reprise_bpe_encode(const RepriseBpe* bpe, RepriseView text, RepriseIds* ids,
+                        RepriseText* error);
+
+/* -- Chat templates ----------------------------------------------------------------------- */
+
+typedef struct RepriseTemplate RepriseTemplate;
+
+typedef struct RepriseTemplateLimits {
+  uint64_t fuel;  /* units of work for one rendering: one an instruction, one per 64 bytes written */
+  size_t depth;   /* nested calls, and nested values in tojson */
+} RepriseTemplateLimits;
+
+RepriseTemplate* reprise_template_create(RepriseView source, RepriseTemplateLimits limits,
+                                         RepriseText* error);
+void reprise_template_free(RepriseTemplate* chat_template); /* NULL is allowed */
+
+/* context_json: an object, whose keys become the template's variables. */
+bool reprise_template_render(const RepriseTemplate* chat_template, RepriseView context_json,
+                             RepriseText* output, RepriseText* error);
+
+#ifdef __cplusplus
+}
+#endif

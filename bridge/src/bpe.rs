@@ -1,0 +1,156 @@
+//! Plain text to token ids: `splitter` cuts words, the `tokenizers` crate merges each.
+
+use ahash::AHashMap;
+use tokenizers::models::bpe::BPE;
+use tokenizers::Model;
+
+use crate::splitter::Splitter;
+
+pub struct Vocabulary<'a> {
+    /// The id is the index; an empty text is an id that plain text never yields.
+    pub tokens: Vec<&'a str>,
+    pub merges: Vec<(u32, u32)>,
+}
+
+pub enum Kind<'a> {
+    ByteLevel { pre: &'a str },
+    SentencePiece { unknown: Option<u32>, prefix_space: bool },
+}
+
+enum Form {
+    ByteLevel {
+        splitter: Splitter,
+        letters: Box<[char; 256]>,
+    },
+    /// `cut_at_spaces`: no token has a space after another character, so no merge crosses there.
+    SentencePiece {
+        prefix_space: bool,
+        cut_at_spaces: bool,
+    },
+}
+
+pub struct Bpe {
+    model: BPE,
+    form: Form,
+}
+
+/// SentencePiece writes a space so.
+const SPACE: char = '\u{2581}';
+
+impl Bpe {
+    pub fn new(vocabulary: Vocabulary, kind: Kind) -> Result<Bpe, String> {
+        let token = |id: u32| match vocabulary.tokens.get(id as usize) {
+            Some(text) if !text.is_empty() => Ok(text.to_string()),
+            _ => Err(format!("a merge names token {id}, which is not in the vocabulary")),
+        };
+        let mut merges = Vec::with_capacity(vocabulary.merges.len());
+        for &(left, right) in &vocabulary.merges {
+            merges.push((token(left)?, token(right)?));
+        }
+        let ids: AHashMap<String, u32> = (0u32..)
+            .zip(&vocabulary.tokens)
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(id, text)| (text.to_string(), id))
+            .collect();
+        let builder = BPE::builder().vocab_and_merges(ids, merges);
+        let (builder, form) = match kind {
+            Kind::ByteLevel { pre } => {
+                let splitter = Splitter::new(pre)?;
+                let builder = builder.ignore_merges(splitter.ignore_merges);
+                (builder, Form::ByteLevel { splitter, letters: Box::new(byte_letters()) })
+            }
+            Kind::SentencePiece { unknown, prefix_space } => {
+                let cut_at_spaces = !vocabulary.tokens.iter().any(|t| has_inner_space(t));
+                let builder = builder.byte_fallback(true).fuse_unk(true);
+                let builder = match unknown {
+                    Some(id) => builder.unk_token(token(id)?),
+                    None => builder,
+                };
+                (builder, Form::SentencePiece { prefix_space, cut_at_spaces })
+            }
+        };
+        let model = builder.build().map_err(|e| e.to_string())?;
+        Ok(Bpe { model, form })
+    }
+
+    pub fn encode(&self, text: &str) -> Result<Vec<i32>, String> {
+        let mut output =
+            Output { model: &self.model, ids: Vec::with_capacity(text.len() / 3), failed: None };
+        match &self.form {
+            Form::ByteLevel { splitter, letters } => {
+                let mut mapped = String::new();
+                let mut scratch = splitter.scratch();
+                splitter.split(&mut scratch, text, &mut |word| {
+                    mapped.clear();
+                    mapped.extend(word.bytes().map(|byte| letters[byte as usize]));
+                    output.add(&mapped);
+                });
+            }
+            Form::SentencePiece { prefix_space, cut_at_spaces } => {
+                let mut mapped = String::with_capacity(text.len() + text.len() / 4);
+                if *prefix_space && !text.is_empty() {
+                    mapped.push(SPACE);
+                }
+                mapped.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
+                if *cut_at_spaces {
+                    for_each_spaced_word(&mapped, |word| output.add(word));
+                } else {
+                    output.add(&mapped);
+                }
+            }
+        }
+        match output.failed {
+            Some(sentence) => Err(sentence),
+            None => Ok(output.ids),
+        }
+    }
+}
+
+struct Output<'a> {
+    model: &'a BPE,
+    ids: Vec<i32>,
+    failed: Option<String>,
+}
+
+impl Output<'_> {
+    fn add(&mut self, word: &str) {
+        match self.model.tokenize(word) {
+            Ok(tokens) => self.ids.extend(tokens.iter().map(|token| token.id as i32)),
+            Err(e) => self.failed = Some(e.to_string()),
+        }
+    }
+}
+
+fn has_inner_space(token: &str) -> bool {
+    token.trim_start_matches(SPACE).contains(SPACE)
+}
+
+/// Cuts before each run of spaces.
+fn for_each_spaced_word<'t>(text: &'t str, mut word: impl FnMut(&'t str)) {
+    let mut start = 0;
+    let mut after_space = true;
+    for (at, c) in text.char_indices() {
+        if c == SPACE && !after_space {
+            word(&text[start..at]);
+            start = at;
+        }
+        after_space = c == SPACE;
+    }
+    if start < text.len() {
+        word(&text[start..]);
+    }
+}
+
+/// The letter that GPT-2 writes for each byte: itself where printable in Latin-1, else the next free
+/// one from U+0100 on.
+pub fn byte_letters() -> [char; 256] {
+    let mut letters = ['\0'; 256];
+    let mut next_free = 0x100;
+    for (byte, letter) in (0u32..).zip(letters.iter_mut()) {
+        let printable = matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+        let code = if printable { byte } else { next_free };
+        next_free += u32::from(!printable);
+        *letter = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    letters
+}

@@ -1,0 +1,3 @@
+#include "text/detokenizer.h"
+
+#include <gtest/gtest.h>
