@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,9 +45,8 @@ class GgufWriter {
 
   template <typename T>
   static void Append(std::vector<std::byte>& to, const T& value) {
-    const size_t size = to.size();
-    to.resize(size + sizeof(T));
-    std::memcpy(to.data() + size, &value, sizeof(T));
+    const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+    for (size_t i = 0; i < sizeof(T); ++i) to.push_back(bytes[i]);
   }
   static void AppendString(std::vector<std::byte>& to, std::string_view value);
 
