@@ -151,10 +151,12 @@ void Columns(const AttentionTile& tile, const KeyRange& range, const float* prob
   for (int r = 0; r < kRows; ++r) {
     float* to = out + r * tile.head_dim + dimension;
     for (int v = 0; v < kVectors; ++v) {
+      // + 0: a negative product that underflowed is -0, but +0 once keys of probability 0 follow.
+      const __m256 sum = _mm256_add_ps(sums.at[r][v], _mm256_setzero_ps());
       if (kPartial) {
-        _mm256_maskstore_ps(to, mask, sums.at[r][v]);
+        _mm256_maskstore_ps(to, mask, sum);
       } else {
-        _mm256_storeu_ps(to + 8 * v, sums.at[r][v]);
+        _mm256_storeu_ps(to + 8 * v, sum);
       }
     }
   }

@@ -82,8 +82,9 @@ class AttentionSequence {
   size_t q_row() const { return static_cast<size_t>(shape_.heads * shape_.head_dim); }
   size_t kv_row() const { return static_cast<size_t>(shape_.kv_heads * shape_.head_dim); }
 
-  void ScaleValues(float factor) {
-    for (float& value : v_) value *= factor;
+  void Scale(float q_factor, float v_factor) {
+    for (float& value : q_) value *= q_factor;
+    for (float& value : v_) value *= v_factor;
   }
 
   // Stores K and V of positions first .. first+rows-1.

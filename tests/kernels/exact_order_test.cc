@@ -189,17 +189,15 @@ TEST(ExactOrderTest, TheNumberOfThreadsChangesNothing) {
   });
 }
 
-// Values so small that products underflow: the sign of a zero must not betray how many keys of
-// probability 0 were added.
+// Values about the least normal float and scores far apart: products underflow to zeros of either
+// sign, in a partition's sums as in the weights that bring partitions together. The sign must not
+// betray how many keys of probability 0 were added.
 TEST(ExactOrderTest, HoldsWhereSumsUnderflow) {
   ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
-    const auto small = [&](int length) {
-      AttentionSequence sequence(shape, length, 41);
-      sequence.ScaleValues(1e-38F);
-      return sequence;
-    };
-    const AttentionSequence decoded = small(kPartitionTokens + 40);
-    const AttentionSequence prefilled = small(kPartitionTokens + 40);
+    AttentionSequence decoded(shape, kLength, 41);
+    AttentionSequence prefilled(shape, kLength, 41);
+    decoded.Scale(30.0F, 1e-38F);
+    prefilled.Scale(30.0F, 1e-38F);
     EXPECT_EQ(Bits(Decoded(variant, decoded)), Bits(Prefilled(variant, prefilled)));
   });
 }
