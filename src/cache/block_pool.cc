@@ -54,7 +54,7 @@ BlockPool::BlockPool(std::byte* arena, size_t block_count, size_t block_bytes)
       references_(block_count, 0) {}
 
 BlockPool::~BlockPool() {
-  ASAN_UNPOISON_MEMORY_REGION(arena_, block_count_ * stride_bytes_);
+  ASAN_UNPOISON_MEMORY_REGION(arena_, first_unused_ * stride_bytes_);
   munmap(arena_, block_count_ * stride_bytes_);
 }
 
