@@ -1,0 +1,60 @@
+#include "measure.h"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+namespace reprise::bench {
+namespace {
+
+double Seconds(const std::function<void()>& run) {
+  const auto start = std::chrono::steady_clock::now();
+  run();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double Median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
+                   values.end());
+  return values[values.size() / 2];
+}
+
+}  // namespace
+
+int Threads() { return omp_get_num_procs(); }
+
+void TakeTurns(benchmark::State& state, double work, const std::vector<Contender>& contenders) {
+  for (const Contender& contender : contenders) contender.run();  // caches, page tables, threads
+  std::vector<std::vector<double>> seconds(contenders.size());
+  for (auto iteration : state) {
+    double first = 0;
+    for (size_t i = 0; i < contenders.size(); ++i) {
+      seconds[i].push_back(Seconds(contenders[i].run));
+      if (i == 0) first = seconds[i].back();
+    }
+    state.SetIterationTime(first);
+  }
+  const double first = Median(seconds[0]);
+  for (size_t i = 0; i < contenders.size(); ++i) {
+    const double median = Median(seconds[i]);
+    state.counters[contenders[i].name] = work / median / 1e9;
+    if (i > 0) state.counters["x_" + contenders[i].name] = median / first;
+  }
+}
+
+MemoryRead::MemoryRead() : words_(size_t{64} << 20, 1) {}
+
+void MemoryRead::Run() {
+  uint64_t total = 0;
+  const auto count = static_cast<int64_t>(words_.size());
+#pragma omp parallel for schedule(static) num_threads(Threads()) reduction(+ : total)
+  for (int64_t i = 0; i < count; i += 8) {
+    const uint64_t* const at = words_.data() + i;
+    total += at[0] + at[1] + at[2] + at[3] + at[4] + at[5] + at[6] + at[7];
+  }
+  benchmark::DoNotOptimize(total);
+}
+
+}  // namespace reprise::bench

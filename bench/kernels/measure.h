@@ -1,0 +1,37 @@
+#pragma once
+
+// How the kernel benchmarks measure. On a shared machine times drift by the second, so a kernel and
+// its yardsticks take turns within each iteration, and a figure is the median over the iterations;
+// ratios are then of figures from the same minute. One thread calls; the measured functions fork.
+
+#include <benchmark/benchmark.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace reprise::bench {
+
+int Threads();  // all cores
+
+struct Contender {
+  std::string name;
+  std::function<void()> run;
+};
+
+// Runs all contenders in turn in each iteration of `state`. Counters: `work` per second (in 10^9)
+// of each by its name, and for all but the first "x_<name>": the first's rate divided by theirs.
+void TakeTurns(benchmark::State& state, double work, const std::vector<Contender>& contenders);
+
+// One pass of reading over a buffer far larger than the caches, by all threads.
+class MemoryRead {
+ public:
+  MemoryRead();
+  void Run();
+  double bytes() const { return static_cast<double>(words_.size() * sizeof(uint64_t)); }
+
+ private:
+  std::vector<uint64_t> words_;
+};
+
+}  // namespace reprise::bench
