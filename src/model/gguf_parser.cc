@@ -61,7 +61,7 @@ std::unexpected<Error> Corrupt(std::string message) {
   return Fail(ErrorCode::kCorrupt, std::move(message));
 }
 
-// A name from the file, fit to be shown: quoted, printable, not endless.
+// A name from the file, fit to be shown: quoted, ASCII, not endless.
 std::string Shown(std::string_view name) {
   constexpr size_t kLongest = 80;
   std::string shown = "'";
@@ -138,10 +138,22 @@ class Parser {
                 fmt::format("a string in {} is longer than the {} bytes allowed", what(), limit));
   }
 
+  // Names are shown to people, on terminals: nothing may hide in them.
+  template <typename What>
+  Status ReadName(const What& what, std::string_view* name) {
+    if (Status status = ReadString(limits::kMaxGgufNameBytes, what, name); !status) return status;
+    for (const char c : *name) {
+      if ((c >= 0 && c < ' ') || c == 0x7F) {
+        return Corrupt(fmt::format("{}, {}, contains control characters", what(), Shown(*name)));
+      }
+    }
+    return {};
+  }
+
   Status ReadKey(uint64_t number) {
     std::string_view key;
     const auto what = [number] { return fmt::format("the name of metadata key {}", number); };
-    if (Status status = ReadString(limits::kMaxGgufNameBytes, what, &key); !status) return status;
+    if (Status status = ReadName(what, &key); !status) return status;
     uint32_t kind = 0;
     if (!cursor_.Read(&kind)) {
       return Corrupt(fmt::format("the file ends inside the type of key {}", Shown(key)));
@@ -289,9 +301,7 @@ class Parser {
   Status ReadTensor(uint64_t number, std::vector<uint64_t>* offsets) {
     GgufTensor tensor;
     const auto what = [number] { return fmt::format("the name of tensor {}", number); };
-    if (Status status = ReadString(limits::kMaxGgufNameBytes, what, &tensor.name); !status) {
-      return status;
-    }
+    if (Status status = ReadName(what, &tensor.name); !status) return status;
     const auto ends = [&] {
       return Corrupt(
           fmt::format("the file ends inside the description of tensor {}", Shown(tensor.name)));

@@ -241,10 +241,13 @@ TEST(Gguf, RefusesNamesThatStandTwice) {
   ExpectError(tensors, ErrorCode::kCorrupt, "'first' stands in the file twice");
 }
 
-TEST(Gguf, ShowsNamesWithoutTheirControlCharacters) {
-  GgufWriter writer;
-  writer.Raw("evil\n\x1b[31m", 13, {});
-  ExpectError(writer, ErrorCode::kCorrupt, "'evil??[31m'");
+TEST(Gguf, RefusesNamesWithControlCharactersAndDoesNotRepeatThem) {
+  GgufWriter key;
+  key.Uint32("evil\n\x1b[31m", 1);
+  ExpectError(key, ErrorCode::kCorrupt, "'evil??[31m'");
+  GgufWriter tensor;
+  tensor.Add({.name = "a\x7f", .dimensions = {1}, .type = kF32, .data = Bytes(4), .offset = {}});
+  ExpectError(tensor, ErrorCode::kCorrupt, "'a?'");
 }
 
 // One tensor of F32 with these dimensions.
