@@ -1,0 +1,361 @@
+// The whole engine on a tiny random model: replies, checksums of logits, cancellation, refusals.
+// Exactness is compared as equality of the checksum over every logit that was sampled from.
+
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/vocabulary.h"
+#include "model/gguf.h"
+#include "tiny_model.h"
+
+namespace reprise {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Collects one request's events.
+struct Reply {
+  std::mutex mutex;
+  std::condition_variable changed;
+  StartedEvent started;
+  std::string text;
+  std::vector<TokenInfo> infos;
+  FinishedEvent finished;
+  std::optional<Error> failed;
+  size_t text_events = 0;
+  bool ended = false;
+
+  void Take(Event&& event) {
+    std::lock_guard lock(mutex);
+    if (auto* s = std::get_if<StartedEvent>(&event)) started = *s;
+    if (auto* t = std::get_if<TextEvent>(&event)) {
+      text += t->text;
+      infos.insert(infos.end(), t->tokens.begin(), t->tokens.end());
+      ++text_events;
+    }
+    if (auto* f = std::get_if<FinishedEvent>(&event)) finished = std::move(*f), ended = true;
+    if (auto* f = std::get_if<FailedEvent>(&event)) failed = f->error, ended = true;
+    changed.notify_all();
+  }
+  void Wait() {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, 60s, [this] { return ended; })) << "no end";
+  }
+  void WaitForText() {
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, 60s, [this] { return text_events > 0 || ended; }));
+  }
+};
+
+struct Variant {
+  Isa isa = DetectIsa();
+  Compute compute = Compute::kFast;
+  int threads = 1;
+  size_t blocks = 64;
+  int block_tokens = 32;
+  int chunk = 512;
+  int chunk_beside = 128;
+  int context = 0;
+};
+
+class EngineTest : public testing::Test {
+ protected:
+  void Start(const Variant& setup = {}) {
+    engine_.reset();
+    bytes_ = TinyModel{}.Make();
+    auto file = GgufFile::Parse(bytes_);
+    ASSERT_TRUE(file) << file.error().message;
+    auto tokenizer = Tokenizer::Create(ReadVocabulary(*file).value());
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    auto model = Model::Load(*file, {.isa = setup.isa,
+                                     .compute = setup.compute,
+                                     .threads = setup.threads,
+                                     .block_tokens = setup.block_tokens,
+                                     .progress = {}});
+    ASSERT_TRUE(model) << model.error().message;
+    const size_t block_bytes = (*model)->kv_layout().block_bytes();
+    auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), &clock_,
+                                {.kv_bytes = setup.blocks * block_bytes,
+                                 .context = setup.context,
+                                 .prefill_chunk = setup.chunk,
+                                 .prefill_chunk_beside_decode = setup.chunk_beside,
+                                 .checksum_logits = true});
+    ASSERT_TRUE(engine) << engine.error().message;
+    engine_ = std::move(*engine);
+  }
+
+  static std::vector<TokenId> Prompt(size_t length, TokenId salt = 0) {
+    std::vector<TokenId> tokens(length);
+    for (size_t i = 0; i < length; ++i) {
+      tokens[i] =
+          3 + static_cast<TokenId>((i * i * 31 + i * 7 + static_cast<size_t>(salt) * 101) % 500);
+    }
+    return tokens;
+  }
+
+  static GenerationRequest Request(std::vector<TokenId> prompt, int max_tokens) {
+    GenerationRequest request;
+    request.prompt = std::move(prompt);
+    request.max_tokens = max_tokens;
+    request.sampling.temperature = 0;
+    request.ignore_eos = true;
+    return request;
+  }
+
+  std::shared_ptr<Reply> Ask(GenerationRequest request, SequenceId* id = nullptr) {
+    auto reply = std::make_shared<Reply>();
+    const SequenceId given =
+        engine_->Submit(std::move(request), [reply](Event&& e) { reply->Take(std::move(e)); });
+    if (id != nullptr) *id = given;
+    return reply;
+  }
+
+  std::shared_ptr<Reply> AskAndWait(GenerationRequest request) {
+    auto reply = Ask(std::move(request));
+    reply->Wait();
+    return reply;
+  }
+
+  void Flush() {
+    auto reply = std::make_shared<Reply>();
+    engine_->Flush([reply](size_t) { reply->Take(FinishedEvent{}); });
+    reply->Wait();
+  }
+
+  uint64_t ColdChecksum(const GenerationRequest& request) {
+    Flush();
+    auto reply = AskAndWait(request);
+    EXPECT_EQ(reply->started.cached_tokens, 0);
+    return reply->finished.logits_checksum;
+  }
+
+  std::vector<std::byte> bytes_;
+  SystemClock clock_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, GivesTheSameLogitsColdAndWhollyRead) {
+  Start();
+  for (size_t length : {1U, 31U, 32U, 33U, 64U, 65U, 200U}) {
+    const auto request = Request(Prompt(length), 8);
+    const uint64_t cold = ColdChecksum(request);
+    const auto warm = AskAndWait(request);
+    EXPECT_EQ(warm->started.cached_tokens, static_cast<int>(length) - 1);
+    EXPECT_EQ(warm->finished.logits_checksum, cold) << length;
+  }
+}
+
+TEST_F(EngineTest, GivesTheSameLogitsPartlyReadAtEveryLengthAroundABlocksEdge) {
+  Start();
+  const auto known = Prompt(100);
+  for (size_t common = 28; common <= 68; ++common) {
+    std::vector<TokenId> prompt(known.begin(), known.begin() + static_cast<std::ptrdiff_t>(common));
+    prompt.insert(prompt.end(), {5, 6, 7, 8});
+    const auto request = Request(prompt, 6);
+    const uint64_t cold = ColdChecksum(request);
+    Flush();
+    AskAndWait(Request(known, 1));
+    const auto warm = AskAndWait(request);
+    EXPECT_EQ(warm->started.cached_tokens, static_cast<int>(common));
+    EXPECT_EQ(warm->finished.logits_checksum, cold) << common;
+  }
+}
+
+TEST_F(EngineTest, GivesTheSameLogitsInABatchOfEight) {
+  Start();
+  std::vector<uint64_t> alone;
+  for (TokenId i = 0; i < 8; ++i) {
+    alone.push_back(ColdChecksum(Request(Prompt(20 + 11 * static_cast<size_t>(i), i), 24)));
+  }
+  Flush();
+  std::vector<std::shared_ptr<Reply>> replies;
+  for (TokenId i = 0; i < 8; ++i) {
+    replies.push_back(Ask(Request(Prompt(20 + 11 * static_cast<size_t>(i), i), 24)));
+  }
+  for (size_t i = 0; i < 8; ++i) {
+    replies[i]->Wait();
+    EXPECT_EQ(replies[i]->finished.logits_checksum, alone[i]) << i;
+  }
+}
+
+TEST_F(EngineTest, GivesTheSameLogitsWithEveryChunkThreadAndBlockSize) {
+  const auto request = Request(Prompt(150), 10);
+  for (Compute compute : {Compute::kFast, Compute::kExact}) {
+    for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+      if (isa > DetectIsa()) continue;
+      std::optional<uint64_t> expected;
+      for (const Variant& setup :
+           {Variant{}, Variant{.threads = 2}, Variant{.chunk = 1, .chunk_beside = 1},
+            Variant{.chunk = 7, .chunk_beside = 7}, Variant{.chunk = 33, .chunk_beside = 2},
+            Variant{.threads = 2, .chunk = 64, .chunk_beside = 64}}) {
+        Variant variant = setup;
+        variant.isa = isa;
+        variant.compute = compute;
+        Start(variant);
+        const uint64_t checksum = ColdChecksum(request);
+        if (!expected) expected = checksum;
+        EXPECT_EQ(checksum, *expected)
+            << IsaName(isa) << " chunk " << setup.chunk << " threads " << setup.threads;
+      }
+    }
+  }
+}
+
+TEST_F(EngineTest, GivesTheSameLogitsAfterEvictionAndRecomputation) {
+  Start({.blocks = 8});
+  const auto request = Request(Prompt(120), 6);
+  const uint64_t cold = ColdChecksum(request);
+  for (TokenId i = 1; i < 5; ++i) AskAndWait(Request(Prompt(200, i), 2));
+  const auto again = AskAndWait(request);
+  EXPECT_LT(again->started.cached_tokens, 119);
+  EXPECT_EQ(again->finished.logits_checksum, cold);
+  EXPECT_GT(engine_->stats().cache_counters.evicted_blocks, 0U);
+}
+
+TEST_F(EngineTest, GivesTheSameLogitsWhenSetAsideForOthers) {
+  Start();
+  std::vector<uint64_t> alone;
+  for (TokenId i = 0; i < 4; ++i) alone.push_back(ColdChecksum(Request(Prompt(40, i), 150)));
+  Start({.blocks = 12});  // 384 tokens; four sequences want 190 each
+  std::vector<std::shared_ptr<Reply>> replies;
+  for (TokenId i = 0; i < 4; ++i) replies.push_back(Ask(Request(Prompt(40, i), 150)));
+  for (size_t i = 0; i < 4; ++i) {
+    replies[i]->Wait();
+    EXPECT_EQ(replies[i]->finished.logits_checksum, alone[i]) << i;
+  }
+  EXPECT_GT(engine_->stats().preempted, 0U);
+}
+
+TEST_F(EngineTest, AContinuedConversationEqualsTheSameComputedCold) {
+  Start();
+  auto conversation = Prompt(50);
+  for (int turn = 0; turn < 3; ++turn) {
+    const auto reply = AskAndWait(Request(conversation, 20));
+    conversation.insert(conversation.end(), reply->finished.reply.begin(),
+                        reply->finished.reply.end());
+    const auto next = Prompt(9, turn + 20);
+    conversation.insert(conversation.end(), next.begin(), next.end());
+    const auto warm = AskAndWait(Request(conversation, 5));
+    EXPECT_GE(warm->started.cached_tokens, static_cast<int>(conversation.size() - 10));
+    EXPECT_EQ(ColdChecksum(Request(conversation, 5)), warm->finished.logits_checksum);
+  }
+}
+
+TEST_F(EngineTest, SamplingIsNoPartOfTheKey) {
+  Start();
+  const auto prompt = Prompt(70);
+  AskAndWait(Request(prompt, 4));
+  std::vector<SamplingParameters> variants(9);
+  variants[0].temperature = 1.5F;
+  variants[1].top_p = 0.5F;
+  variants[2].top_k = 3;
+  variants[3].min_p = 0.1F;
+  variants[4].presence_penalty = 1;
+  variants[5].frequency_penalty = 1;
+  variants[6].repetition_penalty = 1.2F;
+  variants[7].seed = 99;
+  variants[8].logit_bias = {{7, 5.0F}};
+  for (const SamplingParameters& sampling : variants) {
+    auto request = Request(prompt, 4);
+    request.sampling = sampling;
+    EXPECT_EQ(AskAndWait(request)->started.cached_tokens, 69);
+  }
+}
+
+TEST_F(EngineTest, SeedsRepeatAndDiffer) {
+  Start();
+  auto request = Request(Prompt(30), 12);
+  request.sampling.temperature = 1;
+  request.sampling.seed = 1;
+  const auto first = AskAndWait(request)->finished.reply;
+  EXPECT_EQ(AskAndWait(request)->finished.reply, first);
+  request.sampling.seed = 2;
+  EXPECT_NE(AskAndWait(request)->finished.reply, first);
+}
+
+TEST_F(EngineTest, ReportsEachTokensLogProbabilities) {
+  Start();
+  auto request = Request(Prompt(30), 6);
+  request.top_logprobs = 3;
+  const auto reply = AskAndWait(request);
+  ASSERT_EQ(reply->infos.size(), 6U);
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(reply->infos[i].chosen.token, reply->finished.reply[i]);
+    ASSERT_EQ(reply->infos[i].top.size(), 3U);
+    EXPECT_EQ(reply->infos[i].top[0].token, reply->finished.reply[i]) << "greedy takes the best";
+  }
+}
+
+TEST_F(EngineTest, EndsBeforeAStopString) {
+  Start();
+  const auto whole = AskAndWait(Request(Prompt(30), 30));
+  ASSERT_GT(whole->text.size(), 6U);
+  auto request = Request(Prompt(30), 30);
+  request.stop = {whole->text.substr(3, 2)};
+  const auto cut = AskAndWait(request);
+  EXPECT_EQ(cut->text, whole->text.substr(0, whole->text.find(request.stop[0])));
+  EXPECT_EQ(cut->finished.reason, FinishReason::kStopString);
+  EXPECT_EQ(cut->finished.stop_string, request.stop[0]);
+}
+
+TEST_F(EngineTest, RefusesWhatCanNeverRunAndSaysWhy) {
+  Start({.blocks = 4});
+  auto too_long = AskAndWait(Request(Prompt(128), 1));
+  ASSERT_TRUE(too_long->failed);
+  EXPECT_EQ(too_long->failed->code, ErrorCode::kContextLengthExceeded);
+  EXPECT_FALSE(AskAndWait(Request(Prompt(127), 1))->failed) << "the longest that fits";
+  EXPECT_EQ(AskAndWait(Request({}, 1))->failed->code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(AskAndWait(Request({512}, 1))->failed->code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(AskAndWait(Request({-1}, 1))->failed->code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(EngineTest, EndsAReplyAtTheContextsEnd) {
+  Start({.context = 48});
+  const auto reply = AskAndWait(Request(Prompt(40), 1000));
+  EXPECT_EQ(reply->finished.completion_tokens, 8);
+  EXPECT_EQ(reply->finished.reason, FinishReason::kLength);
+}
+
+TEST_F(EngineTest, ACancelledRequestEndsAndLeavesItsPromptCached) {
+  Start();
+  SequenceId id;
+  auto reply = Ask(Request(Prompt(100), 900), &id);
+  reply->WaitForText();
+  engine_->Cancel(id);
+  reply->Wait();
+  ASSERT_TRUE(reply->failed);
+  EXPECT_EQ(reply->failed->code, ErrorCode::kCancelled);
+  EXPECT_EQ(AskAndWait(Request(Prompt(100), 1))->started.cached_tokens, 99);
+  EXPECT_EQ(engine_->stats().cancelled, 1U);
+}
+
+TEST_F(EngineTest, HoldsNoBlockWhenIdle) {
+  Start();
+  for (TokenId i = 0; i < 5; ++i) AskAndWait(Request(Prompt(60, i), 5));
+  Flush();
+  const PrefixCache::Sizes sizes = engine_->stats().cache;
+  EXPECT_EQ(sizes.private_blocks, 0U);
+  EXPECT_EQ(sizes.free_blocks, sizes.total_blocks);
+}
+
+TEST_F(EngineTest, StopsWithRequestsRunning) {
+  Start();
+  auto reply = Ask(Request(Prompt(100), 1500));
+  reply->WaitForText();
+  engine_.reset();
+  reply->Wait();
+  ASSERT_TRUE(reply->failed);
+  EXPECT_EQ(reply->failed->code, ErrorCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace reprise
