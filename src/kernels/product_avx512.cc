@@ -362,7 +362,8 @@ void RoundRow(const float* x, int columns, const Bf16Rows& out, int row) {
 
 // -- 16-bit weights -----------------------------------------------------------------------------
 
-constexpr int64_t kRunPairs = 64;  // 16 KiB of a tile, read by all rows from L1
+constexpr int kBf16RowBlock = 6;    // 24 accumulators, 6 registers of x, 1 of weights
+constexpr int64_t kRunPairs = 128;  // 32 KiB of a tile for all rows: L1 and a little L2
 
 template <int kRows>
 void Bf16Block(const TileCall& call, int row, int64_t first_pair, int64_t pairs) {
@@ -398,27 +399,34 @@ void Bf16Block(const TileCall& call, int row, int64_t first_pair, int64_t pairs)
   }
 }
 
+void Bf16Rest(const TileCall& call, int row, int64_t pair, int64_t count) {
+  switch (call.rows - row) {
+    case 5:
+      return Bf16Block<5>(call, row, pair, count);
+    case 4:
+      return Bf16Block<4>(call, row, pair, count);
+    case 3:
+      return Bf16Block<3>(call, row, pair, count);
+    case 2:
+      return Bf16Block<2>(call, row, pair, count);
+    case 1:
+      return Bf16Block<1>(call, row, pair, count);
+    default:
+      return;
+  }
+}
+
 void Bf16Tile(const TileCall& call) {
   const int64_t pairs = (call.columns + 1) / 2;
   // Few rows pass over the tile once; more take it run by run.
-  const int64_t run = call.rows <= kRowBlock ? pairs : kRunPairs;
+  const int64_t run = call.rows <= kBf16RowBlock ? pairs : kRunPairs;
   for (int64_t pair = 0; pair < pairs; pair += run) {
     const int64_t count = pairs - pair < run ? pairs - pair : run;
     int row = 0;
-    for (; row + 4 <= call.rows; row += 4) Bf16Block<4>(call, row, pair, count);
-    switch (call.rows - row) {
-      case 3:
-        Bf16Block<3>(call, row, pair, count);
-        break;
-      case 2:
-        Bf16Block<2>(call, row, pair, count);
-        break;
-      case 1:
-        Bf16Block<1>(call, row, pair, count);
-        break;
-      default:
-        break;
+    for (; row + kBf16RowBlock <= call.rows; row += kBf16RowBlock) {
+      Bf16Block<kBf16RowBlock>(call, row, pair, count);
     }
+    Bf16Rest(call, row, pair, count);
   }
 }
 
