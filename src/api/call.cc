@@ -1,0 +1,185 @@
+#include "api/call.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+
+#include "api/json_reader.h"
+#include "api/prompt.h"
+#include "base/limits.h"
+
+namespace reprise {
+namespace json = boost::json;
+namespace {
+
+constexpr int kTextMaxTokens = 16;  // the vendor's default for /v1/completions
+
+void CheckModelName(FieldReader& fields, const ServedModel& model) {
+  const std::string_view name = fields.String("model").value_or(model.name);
+  if (model.strict_model && name != model.name) {
+    fields.Refuse(ErrorCode::kNotFound, "model",
+                  fmt::format("The model '{}' is not served here; '{}' is.", name, model.name));
+  }
+}
+
+// Chat: logprobs is a boolean, top_logprobs a number that needs it.
+void ReadChatLogprobs(FieldReader& fields, CompletionParameters& parameters) {
+  const bool wanted = fields.Bool("logprobs").value_or(false);
+  const auto top = fields.Integer("top_logprobs", 0, limits::kMaxTopLogprobs);
+  if (wanted) parameters.top_logprobs = static_cast<int>(top.value_or(0));
+  if (!wanted && top.value_or(0) > 0) {
+    fields.Refuse(ErrorCode::kInvalidArgument, "top_logprobs",
+                  "'top_logprobs' needs 'logprobs': true.");
+  }
+}
+
+// Text: logprobs is the number of alternatives.
+void ReadTextLogprobs(FieldReader& fields, CompletionParameters& parameters) {
+  if (const auto top = fields.Integer("logprobs", 0, limits::kMaxTopLogprobs)) {
+    parameters.top_logprobs = static_cast<int>(*top);
+  }
+}
+
+void RefuseUnsupportedText(FieldReader& fields, const CompletionParameters& parameters) {
+  if (fields.Bool("echo").value_or(false)) {
+    fields.Refuse(ErrorCode::kUnsupported, "echo", "'echo' is not supported.");
+  }
+  if (!fields.String("suffix").value_or("").empty()) {
+    fields.Refuse(ErrorCode::kUnsupported, "suffix", "'suffix' is not supported.");
+  }
+  const auto best_of = fields.Integer("best_of", 1, limits::kMaxChoices);
+  if (best_of && *best_of != parameters.choices) {
+    fields.Refuse(ErrorCode::kUnsupported, "best_of",
+                  "'best_of' is not supported, except equal to 'n'.");
+  }
+}
+
+std::vector<TokenId> ReadTokens(FieldReader& fields, const json::array& list, int vocabulary) {
+  std::vector<TokenId> tokens;
+  tokens.reserve(list.size());
+  for (const json::value& value : list) {
+    const auto token = ToInteger(value);
+    if (!token || *token < 0 || *token >= vocabulary) {
+      fields.Refuse(ErrorCode::kInvalidArgument, "prompt",
+                    fmt::format("A prompt of tokens holds integers from 0 to {}.", vocabulary - 1));
+      return {};
+    }
+    tokens.push_back(static_cast<TokenId>(*token));
+  }
+  return tokens;
+}
+
+// Control tokens spelled in a prompt of plain text are parsed: this endpoint is the one without a
+// template, so the text is the client's own template.
+std::vector<TokenId> EncodeText(std::string_view text, const Tokenizer& tokenizer) {
+  return tokenizer.Encode(text, {.add_special = true, .parse_special = true});
+}
+
+void AddPrompt(FieldReader& fields, const json::value& value, const ServedModel& model,
+               Call& call) {
+  if (value.is_string()) {
+    call.prompts.push_back(EncodeText(std::string_view(value.get_string()), *model.tokenizer));
+  } else if (value.is_array()) {
+    call.prompts.push_back(ReadTokens(fields, value.get_array(), model.vocabulary));
+  } else {
+    fields.Refuse(ErrorCode::kInvalidArgument, "prompt",
+                  fmt::format("'prompt' must be a string, an array of strings, an array of tokens "
+                              "or an array of those, not {}.",
+                              KindName(value)));
+  }
+}
+
+// A string, [strings], [tokens] or [[tokens]].
+void ReadTextPrompts(FieldReader& fields, const ServedModel& model, Call& call) {
+  const json::value* prompt = fields.Find("prompt");
+  if (prompt == nullptr) {
+    fields.Refuse(ErrorCode::kInvalidArgument, "prompt", "'prompt' is missing.");
+    return;
+  }
+  const json::array* list = prompt->if_array();
+  const bool many =
+      list != nullptr && !list->empty() && (list->front().is_string() || list->front().is_array());
+  if (!many) return AddPrompt(fields, *prompt, model, call);
+  if (list->size() * static_cast<size_t>(call.parameters.choices) > limits::kMaxChoices) {
+    fields.Refuse(ErrorCode::kInvalidArgument, "prompt",
+                  fmt::format("Prompts times 'n' may be {} at most.", limits::kMaxChoices));
+    return;
+  }
+  for (const json::value& entry : *list) AddPrompt(fields, entry, model, call);
+}
+
+Status ReadChatPrompt(const json::object& body, const ServedModel& model, Call& call) {
+  Result<json::object> context = ReadChatContext(body, model);
+  if (!context) return std::unexpected(std::move(context).error());
+  Result<std::string> rendered = RenderChat(*context, model);
+  if (!rendered) return std::unexpected(std::move(rendered).error());
+  call.prompts.push_back(model.tokenizer->EncodeRendered(*rendered));
+  call.chat_context = std::move(*context);
+  return {};
+}
+
+// Every prompt has a token and leaves room for one more, unless none is wanted.
+Status CheckPrompts(Call& call, const ServedModel& model) {
+  const std::string field = call.endpoint == Endpoint::kChat ? "messages" : "prompt";
+  const int reserve = call.parameters.max_tokens == 0 ? 0 : 1;
+  const size_t longest = static_cast<size_t>(model.max_sequence_tokens - reserve);
+  for (std::vector<TokenId>& prompt : call.prompts) {
+    if (prompt.empty()) {
+      const auto bos = model.tokenizer->vocabulary().bos;
+      if (!bos) return Fail(ErrorCode::kInvalidArgument, "The prompt is empty.", field);
+      prompt.push_back(*bos);
+    }
+    if (prompt.size() > longest) {
+      return Fail(ErrorCode::kContextLengthExceeded,
+                  fmt::format("The prompt has {} tokens, but the context holds {} with the reply.",
+                              prompt.size(), model.max_sequence_tokens),
+                  field);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
+                      const ServedModel& model) {
+  const Result<json::object> object = ParseJsonObject(body);
+  if (!object) return std::unexpected(object.error());
+  Call call;
+  call.endpoint = endpoint;
+  call.parameters.sampling.seed = seed;
+  FieldReader fields(*object, "");
+  CheckModelName(fields, model);
+  if (endpoint == Endpoint::kChat) {
+    call.parameters.max_tokens = model.default_max_tokens;
+    ReadParameters(fields, model.vocabulary, call.parameters);
+    ReadChatLogprobs(fields, call.parameters);
+    if (fields.ok()) fields.Adopt(ReadChatPrompt(*object, model, call));
+  } else {
+    call.parameters.max_tokens = kTextMaxTokens;
+    ReadParameters(fields, model.vocabulary, call.parameters);
+    ReadTextLogprobs(fields, call.parameters);
+    RefuseUnsupportedText(fields, call.parameters);
+    if (fields.ok()) ReadTextPrompts(fields, model, call);
+  }
+  if (fields.ok()) fields.Adopt(CheckPrompts(call, model));
+  if (!fields.ok()) return std::unexpected(fields.status().error());
+  return call;
+}
+
+GenerationRequest RequestOfChoice(const Call& call, size_t choice) {
+  const size_t per_prompt = static_cast<size_t>(call.parameters.choices);
+  GenerationRequest request;
+  request.prompt = call.prompts[choice / per_prompt];
+  request.max_tokens = call.parameters.max_tokens;
+  request.sampling = call.parameters.sampling;
+  request.sampling.seed += choice % per_prompt;
+  request.stop = call.parameters.stop;
+  request.top_logprobs = call.parameters.top_logprobs;
+  request.ignore_eos = call.parameters.ignore_eos;
+  request.cache = call.parameters.cache;
+  return request;
+}
+
+}  // namespace reprise

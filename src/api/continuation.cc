@@ -1,0 +1,41 @@
+#include "api/continuation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/prompt.h"
+
+namespace reprise {
+namespace {
+
+// Whether `wanted` begins otherwise than the prompt followed by the reply.
+bool Parts(const std::vector<TokenId>& wanted, const std::vector<TokenId>& prompt,
+           const std::vector<TokenId>& reply) {
+  const size_t in_prompt = std::min(wanted.size(), prompt.size());
+  if (!std::equal(wanted.begin(), wanted.begin() + in_prompt, prompt.begin())) return true;
+  const size_t rest = wanted.size() - in_prompt;
+  return rest > reply.size() ||
+         !std::equal(wanted.begin() + in_prompt, wanted.end(), reply.begin());
+}
+
+}  // namespace
+
+void PrefillContinuation(Service& service, std::shared_ptr<const Call> call,
+                         std::vector<TokenId> reply, std::string text) {
+  if (reply.empty() || text.empty() || call->parameters.cache == CacheUse::kNone) return;
+  service.InBackground(
+      [&service, call = std::move(call), reply = std::move(reply), text = std::move(text)] {
+        GenerationRequest request;
+        request.prompt = ContinuedPrompt(call->chat_context, text, service.model);
+        if (request.prompt.empty() ||
+            request.prompt.size() > static_cast<size_t>(service.model.max_sequence_tokens) ||
+            !Parts(request.prompt, call->prompts.front(), reply)) {
+          return;
+        }
+        request.max_tokens = 0;
+        request.priority = Priority::kBackground;
+        service.engine.Submit(std::move(request), [](Event&&) {});
+      });
+}
+
+}  // namespace reprise

@@ -1,0 +1,72 @@
+#include "api/exchange.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/log.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+namespace {
+
+// How nginx logs it; never sent.
+constexpr int kClientClosedRequest = 499;
+
+}  // namespace
+
+Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of,
+                   std::string_view for_route, bool is_quiet)
+    : request(std::move(received)),
+      connection(on),
+      service(of),
+      route_(for_route),
+      quiet_(is_quiet),
+      id_(of.NewId("req_")) {}
+
+Exchange::~Exchange() {
+  const int status = completed ? connection.status() : kClientClosedRequest;
+  service.metrics.CountRequest(route_, status);
+  std::string line =
+      fmt::format("{} {} {} {:.1f}ms", request.method, request.path, status, ElapsedMs());
+  if (figures.prompt_tokens > 0) {
+    line += fmt::format(
+        " prompt={} read={} computed={} generated={} queue={:.1f}ms prefill={:.1f}ms "
+        "decode={:.1f}ms ttft={:.1f}ms",
+        figures.prompt_tokens, figures.cached_tokens, figures.prompt_tokens - figures.cached_tokens,
+        figures.generated_tokens, figures.queue_ms, figures.prefill_ms, figures.decode_ms,
+        figures.ttft_ms);
+  }
+  LogLine(quiet_ ? LogLevel::kDebug : LogLevel::kInfo, line);
+}
+
+double Exchange::ElapsedMs() const {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
+                                                   request.received)
+      .count();
+}
+
+asio::awaitable<bool> Exchange::Send(HttpResponse response) {
+  response.headers.emplace_back("x-request-id", id_);
+  completed = co_await connection.Send(std::move(response));
+  co_return completed;
+}
+
+asio::awaitable<bool> Exchange::SendJson(std::string body) {
+  HttpResponse response;
+  response.body = std::move(body);
+  co_return co_await Send(std::move(response));
+}
+
+asio::awaitable<bool> Exchange::SendFault(Fault fault) {
+  HttpResponse response = FaultResponse(fault);
+  co_return co_await Send(std::move(response));
+}
+
+asio::awaitable<bool> Exchange::BeginStream(HttpResponse head) {
+  head.headers.emplace_back("x-request-id", id_);
+  co_return co_await connection.BeginStream(std::move(head));
+}
+
+}  // namespace reprise

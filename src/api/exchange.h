@@ -1,0 +1,53 @@
+#pragma once
+
+// One request being answered: the handler's view of it, and the line of the log and the counts that
+// are written when it ends, however it ends. Lives in the handler's coroutine; I/O thread only.
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+
+#include "api/errors.h"
+#include "api/http_connection.h"
+#include "api/http_message.h"
+#include "api/service.h"
+
+namespace reprise {
+
+// What a completion took; part of the log line when prompt_tokens is not 0.
+struct CompletionFigures {
+  int prompt_tokens = 0;
+  int cached_tokens = 0;
+  int generated_tokens = 0;
+  double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
+  double ttft_ms = 0;
+};
+
+class Exchange {
+ public:
+  Exchange(HttpRequest received, HttpConnection& on, Service& of, std::string_view for_route,
+           bool is_quiet);
+  ~Exchange();
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  // Each adds x-request-id.
+  boost::asio::awaitable<bool> Send(HttpResponse response);
+  boost::asio::awaitable<bool> SendJson(std::string body);
+  boost::asio::awaitable<bool> SendFault(Fault fault);
+  boost::asio::awaitable<bool> BeginStream(HttpResponse head);
+
+  double ElapsedMs() const;  // since the header was complete
+
+  HttpRequest request;
+  HttpConnection& connection;
+  Service& service;
+  CompletionFigures figures;
+  bool completed = false;  // the whole answer was handed over
+
+ private:
+  const std::string_view route_;
+  const bool quiet_;  // the line is for debugging only
+  const std::string id_;
+};
+
+}  // namespace reprise

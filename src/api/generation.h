@@ -1,0 +1,51 @@
+#pragma once
+
+// What one call runs in the engine: a sequence a choice, whose events meet in one mailbox. Its end,
+// by whatever way the coroutine that holds it ends, cancels what is still running. I/O thread only.
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <vector>
+
+#include "api/mailbox.h"
+#include "engine/engine.h"
+#include "engine/request.h"
+
+namespace reprise {
+
+struct ChoiceEvent {
+  size_t choice = 0;
+  Event event;
+};
+
+class Generation {
+ public:
+  Generation(Engine& engine, boost::asio::any_io_executor executor);
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  void Submit(GenerationRequest request);  // the next choice
+
+  // The events since the last call, at least one; none when nothing came for
+  // limits::kStreamPingSeconds, or when overflowed().
+  boost::asio::awaitable<std::vector<ChoiceEvent>> Next();
+  // The client read too slowly (limits::kMaxStreamBacklogBytes): all is cancelled.
+  bool overflowed() const { return mailbox_->overflowed(); }
+  bool all_ended() const { return ended_ == sequences_.size(); }
+
+ private:
+  struct Sequence {
+    SequenceId id;
+    bool ended = false;
+  };
+  void CancelRest();
+
+  Engine& engine_;
+  std::shared_ptr<Mailbox<ChoiceEvent>> mailbox_;
+  std::vector<Sequence> sequences_;  // by choice
+  size_t ended_ = 0;
+};
+
+}  // namespace reprise

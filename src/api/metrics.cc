@@ -1,0 +1,106 @@
+#include "api/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace reprise {
+namespace {
+
+enum class Kind : uint8_t { kCounter, kGauge };
+
+template <typename Number>
+void Add(std::string& page, Kind kind, std::string_view name, std::string_view help, Number value) {
+  page += fmt::format("# HELP reprise_{0} {1}\n# TYPE reprise_{0} {2}\nreprise_{0} {3}\n", name,
+                      help, kind == Kind::kCounter ? "counter" : "gauge", value);
+}
+
+void AddCache(std::string& page, const EngineStats& stats) {
+  const PrefixCache::Sizes& sizes = stats.cache;
+  page +=
+      "# HELP reprise_cache_blocks Blocks of the arena by what holds them.\n"
+      "# TYPE reprise_cache_blocks gauge\n";
+  page += fmt::format("reprise_cache_blocks{{state=\"free\"}} {}\n", sizes.free_blocks);
+  page += fmt::format("reprise_cache_blocks{{state=\"cached\"}} {}\n", sizes.cached_blocks);
+  page += fmt::format("reprise_cache_blocks{{state=\"private\"}} {}\n", sizes.private_blocks);
+  Add(page, Kind::kGauge, "cache_leased_blocks", "Cached blocks that a request holds.",
+      sizes.leased_blocks);
+  Add(page, Kind::kGauge, "cache_tokens", "Tokens whose K and V are cached.", sizes.cached_tokens);
+  Add(page, Kind::kGauge, "cache_block_bytes", "Bytes of one block.", stats.block_bytes);
+  const PrefixCache::Counters& counters = stats.cache_counters;
+  Add(page, Kind::kCounter, "cache_evicted_blocks_total", "Blocks evicted for room.",
+      counters.evicted_blocks);
+  Add(page, Kind::kCounter, "cache_expired_blocks_total", "Blocks dropped after their retention.",
+      counters.expired_blocks);
+  Add(page, Kind::kCounter, "cache_published_blocks_total", "Blocks made findable.",
+      counters.published_blocks);
+  Add(page, Kind::kCounter, "cache_deduplicated_blocks_total",
+      "Blocks that were found cached when published.", counters.deduplicated_blocks);
+}
+
+void AddEngine(std::string& page, const EngineStats& stats) {
+  Add(page, Kind::kGauge, "requests_running", "Sequences in the batch.", stats.running);
+  Add(page, Kind::kGauge, "requests_waiting", "Sequences that wait to be admitted.", stats.waiting);
+  Add(page, Kind::kCounter, "requests_admitted_total", "Sequences admitted.", stats.requests);
+  Add(page, Kind::kCounter, "requests_cancelled_total", "Sequences cancelled.", stats.cancelled);
+  Add(page, Kind::kCounter, "requests_failed_total", "Sequences failed.", stats.failed);
+  Add(page, Kind::kCounter, "requests_preempted_total", "Sequences preempted.", stats.preempted);
+  Add(page, Kind::kCounter, "prompt_tokens_total", "Prompt tokens of admitted sequences.",
+      stats.prompt_tokens);
+  Add(page, Kind::kCounter, "cached_tokens_total", "Prompt tokens read from the cache.",
+      stats.cached_tokens);
+  Add(page, Kind::kCounter, "computed_tokens_total", "Prompt tokens computed.",
+      stats.computed_tokens);
+  Add(page, Kind::kCounter, "generated_tokens_total", "Tokens generated.", stats.generated_tokens);
+  Add(page, Kind::kCounter, "steps_total", "Forward passes.", stats.steps);
+  Add(page, Kind::kCounter, "prefill_seconds_total", "Time spent on prefill.",
+      stats.prefill_seconds);
+  Add(page, Kind::kCounter, "decode_seconds_total", "Time spent on decode.", stats.decode_seconds);
+}
+
+}  // namespace
+
+void Metrics::CountRequest(std::string_view route, int status) {
+  ++requests_[{std::string(route), status}];
+}
+
+void Metrics::ObserveTimeToFirstToken(double seconds) {
+  const auto bound = std::ranges::lower_bound(kBounds, seconds);
+  ++ttft_[static_cast<size_t>(bound - kBounds.begin())];
+  ttft_sum_s_ += seconds;
+}
+
+std::string Metrics::Render(const EngineStats& engine, size_t open_connections) const {
+  std::string page;
+  AddEngine(page, engine);
+  AddCache(page, engine);
+  Add(page, Kind::kGauge, "http_connections", "Open connections.", open_connections);
+  Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.", connections_);
+
+  page +=
+      "# HELP reprise_http_requests_total Requests by route and status.\n"
+      "# TYPE reprise_http_requests_total counter\n";
+  for (const auto& [key, count] : requests_) {
+    page += fmt::format("reprise_http_requests_total{{route=\"{}\",status=\"{}\"}} {}\n", key.first,
+                        key.second, count);
+  }
+
+  page +=
+      "# HELP reprise_time_to_first_token_seconds From the request's header to its first text.\n"
+      "# TYPE reprise_time_to_first_token_seconds histogram\n";
+  uint64_t below = 0;
+  for (size_t i = 0; i < kBounds.size(); ++i) {
+    below += ttft_[i];
+    page += fmt::format("reprise_time_to_first_token_seconds_bucket{{le=\"{}\"}} {}\n", kBounds[i],
+                        below);
+  }
+  below += ttft_.back();
+  page += fmt::format(
+      "reprise_time_to_first_token_seconds_bucket{{le=\"+Inf\"}} {0}\n"
+      "reprise_time_to_first_token_seconds_sum {1}\n"
+      "reprise_time_to_first_token_seconds_count {0}\n",
+      below, ttft_sum_s_);
+  return page;
+}
+
+}  // namespace reprise

@@ -1,0 +1,218 @@
+#include "api/openai_reply.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "text/detokenizer.h"
+
+namespace reprise {
+namespace json = boost::json;
+namespace {
+
+const char* ReasonName(FinishReason reason) {
+  return reason == FinishReason::kLength ? "length" : "stop";
+}
+
+json::object UsageJson(const Usage& usage) {
+  return {
+      {"prompt_tokens", usage.prompt_tokens},
+      {"completion_tokens", usage.completion_tokens},
+      {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
+      {"prompt_tokens_details",
+       {{"cached_tokens", usage.cached_tokens}, {"cache_write_tokens", 0}, {"audio_tokens", 0}}},
+      {"completion_tokens_details",
+       {{"reasoning_tokens", 0},
+        {"audio_tokens", 0},
+        {"accepted_prediction_tokens", 0},
+        {"rejected_prediction_tokens", 0}}}};
+}
+
+double PerSecond(int count, double ms) { return ms > 0 ? 1000.0 * count / ms : 0; }
+
+// Named as llama-server names them; queue_ms is ours.
+json::object TimingsJson(const FinishedEvent& event) {
+  const int computed = event.prompt_tokens - event.cached_tokens;
+  return {{"queue_ms", event.queue_ms},
+          {"cache_n", event.cached_tokens},
+          {"prompt_n", computed},
+          {"prompt_ms", event.prefill_ms},
+          {"prompt_per_second", PerSecond(computed, event.prefill_ms)},
+          {"predicted_n", event.completion_tokens},
+          {"predicted_ms", event.decode_ms},
+          {"predicted_per_second", PerSecond(event.completion_tokens, event.decode_ms)}};
+}
+
+// JSON has no infinity; a token that was ruled out has one.
+double Finite(float logprob) { return std::isfinite(logprob) ? logprob : -9999.0; }
+
+json::array BytesOf(std::string_view piece) {
+  json::array bytes;
+  bytes.reserve(piece.size());
+  for (const char byte : piece) bytes.push_back(static_cast<int>(static_cast<uint8_t>(byte)));
+  return bytes;
+}
+
+int64_t CharactersIn(std::string_view text) {
+  return std::ranges::count_if(text, [](char byte) { return (byte & 0xC0) != 0x80; });
+}
+
+void AddChecksum(json::object& choice, const FinishedEvent& event) {
+  choice["logits_checksum"] = fmt::format("{:016x}", event.logits_checksum);
+}
+
+}  // namespace
+
+Usage UsageOf(const std::vector<Choice>& choices, const Call& call) {
+  Usage usage;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const Choice& choice = choices[i];
+    const bool first_of_prompt = i % static_cast<size_t>(call.parameters.choices) == 0;
+    if (choice.finished) {
+      usage.completion_tokens += choice.finished->completion_tokens;
+      if (first_of_prompt) usage.prompt_tokens += choice.finished->prompt_tokens;
+      if (first_of_prompt) usage.cached_tokens += choice.finished->cached_tokens;
+    } else if (first_of_prompt && choice.started) {
+      usage.prompt_tokens += choice.started->prompt_tokens;
+      usage.cached_tokens += choice.started->cached_tokens;
+    }
+  }
+  return usage;
+}
+
+json::object OpenAiReply::Envelope() const {
+  const char* object = "text_completion";
+  if (label_.endpoint == Endpoint::kChat) {
+    object = label_.stream ? "chat.completion.chunk" : "chat.completion";
+  }
+  return {{"id", label_.id},
+          {"object", object},
+          {"created", label_.created},
+          {"model", label_.model},
+          {"system_fingerprint", nullptr}};
+}
+
+std::string OpenAiReply::TokenText(TokenId token) const {
+  Detokenizer detokenizer;
+  std::string text = detokenizer.Push(tokenizer_.Piece(token));
+  return text + detokenizer.Finish();
+}
+
+json::value OpenAiReply::Logprobs(const std::vector<TokenInfo>& tokens, Choice& choice) const {
+  if (!label_.logprobs) return nullptr;
+  return label_.endpoint == Endpoint::kChat ? ChatLogprobs(tokens) : TextLogprobs(tokens, choice);
+}
+
+json::value OpenAiReply::ChatLogprobs(const std::vector<TokenInfo>& tokens) const {
+  const auto entry = [this](const TokenLogprob& token) {
+    return json::object{{"token", TokenText(token.token)},
+                        {"logprob", Finite(token.logprob)},
+                        {"bytes", BytesOf(tokenizer_.Piece(token.token))}};
+  };
+  json::array content;
+  for (const TokenInfo& token : tokens) {
+    json::array top;
+    for (const TokenLogprob& other : token.top) top.push_back(entry(other));
+    json::object shown = entry(token.chosen);
+    shown["top_logprobs"] = std::move(top);
+    content.push_back(std::move(shown));
+  }
+  return json::object{{"content", std::move(content)}, {"refusal", nullptr}};
+}
+
+json::value OpenAiReply::TextLogprobs(const std::vector<TokenInfo>& tokens, Choice& choice) const {
+  json::array texts, logprobs, tops, offsets;
+  for (const TokenInfo& token : tokens) {
+    const std::string text = TokenText(token.chosen.token);
+    json::object top;
+    for (const TokenLogprob& other : token.top) {
+      top[TokenText(other.token)] = Finite(other.logprob);
+    }
+    offsets.push_back(choice.shown_characters);
+    choice.shown_characters += CharactersIn(text);
+    texts.push_back(json::value(text));
+    logprobs.push_back(Finite(token.chosen.logprob));
+    tops.push_back(std::move(top));
+  }
+  return json::object{{"tokens", std::move(texts)},
+                      {"token_logprobs", std::move(logprobs)},
+                      {"top_logprobs", std::move(tops)},
+                      {"text_offset", std::move(offsets)}};
+}
+
+std::string OpenAiReply::Whole(std::vector<Choice>& choices, const Usage& usage) const {
+  json::array shown;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    Choice& choice = choices[i];
+    json::object entry;
+    entry["index"] = i;
+    if (label_.endpoint == Endpoint::kChat) {
+      entry["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+    } else {
+      entry["text"] = choice.text;
+    }
+    entry["logprobs"] = Logprobs(choice.tokens, choice);
+    entry["finish_reason"] = ReasonName(choice.finished->reason);
+    if (label_.checksum) AddChecksum(entry, *choice.finished);
+    shown.push_back(std::move(entry));
+  }
+  json::object reply = Envelope();
+  reply["choices"] = std::move(shown);
+  reply["usage"] = UsageJson(usage);
+  reply["timings"] = TimingsJson(*choices.front().finished);
+  return json::serialize(reply);
+}
+
+std::string OpenAiReply::Chunk(json::object choice, const FinishedEvent* finished) const {
+  json::object chunk = Envelope();
+  chunk["choices"] = json::array{std::move(choice)};
+  if (label_.usage_in_stream) chunk["usage"] = nullptr;
+  if (finished != nullptr) chunk["timings"] = TimingsJson(*finished);
+  return json::serialize(chunk);
+}
+
+std::string OpenAiReply::RoleChunk(size_t index) const {
+  return Chunk({{"index", index},
+                {"delta", {{"role", "assistant"}, {"content", ""}}},
+                {"logprobs", nullptr},
+                {"finish_reason", nullptr}},
+               nullptr);
+}
+
+std::string OpenAiReply::TextChunk(size_t index, const TextEvent& event, Choice& choice) const {
+  json::object entry;
+  entry["index"] = index;
+  if (label_.endpoint == Endpoint::kChat) {
+    entry["delta"] = {{"content", event.text}};
+  } else {
+    entry["text"] = event.text;
+  }
+  entry["logprobs"] = Logprobs(event.tokens, choice);
+  entry["finish_reason"] = nullptr;
+  return Chunk(std::move(entry), nullptr);
+}
+
+std::string OpenAiReply::FinishChunk(size_t index, const FinishedEvent& event) const {
+  json::object entry;
+  entry["index"] = index;
+  if (label_.endpoint == Endpoint::kChat) {
+    entry["delta"] = json::object();
+  } else {
+    entry["text"] = "";
+  }
+  entry["logprobs"] = nullptr;
+  entry["finish_reason"] = ReasonName(event.reason);
+  if (label_.checksum) AddChecksum(entry, event);
+  return Chunk(std::move(entry), &event);
+}
+
+std::string OpenAiReply::UsageChunk(const Usage& usage) const {
+  json::object chunk = Envelope();
+  chunk["choices"] = json::array();
+  chunk["usage"] = UsageJson(usage);
+  return json::serialize(chunk);
+}
+
+}  // namespace reprise

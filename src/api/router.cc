@@ -1,0 +1,75 @@
+#include "api/router.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+#include <utility>
+
+#include "api/admin.h"
+#include "api/completion.h"
+#include "api/text_tools.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+namespace {
+
+constexpr std::array kRoutes = {
+    Route{"POST", "/v1/chat/completions", HandleChatCompletion},
+    Route{"POST", "/v1/completions", HandleTextCompletion},
+    Route{"GET", "/v1/models", HandleModels},
+    Route{"GET", "/v1/models/", HandleModel},
+    Route{"GET", "/health", HandleHealth, true},
+    Route{"GET", "/metrics", HandleMetrics, true},
+    Route{"GET", "/props", HandleProps},
+    Route{"GET", "/cache", HandleCache},
+    Route{"DELETE", "/cache", HandleFlush},
+    Route{"POST", "/tokenize", HandleTokenize},
+    Route{"POST", "/detokenize", HandleDetokenize},
+    Route{"POST", "/apply-template", HandleApplyTemplate},
+    Route{"GET", "/", HandleIndex, true},
+};
+
+bool Matches(const Route& route, std::string_view path) {
+  if (route.path.size() > 1 && route.path.ends_with('/')) {
+    return path.starts_with(route.path) && path.size() > route.path.size();
+  }
+  return path == route.path;
+}
+
+bool Answers(const Route& route, std::string_view method) {
+  return route.method == method || (route.method == "GET" && method == "HEAD");
+}
+
+Fault FaultOfRouting(const HttpRequest& request, const std::string& allowed) {
+  if (allowed.empty()) {
+    return ToFault(
+        {ErrorCode::kNotFound, fmt::format("There is nothing at {}.", request.path), ""});
+  }
+  return {405, "invalid_request_error", "method_not_allowed",
+          fmt::format("{} does not take {}; it takes {}.", request.path, request.method, allowed),
+          ""};
+}
+
+}  // namespace
+
+asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, Service& service) {
+  const Route* found = nullptr;
+  std::string allowed;  // methods of the routes with this path
+  for (const Route& route : kRoutes) {
+    if (!Matches(route, request.path)) continue;
+    if (Answers(route, request.method)) found = &route;
+    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", route.method);
+  }
+  Exchange exchange(std::move(request), connection, service,
+                    found != nullptr ? found->path : "other", found != nullptr && found->quiet);
+  if (found != nullptr) {
+    co_await found->handler(exchange);
+    co_return;
+  }
+  HttpResponse response = FaultResponse(FaultOfRouting(exchange.request, allowed));
+  if (!allowed.empty()) response.headers.emplace_back("Allow", allowed);
+  co_await exchange.Send(std::move(response));
+}
+
+}  // namespace reprise

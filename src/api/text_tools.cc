@@ -1,0 +1,105 @@
+#include "api/text_tools.h"
+
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "api/json_reader.h"
+#include "api/prompt.h"
+#include "text/detokenizer.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+namespace json = boost::json;
+namespace {
+
+using Answer = Result<std::string>;  // a body
+using Work = Answer (*)(const json::object& body, const ServedModel& model);
+
+// A piece that is no whole text is shown as its bytes.
+json::value PieceJson(std::string_view piece) {
+  if (IsValidUtf8(piece)) return json::value(piece);
+  json::array bytes;
+  for (const char byte : piece) bytes.push_back(static_cast<int>(static_cast<uint8_t>(byte)));
+  return bytes;
+}
+
+Answer Tokenize(const json::object& body, const ServedModel& model) {
+  FieldReader fields(body, "");
+  const std::string_view content = fields.String("content").value_or("");
+  EncodeOptions options;
+  options.add_special = fields.Bool("add_special").value_or(false);
+  options.parse_special = fields.Bool("parse_special").value_or(true);
+  const bool with_pieces = fields.Bool("with_pieces").value_or(false);
+  if (!fields.ok()) return std::unexpected(fields.status().error());
+
+  json::array tokens;
+  for (const TokenId token : model.tokenizer->Encode(content, options)) {
+    if (with_pieces) {
+      tokens.push_back({{"id", token}, {"piece", PieceJson(model.tokenizer->Piece(token))}});
+    } else {
+      tokens.push_back(token);
+    }
+  }
+  return json::serialize(json::object{{"tokens", std::move(tokens)}});
+}
+
+Answer Detokenize(const json::object& body, const ServedModel& model) {
+  FieldReader fields(body, "");
+  const json::array* list = fields.Array("tokens", std::numeric_limits<size_t>::max());
+  if (!fields.ok()) return std::unexpected(fields.status().error());
+  std::vector<TokenId> tokens;
+  for (const json::value& value : list != nullptr ? *list : json::array()) {
+    const auto token = ToInteger(value);
+    if (!token || *token < 0 || *token >= model.vocabulary) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("'tokens' holds integers from 0 to {}.", model.vocabulary - 1),
+                  "tokens");
+    }
+    tokens.push_back(static_cast<TokenId>(*token));
+  }
+  Detokenizer detokenizer;  // so that what is no UTF-8 does not reach the JSON
+  std::string text = detokenizer.Push(model.tokenizer->Decode(tokens, true));
+  text += detokenizer.Finish();
+  return json::serialize(json::object{{"content", text}});
+}
+
+Answer ApplyTemplate(const json::object& body, const ServedModel& model) {
+  Result<json::object> context = ReadChatContext(body, model);
+  if (!context) return std::unexpected(std::move(context).error());
+  const Result<std::string> rendered = RenderChat(*context, model);
+  if (!rendered) return rendered;
+  return json::serialize(json::object{{"prompt", Tokenizer::Unescape(*rendered)}});
+}
+
+asio::awaitable<void> Handle(Exchange& exchange, Work work) {
+  std::function<Answer()> task = [work, body = std::move(exchange.request.body),
+                                  &model = exchange.service.model]() -> Answer {
+    const Result<json::object> object = ParseJsonObject(body);
+    if (!object) return std::unexpected(object.error());
+    return work(*object, model);
+  };
+  Answer answer = co_await exchange.service.OnWorker(std::move(task));
+  if (answer) {
+    co_await exchange.SendJson(std::move(*answer));
+  } else {
+    co_await exchange.SendFault(ToFault(answer.error()));
+  }
+}
+
+}  // namespace
+
+asio::awaitable<void> HandleTokenize(Exchange& exchange) { co_await Handle(exchange, Tokenize); }
+
+asio::awaitable<void> HandleDetokenize(Exchange& exchange) {
+  co_await Handle(exchange, Detokenize);
+}
+
+asio::awaitable<void> HandleApplyTemplate(Exchange& exchange) {
+  co_await Handle(exchange, ApplyTemplate);
+}
+
+}  // namespace reprise
