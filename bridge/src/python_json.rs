@@ -14,8 +14,13 @@ struct Writer {
     depth_limit: usize,
 }
 
-/// The filter; keyword arguments as those of `json.dumps`.
-pub fn dumps(value: &Value, kwargs: &Kwargs, depth_limit: usize) -> Result<String, Error> {
+/// The filter; arguments as those of `json.dumps`, of which `ensure_ascii` may come without its name.
+pub fn dumps(
+    value: &Value,
+    ensure_ascii: Option<bool>,
+    kwargs: &Kwargs,
+    depth_limit: usize,
+) -> Result<String, Error> {
     let indent = match kwargs.get::<Option<Value>>("indent")? {
         None => None,
         Some(value) if value.is_none() => None,
@@ -35,7 +40,7 @@ pub fn dumps(value: &Value, kwargs: &Kwargs, depth_limit: usize) -> Result<Strin
         separators.unwrap_or_else(|| (default_item.into(), ": ".into()));
     let mut writer = Writer {
         out: String::new(),
-        ascii: kwargs.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false),
+        ascii: kwargs.get::<Option<bool>>("ensure_ascii")?.or(ensure_ascii).unwrap_or(false),
         sort_keys: kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
         indent,
         item_separator,

@@ -3,9 +3,8 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
-use minijinja_contrib::pycompat;
 
-use crate::{generation, local_time, python_json};
+use crate::{generation, local_time, python_json, python_methods};
 
 const NAME: &str = "chat_template";
 
@@ -27,15 +26,20 @@ impl ChatTemplate {
         environment.set_syntax(syntax.map_err(|error| sentence(&error))?);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(python_methods::call);
         environment.set_fuel(Some(limits.fuel));
         environment.set_recursion_limit(limits.depth);
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         let depth = limits.depth;
-        environment.add_filter("tojson", move |value: &Value, kwargs: Kwargs| {
-            python_json::dumps(value, &kwargs, depth)
-        });
+        environment.add_filter(
+            "tojson",
+            move |value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs| {
+                python_json::dumps(value, ensure_ascii, &kwargs, depth)
+            },
+        );
+        environment.add_filter("trim", trim);
+        environment.add_test("sequence", is_sequence);
         environment
             .add_template_owned(NAME, generation::replace_tags(source))
             .map_err(|error| sentence(&error))?;
@@ -82,6 +86,18 @@ impl std::error::Error for Raised {}
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message.to_string()).with_source(Raised))
+}
+
+fn trim(value: &Value, characters: Option<&str>) -> String {
+    let text = value.to_string();
+    let goes = |c: char| characters.map_or(python_methods::is_space(c), |set| set.contains(c));
+    text.trim_matches(goes).to_string()
+}
+
+/// What has a length and can be indexed, as Jinja2 asks: strings and mappings too.
+fn is_sequence(value: &Value) -> bool {
+    use ValueKind::{Map, Seq, String, Undefined};
+    matches!(value.kind(), Seq | Map | String | Undefined)
 }
 
 fn strftime_now(format: &str) -> Result<String, Error> {
