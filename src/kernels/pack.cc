@@ -54,16 +54,23 @@ Place PlanePlace(const PackedFormat& format, int output, int input) {
           (format.bits - 4) * (input / 4)};
 }
 
-void StoreInteger(const PackedFormat& format, uint8_t* record, int output, int input, int q) {
-  const Place low = LowPlace(format.bits, output, input);
-  if (format.bits == 8) {
-    record[low.byte] = static_cast<uint8_t>(q);
-    return;
+// Adds a group's integers of one output to a record that is zero there.
+void StoreIntegers(const PackedFormat& format, uint8_t* record, int output, const uint8_t* q) {
+  for (int input = 0; input < format.group; input += 4, q += 4) {
+    const Place low = LowPlace(format.bits, output, input);
+    uint8_t* const at = record + low.byte;
+    if (format.bits == 8) {
+      std::memcpy(at, q, 4);
+      continue;
+    }
+    for (int i = 0; i < 4; ++i) at[i] = static_cast<uint8_t>(at[i] | ((q[i] & 15) << low.shift));
+    if (format.bits == 4) continue;
+    const Place high = PlanePlace(format, output, input);
+    uint8_t* const plane = record + high.byte;
+    for (int i = 0; i < 4; ++i) {
+      plane[i] = static_cast<uint8_t>(plane[i] | ((q[i] >> 4) << high.shift));
+    }
   }
-  record[low.byte] = static_cast<uint8_t>(record[low.byte] | ((q & 15) << low.shift));
-  if (format.bits == 4) return;
-  const Place plane = PlanePlace(format, output, input);
-  record[plane.byte] = static_cast<uint8_t>(record[plane.byte] | ((q >> 4) << plane.shift));
 }
 
 void StoreHalf(uint8_t* at, int index, float value) {
@@ -138,9 +145,7 @@ void PackedMatrix::PackQuantizedTile(const WeightView& weight, int64_t tile) {
     uint8_t* record = start;
     for (int64_t g = 0; g < columns_ / format_.group; ++g, record += format_.record_bytes) {
       ReadGroup(weight.type, row, g, group);
-      for (int i = 0; i < format_.group; ++i) {
-        StoreInteger(format_, record, output, i, group.q[i]);
-      }
+      StoreIntegers(format_, record, output, group.q);
       StoreHalf(record + d_offset, output, group.d);
       if (format_.offset) StoreHalf(record + d_offset, kTileOutputs + output, group.m);
     }

@@ -39,7 +39,7 @@ void Grow(AlignedBytes& bytes, size_t size) {
 // As many rows to an item as are left to each when there are too few tiles for the threads.
 int RowsPerItem(int rows, int64_t tiles, int threads) {
   int per_item = std::min(rows, kRowsPerItem);
-  while (per_item > 32 && tiles * ((rows + per_item - 1) / per_item) < 8 * threads) {
+  while (per_item > 32 && tiles * ((rows + per_item - 1) / per_item) < 24 * threads) {
     per_item = (per_item / 2 + 3) / 4 * 4;
   }
   return per_item;
