@@ -105,7 +105,11 @@ class Run {
     const int item_count = static_cast<int>(items_.size());
     const int tile_count = static_cast<int>(tiles_.size());
 
-#pragma omp parallel num_threads(static_cast <int>(threads)) if (threads > 1)
+    if (threads == 1) {  // no tile is split then
+      for (const Item& item : items_) RunItem(item, shape, memory, partials);
+      return;
+    }
+#pragma omp parallel num_threads(static_cast <int>(threads))
     {
       std::byte* own = memory + static_cast<size_t>(omp_get_thread_num()) * thread_bytes;
 #pragma omp for schedule(dynamic, 1)

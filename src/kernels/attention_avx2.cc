@@ -81,7 +81,7 @@ inline __attribute__((always_inline)) void Accumulate(const float* factors, int 
   for (int j = 0; j < pairs; ++j, data += stride, ahead += stride) {
     __m256 even[kVectors];
     __m256 odd[kVectors];
-    _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
     for (int v = 0; v < kVectors; ++v) {
       const int* words = reinterpret_cast<const int*>(data) + 8 * v;
       const __m256i pair = kPartial ? _mm256_maskload_epi32(words, mask)

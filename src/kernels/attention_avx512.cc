@@ -20,8 +20,8 @@ constexpr int kMicroRows = 12;
 constexpr int kValueRows = 6;
 constexpr int kPairs = kPartitionTokens / 2;
 
-// Scores and probabilities of the twelve rows: 12 + 6 KiB, in L1 (32 KiB) beside a block of K or V
-// (4 KiB at head_dim 64).
+// Scores and probabilities of the twelve rows: 24 + 12 KiB, a little more than L1, but each pass
+// over them is sequential.
 struct Workspace {
   alignas(64) float scores[kMicroRows][kPartitionTokens];
   alignas(64) uint32_t probabilities[kMicroRows][kPairs];
@@ -33,8 +33,14 @@ __m512bh AsPairs(__m512i v) { return reinterpret_cast<__m512bh>(v); }
 
 __m512bh Broadcast(uint32_t pair) { return AsPairs(_mm512_set1_epi32(static_cast<int>(pair))); }
 
+const uint32_t* Words(const std::byte* block, size_t offset) {
+  return reinterpret_cast<const uint32_t*>(block + offset);
+}
+
+// Into L2, not L1. One core of a Zen 4 decodes at 19 GB/s with this; at 11 with prefetches into L1,
+// or with none. Reading alone, in pieces of 4 KiB as blocks lie, gives 20.
 void Prefetch(const uint32_t* address) {
-  _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T0);
+  _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1);
 }
 
 // Queries: [rows / 12][head_dim / 2][12] pairs, the last group with as many rows as are left, so
@@ -100,18 +106,26 @@ struct KeyRange {
   std::byte* const* blocks;
   int block_tokens;
   int keys;
+
+  int count() const { return (keys + block_tokens - 1) / block_tokens; }
 };
+
+// What to prefetch at step `step` of a range: K of its blocks is read first, block by block,
+// then V. Two steps ahead (8 KiB at head_dim 64) are best, one and three lose 5 %.
+const uint32_t* Ahead(const AttentionTile& tile, const KeyRange& range, int step) {
+  const int count = range.count();
+  const int ahead = step + 2;
+  if (ahead < count) return Words(range.blocks[ahead], tile.k_offset);
+  if (ahead < 2 * count) return Words(range.blocks[ahead - count], tile.v_offset);
+  return Words(range.blocks[count - 1], tile.v_offset);
+}
 
 template <int kRows>
 void AllScores(const AttentionTile& tile, const KeyRange& range, const uint32_t* q, float* scores) {
   const int pairs = tile.head_dim / 2;
   for (int key = 0, block = 0; key < range.keys; key += range.block_tokens, ++block) {
-    const std::byte* now = range.blocks[block];
-    const bool last = key + range.block_tokens >= range.keys;
-    const std::byte* next =
-        last ? range.blocks[0] + tile.v_offset : range.blocks[block + 1] + tile.k_offset;
-    const uint32_t* k = reinterpret_cast<const uint32_t*>(now + tile.k_offset);
-    const uint32_t* ahead = reinterpret_cast<const uint32_t*>(next);
+    const uint32_t* k = Words(range.blocks[block], tile.k_offset);
+    const uint32_t* ahead = Ahead(tile, range, block);
     const int end = Min(range.block_tokens, range.keys - key);
     if (range.block_tokens == 16) {
       Scores<kRows, 1>(q, k, ahead, pairs, 16, scores + key);
@@ -164,12 +178,8 @@ void Values(const AttentionTile& tile, const KeyRange& range, int dimension, __m
   }
   const int head_dim = tile.head_dim;
   for (int key = 0, block = 0; key < range.keys; key += range.block_tokens, ++block) {
-    const bool last = key + range.block_tokens >= range.keys;
-    const uint32_t* values =
-        reinterpret_cast<const uint32_t*>(range.blocks[block] + tile.v_offset) + dimension;
-    const uint32_t* ahead =
-        reinterpret_cast<const uint32_t*>(range.blocks[last ? block : block + 1] + tile.v_offset) +
-        dimension;
+    const uint32_t* values = Words(range.blocks[block], tile.v_offset) + dimension;
+    const uint32_t* ahead = Ahead(tile, range, range.count() + block) + dimension;
     const int pairs = (Min(range.block_tokens, range.keys - key) + 1) / 2;
     for (int j = 0; j < pairs; ++j) {
       __m512bh vectors[kVectors];

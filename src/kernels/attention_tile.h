@@ -52,7 +52,7 @@ struct AttentionKernel {
                   const AttentionState& total);
 };
 
-// Query rows of a tile: while they pass over a partition its K and V (64 KiB at head_dim 64, 128
+// Query rows of a tile: while they pass over a partition its K and V (128 KiB at head_dim 64, 256
 // KiB at 128) are read from L2, so that memory is read once per 96 rows; their q, part and total
 // (96 x 64 x (2 + 4 + 4) bytes = 60 KiB) lie in L2 as well. A multiple of the 12 rows that the
 // AVX-512 kernel keeps in registers.

@@ -102,38 +102,28 @@ namespace avx512 {
 
 void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
              float* out) {
-  const int64_t elements = int64_t{rows} * columns;
-#pragma omp parallel for schedule(static) if (elements >= kForkStreamed)
-  for (int r = 0; r < rows; ++r) {
-    NormRow(x + int64_t{r} * columns, columns, weight, epsilon, out + int64_t{r} * columns);
-  }
+  ForEach(rows, 1, int64_t{rows} * columns >= kForkStreamed, [=](int64_t r) {
+    NormRow(x + r * columns, columns, weight, epsilon, out + r * columns);
+  });
 }
 
 void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles) {
   const auto rotate = angles.pairing == RopePairing::kAdjacent ? RotateAdjacent : RotateHalves;
-  const int64_t elements = int64_t{rows} * heads * head_dim;
-#pragma omp parallel for schedule(static) if (elements >= kForkStreamed)
-  for (int r = 0; r < rows; ++r) {
+  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkStreamed, [=, &angles](int64_t r) {
     for (int h = 0; h < heads; ++h) {
-      rotate(x + (int64_t{r} * heads + h) * head_dim, angles.rows[r], angles.half);
+      rotate(x + (r * heads + h) * head_dim, angles.rows[r], angles.half);
     }
-  }
+  });
 }
 
 void SwiGlu(float* gate, const float* up, size_t count) {
-  const int64_t total = static_cast<int64_t>(count);
-#pragma omp parallel for schedule(static) if (total >= kForkExp)
-  for (int64_t i = 0; i < total; i += kSliceElements) {
-    SwiGluSlice(gate + i, up + i, total - i < kSliceElements ? total - i : kSliceElements);
-  }
+  ForEachSlice(static_cast<int64_t>(count), kForkExp,
+               [=](int64_t i, int64_t elements) { SwiGluSlice(gate + i, up + i, elements); });
 }
 
 void Add(float* x, const float* y, size_t count) {
-  const int64_t total = static_cast<int64_t>(count);
-#pragma omp parallel for schedule(static) if (total >= kForkStreamed)
-  for (int64_t i = 0; i < total; i += kSliceElements) {
-    AddSlice(x + i, y + i, total - i < kSliceElements ? total - i : kSliceElements);
-  }
+  ForEachSlice(static_cast<int64_t>(count), kForkStreamed,
+               [=](int64_t i, int64_t elements) { AddSlice(x + i, y + i, elements); });
 }
 
 void Exp(const float* x, size_t count, float* out) {

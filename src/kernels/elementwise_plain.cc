@@ -48,43 +48,36 @@ namespace plain {
 
 void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
              float* out) {
-  const int64_t elements = int64_t{rows} * columns;
-#pragma omp parallel for schedule(static) if (elements >= kForkStreamed)
-  for (int r = 0; r < rows; ++r) {
-    const float* from = x + int64_t{r} * columns;
-    float* to = out + int64_t{r} * columns;
+  ForEach(rows, 1, int64_t{rows} * columns >= kForkStreamed, [=](int64_t r) {
+    const float* from = x + r * columns;
+    float* to = out + r * columns;
     const float mean = SumOfSquares(from, columns) / static_cast<float>(columns);
     const float inverse = 1.0F / std::sqrt(mean + epsilon);
     for (int c = 0; c < columns; ++c) to[c] = from[c] * inverse * weight[c];
-  }
+  });
 }
 
 void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles) {
   const bool adjacent = angles.pairing == RopePairing::kAdjacent;
   const int near = adjacent ? 2 : 1;
   const int far = adjacent ? 1 : angles.half;
-  const int64_t elements = int64_t{rows} * heads * head_dim;
-#pragma omp parallel for schedule(static) if (elements >= kForkStreamed)
-  for (int r = 0; r < rows; ++r) {
+  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkStreamed, [=, &angles](int64_t r) {
     const float* row = angles.rows[r];
     for (int h = 0; h < heads; ++h) {
-      RotateHead(x + (int64_t{r} * heads + h) * head_dim, row, angles.half, near, far);
+      RotateHead(x + (r * heads + h) * head_dim, row, angles.half, near, far);
     }
-  }
+  });
 }
 
 void SwiGlu(float* gate, const float* up, size_t count) {
-  const int64_t total = static_cast<int64_t>(count);
-#pragma omp parallel for schedule(static) if (total >= kForkExp)
-  for (int64_t i = 0; i < total; i += kSliceElements) {
-    SwiGluSlice(gate + i, up + i, total - i < kSliceElements ? total - i : kSliceElements);
-  }
+  ForEachSlice(static_cast<int64_t>(count), kForkExp,
+               [=](int64_t i, int64_t elements) { SwiGluSlice(gate + i, up + i, elements); });
 }
 
 void Add(float* x, const float* y, size_t count) {
-  const int64_t total = static_cast<int64_t>(count);
-#pragma omp parallel for schedule(static) if (total >= kForkStreamed)
-  for (int64_t i = 0; i < total; ++i) x[i] += y[i];
+  ForEachSlice(static_cast<int64_t>(count), kForkStreamed, [=](int64_t i, int64_t elements) {
+    for (int64_t j = i; j < i + elements; ++j) x[j] += y[j];
+  });
 }
 
 void Exp(const float* x, size_t count, float* out) {

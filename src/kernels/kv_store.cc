@@ -1,5 +1,5 @@
 // Scatters rows of K and V into blocks. Portable code for all instruction sets: a chunk of 1,024
-// rows is about 2 % of the products of its layer.
+// rows is less than 1 % of the products of its layer.
 
 #include <algorithm>
 #include <cstdint>
@@ -64,14 +64,19 @@ void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
           "blocks exist up to the last position");
     const size_t elements =
         static_cast<size_t>(sequence.rows) * static_cast<size_t>(layout.kv_heads * layout.head_dim);
-#pragma omp parallel for schedule(static) if (elements >= kForkElements)
-    for (int row = 0; row < sequence.rows; ++row) {
+    const auto store = [&](int row) {
       if (layout.element == KvElement::kBf16) {
         StoreRow<uint16_t>(layout, layer, k, v, sequence, row);
       } else {
         StoreRow<float>(layout, layer, k, v, sequence, row);
       }
+    };
+    if (elements < kForkElements) {
+      for (int row = 0; row < sequence.rows; ++row) store(row);
+      continue;
     }
+#pragma omp parallel for schedule(static)
+    for (int row = 0; row < sequence.rows; ++row) store(row);
   }
 }
 

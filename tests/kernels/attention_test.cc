@@ -12,9 +12,9 @@
 namespace reprise {
 namespace {
 
-// Positions around the edges of blocks (16, 32, 64), of partitions (256), and far inside.
-const int kEdges[] = {0,  1,   14,  15,  16,  17,  31,  32,  33,  63, 64,
-                      65, 130, 254, 255, 256, 257, 511, 512, 513, 600};
+// Positions around the edges of blocks (16, 32, 64), of partitions (512), and far inside.
+const int kEdges[] = {0,   1,   14,  15,  16,  17,  31,  32,  33,  63,   64,   65,
+                      130, 254, 255, 256, 257, 511, 512, 513, 600, 1023, 1024, 1026};
 
 void ExpectNearReference(const AttentionVariant& variant, const AttentionSequence& sequence,
                          int position, const float* out) {
@@ -33,7 +33,7 @@ void ExpectShapeNearReference(AttentionShape shape) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     SCOPED_TRACE(variant.name);
     shape.element = variant.element;
-    const int length = 601;
+    const int length = 1027;
     const AttentionSequence sequence(shape, length, 7);
     sequence.Store(0, length);
     const std::vector<float> prefill = sequence.Attend(variant, 0, length);
