@@ -33,6 +33,7 @@ class EngineThread final : public Engine {
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
   void Cancel(SequenceId id) override;
   void Flush(std::function<void(size_t)> done) override;
+  void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
   const ModelConfig& model_config() const override { return model_->config(); }
   int max_sequence_tokens() const override { return max_sequence_tokens_; }
@@ -51,7 +52,8 @@ class EngineThread final : public Engine {
   struct FlushMessage {
     std::function<void(size_t)> done;
   };
-  using Message = std::variant<SubmitMessage, CancelMessage, FlushMessage>;
+  struct WakeMessage {};
+  using Message = std::variant<SubmitMessage, CancelMessage, FlushMessage, WakeMessage>;
 
   void Post(Message message);
   void Run();
@@ -59,6 +61,7 @@ class EngineThread final : public Engine {
   void Receive(SubmitMessage message);
   void Receive(CancelMessage message);
   void Receive(FlushMessage message);
+  void Receive(WakeMessage) {}  // Run goes on to look at the clock
   std::optional<Error> Refuse(const GenerationRequest& request) const;
 
   void Step();

@@ -3,12 +3,13 @@
 // The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
 // and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
-// Submit, Cancel, Flush, stats: any thread. Everything else happens on the engine thread.
+// Submit, Cancel, Flush, Wake, stats: any thread. Everything else happens on the engine thread.
 
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,10 @@ namespace reprise {
 
 struct EngineOptions {
   size_t kv_bytes = 0;  // the arena
+  // What promises (breakpoints) may hold of it; none: half. Never so much that the longest sequence
+  // would not fit beside them.
+  std::optional<size_t> pin_bytes;
+  size_t pin_bytes_per_scope = 0;  // of that, what one scope's may; 0: all
   Duration retention = std::chrono::minutes(10);
   int context = 0;                        // 0: the model's
   int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
@@ -58,8 +63,13 @@ class Engine {
   virtual SequenceId Submit(GenerationRequest request, EventSink sink) = 0;
   // Within one step. Unknown ids are ignored (the request may have just ended).
   virtual void Cancel(SequenceId id) = 0;
-  // Drops everything not in use; done(blocks freed) is called on the engine thread.
+  // Drops everything not in use, promises included; done(blocks freed) is called on the engine
+  // thread.
   virtual void Flush(std::function<void(size_t)> done) = 0;
+
+  // Has the engine look at its clock now: what has expired goes. For clocks that jump (tests); with
+  // a real one the engine wakes by itself.
+  virtual void Wake() = 0;
 
   virtual EngineStats stats() const = 0;  // a snapshot, at most one step old
   virtual const ModelConfig& model_config() const = 0;

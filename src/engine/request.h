@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "cache/breakpoint.h"
 
 namespace reprise {
 
@@ -33,7 +34,7 @@ struct SamplingParameters {
 
 enum class CacheUse : uint8_t {
   kReadAndPublish,
-  kNone,  // neither read nor publish (cache_prompt: false)
+  kNone,  // neither read nor publish (cache_prompt: false); breakpoints are ignored
 };
 
 enum class Priority : uint8_t {
@@ -50,6 +51,9 @@ struct GenerationRequest {
   int top_logprobs = -1;          // -1: no log probabilities; 0..20 alternatives beside the token's
   bool ignore_eos = false;
   CacheUse cache = CacheUse::kReadAndPublish;
+  // What of the prompt is to be kept, and how long; ascending by tokens. Any number: what a client
+  // may send is limited by the api layer.
+  std::vector<Breakpoint> breakpoints = {};
   Priority priority = Priority::kNormal;
 };
 
@@ -69,6 +73,9 @@ struct TokenInfo {
 struct StartedEvent {
   int prompt_tokens = 0;
   int cached_tokens = 0;  // read
+  // One a breakpoint of the request, in its order; empty with CacheUse::kNone. Counts for both
+  // conventions: ComputeUsage(prompt_tokens, cached_tokens, breakpoints), engine/usage.h.
+  std::vector<BreakpointOutcome> breakpoints = {};
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {
@@ -81,7 +88,8 @@ struct FinishedEvent {
   std::string stop_string;  // the one that matched
   int prompt_tokens = 0;
   int cached_tokens = 0;
-  int completion_tokens = 0;     // generated, an end-of-generation token included
+  std::vector<BreakpointOutcome> breakpoints = {};  // as in StartedEvent
+  int completion_tokens = 0;                   // generated, an end-of-generation token included
   std::vector<TokenId> reply;    // generated tokens, without an end-of-generation token
   uint64_t logits_checksum = 0;  // over the bits of all logits sampled from, in order
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
