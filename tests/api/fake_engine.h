@@ -21,6 +21,7 @@ class FakeEngine final : public Engine {
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
   void Cancel(SequenceId id) override;
   void Flush(std::function<void(size_t)> done) override { done(7); }
+  void Wake() override {}
   EngineStats stats() const override { return {}; }
   const ModelConfig& model_config() const override { return config_; }
   int max_sequence_tokens() const override { return max_sequence_tokens_; }
