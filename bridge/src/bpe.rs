@@ -79,8 +79,7 @@ impl Bpe {
         match &self.form {
             Form::ByteLevel { splitter, letters } => {
                 let mut mapped = String::new();
-                let mut scratch = splitter.scratch();
-                splitter.split(&mut scratch, text, &mut |word| {
+                splitter.split(text, &mut |word| {
                     mapped.clear();
                     mapped.extend(word.bytes().map(|byte| letters[byte as usize]));
                     output.add(&mapped);

@@ -7,6 +7,8 @@
 //! run is matched whole and shortened by hand, so that every stage is a finite automaton and the work
 //! is linear in the text.
 
+use std::sync::Mutex;
+
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::{Anchored, Input};
 
@@ -14,8 +16,9 @@ use regex_automata::{Anchored, Input};
 enum Rule {
     /// Each match is a piece, and so is what lies between matches.
     Isolate(&'static str),
-    /// The pattern covers any text. `White` says which runs give up their last character.
-    Cover(&'static str, White),
+    /// The same with a pattern whose last alternative is `\s+` in place of `\s+(?!\S)|\s+`. `White` says
+    /// which runs give up their last character.
+    Words(&'static str, White),
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -28,15 +31,15 @@ enum White {
 
 struct Stage {
     regex: Regex,
-    cover: Option<White>,
+    white: Option<White>,
 }
 
 const GPT2: Rule =
-    Rule::Cover(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+", White::AnyRun);
+    Rule::Words(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+", White::AnyRun);
 
 const ONE_DIGIT: Rule = Rule::Isolate(r"\p{N}");
 
-const LLAMA3: Rule = Rule::Cover(
+const LLAMA3: Rule = Rule::Words(
     concat!(
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
         r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
@@ -44,7 +47,7 @@ const LLAMA3: Rule = Rule::Cover(
     White::RunWithoutBreak,
 );
 
-const QWEN2: Rule = Rule::Cover(
+const QWEN2: Rule = Rule::Words(
     concat!(
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
         r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
@@ -52,7 +55,7 @@ const QWEN2: Rule = Rule::Cover(
     White::RunWithoutBreak,
 );
 
-const TEKKEN: Rule = Rule::Cover(
+const TEKKEN: Rule = Rule::Words(
     concat!(
         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|",
         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|",
@@ -61,7 +64,7 @@ const TEKKEN: Rule = Rule::Cover(
     White::RunWithoutBreak,
 );
 
-const GPT4O: Rule = Rule::Cover(
+const GPT4O: Rule = Rule::Words(
     concat!(
         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
@@ -71,6 +74,59 @@ const GPT4O: Rule = Rule::Cover(
     ),
     White::RunWithoutBreak,
 );
+
+const LINE_BREAK: Rule = Rule::Isolate(r"[\r\n]");
+/// Han as far as U+9FA5, everything from Samaritan up to Han, and Hangul.
+const EAST: Rule = Rule::Isolate(r"[\x{4E00}-\x{9FA5}\x{800}-\x{4E00}\x{AC00}-\x{D7FF}]+");
+
+/// Letters that have a case, as the DeepSeek LLM tokenizer lists them (the ranges are part of its format).
+const CASED: Rule = Rule::Isolate(concat!(
+    r"\s?[",
+    r"\x{41}-\x{5A}\x{61}-\x{7A}\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8}-\x{1BA}",
+    r"\x{1BC}-\x{1BF}\x{1C4}-\x{293}\x{295}-\x{2AF}\x{370}-\x{373}\x{376}\x{377}",
+    r"\x{37B}-\x{37D}\x{37F}\x{386}\x{388}-\x{38A}\x{38C}\x{38E}-\x{3A1}\x{3A3}-\x{3F5}",
+    r"\x{3F7}-\x{481}\x{48A}-\x{52F}\x{531}-\x{556}\x{10A0}-\x{10C5}\x{13A0}-\x{13F5}",
+    r"\x{13F8}-\x{13FD}\x{1C90}-\x{1CBA}\x{1CBD}-\x{1CBF}\x{1D00}-\x{1D2B}",
+    r"\x{1D6B}-\x{1D77}\x{1D79}-\x{1D9A}\x{1E00}-\x{1F15}\x{1F18}-\x{1F1D}",
+    r"\x{1F20}-\x{1F45}\x{1F48}-\x{1F4D}\x{1F50}-\x{1F57}\x{1F59}\x{1F5B}\x{1F5D}",
+    r"\x{1F5F}-\x{1F7D}\x{1F80}-\x{1FB4}\x{1FB6}-\x{1FBC}\x{1FBE}\x{1FC2}-\x{1FC4}",
+    r"\x{1FC6}-\x{1FCC}\x{1FD0}-\x{1FD3}\x{1FD6}-\x{1FDB}\x{1FE0}-\x{1FEC}",
+    r"\x{1FF2}-\x{1FF4}\x{1FF6}-\x{1FFC}\x{2102}\x{2107}\x{210A}-\x{2113}\x{2115}",
+    r"\x{2119}-\x{211D}\x{2124}\x{2126}\x{2128}\x{212A}-\x{212D}\x{212F}-\x{2134}\x{2139}",
+    r"\x{213C}-\x{213F}\x{2145}-\x{2149}\x{214E}\x{2183}\x{2184}\x{2C00}-\x{2C7B}",
+    r"\x{2C7E}-\x{2CE4}\x{2CEB}-\x{2CEE}\x{2CF2}\x{2CF3}\x{A640}-\x{A66D}\x{A680}-\x{A69B}",
+    r"\x{A722}-\x{A76F}\x{A771}-\x{A787}\x{A78B}-\x{A78E}\x{AB70}-\x{ABBF}",
+    r"\x{FB00}-\x{FB06}\x{FB13}-\x{FB17}\x{FF21}-\x{FF3A}\x{FF41}-\x{FF5A}",
+    r"\x{10400}-\x{1044F}\x{104B0}-\x{104D3}\x{104D8}-\x{104FB}\x{10C80}-\x{10CB2}",
+    r"\x{10CC0}-\x{10CF2}\x{118A0}-\x{118DF}\x{1E900}-\x{1E943}",
+    r"]+"
+));
+
+const DEEPSEEK_LLM: &[Rule] = &[
+    LINE_BREAK,
+    CASED,
+    Rule::Isolate(
+        r"\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+",
+    ),
+    Rule::Isolate(r"\s+$"),
+    EAST,
+    Rule::Isolate(r"\p{N}+"),
+];
+
+const DEEPSEEK_CODER: &[Rule] =
+    &[LINE_BREAK, Rule::Isolate(r"\s?\p{L}+"), Rule::Isolate(r"\s?\p{P}+"), EAST, ONE_DIGIT];
+
+const DEEPSEEK_V3: &[Rule] = &[
+    Rule::Isolate(r"\p{N}{1,3}"),
+    Rule::Isolate(r"[\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+"),
+    Rule::Words(
+        concat!(
+            r"[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|",
+            r" ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+"
+        ),
+        White::RunWithoutBreak,
+    ),
+];
 
 /// The stages of a pre-tokenizer, and whether a word that is itself a token is taken without merging.
 struct Description {
@@ -88,11 +144,14 @@ fn describe(pre: &str) -> Option<Description> {
         "smollm" | "starcoder" | "codeshell" | "refact" | "command-r" | "exaone" => {
             plain(&[ONE_DIGIT, GPT2])
         }
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "smaug-bpe" => whole_words(&[LLAMA3]),
+        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => whole_words(&[LLAMA3]),
         "dbrx" => plain(&[LLAMA3]),
         "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "megrez" => plain(&[QWEN2]),
-        "tekken" | "pixtral" => whole_words(&[TEKKEN]),
+        "tekken" => whole_words(&[TEKKEN]),
         "gpt-4o" | "llama4" => plain(&[GPT4O]),
+        "deepseek-llm" => plain(DEEPSEEK_LLM),
+        "deepseek-coder" => plain(DEEPSEEK_CODER),
+        "deepseek-v3" => plain(DEEPSEEK_V3),
         _ => None,
     }
 }
@@ -103,36 +162,39 @@ pub fn is_known(pre: &str) -> bool {
 
 pub struct Splitter {
     stages: Vec<Stage>,
+    /// The automata's working memory, which holds the states met so far: building them anew for each
+    /// short text costs more than the text. As many as threads ever split at once.
+    idle: Mutex<Vec<Scratch>>,
     pub ignore_merges: bool,
 }
 
-/// The automata's working memory; one a call of `split`.
-pub struct Scratch {
-    caches: Vec<Cache>,
-}
+type Scratch = Vec<Cache>; // one a stage
 
 impl Splitter {
     pub fn new(pre: &str) -> Result<Splitter, String> {
         let description = describe(pre).ok_or_else(|| format!("unknown pre-tokenizer '{pre}'"))?;
         let mut stages = Vec::new();
         for rule in description.stages {
-            let (pattern, cover) = match rule {
+            let (pattern, white) = match rule {
                 Rule::Isolate(pattern) => (pattern, None),
-                Rule::Cover(pattern, white) => (pattern, Some(*white)),
+                Rule::Words(pattern, white) => (pattern, Some(*white)),
             };
             let regex = Regex::new(pattern).map_err(|e| format!("pre-tokenizer '{pre}': {e}"))?;
-            stages.push(Stage { regex, cover });
+            stages.push(Stage { regex, white });
         }
-        Ok(Splitter { stages, ignore_merges: description.ignore_merges })
-    }
-
-    pub fn scratch(&self) -> Scratch {
-        Scratch { caches: self.stages.iter().map(|s| s.regex.create_cache()).collect() }
+        let ignore_merges = description.ignore_merges;
+        Ok(Splitter { stages, idle: Mutex::default(), ignore_merges })
     }
 
     /// Calls `word` for each piece of `text`, in order; they join to `text`.
-    pub fn split<'t>(&self, scratch: &mut Scratch, text: &'t str, word: &mut dyn FnMut(&'t str)) {
-        split_stages(&self.stages, &mut scratch.caches, text, word);
+    pub fn split<'t>(&self, text: &'t str, word: &mut dyn FnMut(&'t str)) {
+        let kept = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let mut scratch =
+            kept.unwrap_or_else(|| self.stages.iter().map(|s| s.regex.create_cache()).collect());
+        split_stages(&self.stages, &mut scratch, text, word);
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(scratch);
+        }
     }
 }
 
@@ -153,9 +215,9 @@ fn split_stages<'t>(
             split_stages(stages, caches, piece, word);
         }
     };
-    match stage.cover {
+    match stage.white {
         None => isolate(&stage.regex, cache, piece, &mut next),
-        Some(white) => cover(&stage.regex, white, cache, piece, &mut next),
+        Some(white) => words(&stage.regex, white, cache, piece, &mut next),
     }
 }
 
@@ -169,7 +231,7 @@ fn isolate<'t>(regex: &Regex, cache: &mut Cache, piece: &'t str, next: &mut dyn 
     next(&piece[done..]);
 }
 
-fn cover<'t>(
+fn words<'t>(
     regex: &Regex,
     white: White,
     cache: &mut Cache,
@@ -178,20 +240,28 @@ fn cover<'t>(
 ) {
     let mut start = 0;
     while start < piece.len() {
-        let input = Input::new(piece).range(start..).anchored(Anchored::Yes);
-        // A pattern that covers any text always finds something; one character otherwise.
-        let found = regex.search_half_with(cache, &input).map_or(start, |half| half.offset());
-        let first = piece[start..].chars().next().map_or(1, char::len_utf8);
-        let mut end = found.max(start + first);
-        if end < piece.len() && end > start + first {
-            let last = piece[start..end].chars().next_back().unwrap_or('x');
-            let gives_up = white == White::AnyRun || !matches!(last, '\r' | '\n');
-            if last.is_whitespace() && gives_up {
-                end -= last.len_utf8();
+        // Nearly always a word begins right here, and an anchored search need not look for its start.
+        let here = Input::new(piece).range(start..).anchored(Anchored::Yes);
+        let end = match regex.search_half_with(cache, &here) {
+            Some(half) => without_last_white(piece, start, half.offset(), white),
+            None => {
+                let found = regex.search_with(cache, &Input::new(piece).range(start..));
+                found.map_or(piece.len(), |found| found.start())
             }
-        }
+        };
         next(&piece[start..end]);
         start = end;
+    }
+}
+
+/// Where the word `start..end` ends when a run of white space leaves its last character to what follows.
+fn without_last_white(piece: &str, start: usize, end: usize, white: White) -> usize {
+    let Some(last) = piece[start..end].chars().next_back() else { return end };
+    let gives_up = last.is_whitespace() && (white == White::AnyRun || !matches!(last, '\r' | '\n'));
+    if gives_up && end < piece.len() && end - start > last.len_utf8() {
+        end - last.len_utf8()
+    } else {
+        end
     }
 }
 
@@ -199,25 +269,30 @@ fn cover<'t>(
 mod tests {
     use super::*;
 
-    fn words(pre: &str, text: &str) -> Vec<String> {
+    fn cut(pre: &str, text: &str) -> Vec<String> {
         let splitter = Splitter::new(pre).unwrap();
         let mut words = Vec::new();
-        splitter.split(&mut splitter.scratch(), text, &mut |word| words.push(word.to_string()));
+        splitter.split(text, &mut |word| words.push(word.to_string()));
         words
     }
 
     #[test]
     fn a_run_of_spaces_leaves_one_for_the_word() {
-        assert_eq!(words("gpt-2", "a   b  "), ["a", "  ", " b", "  "]);
-        assert_eq!(words("gpt-2", "\n\nb"), ["\n", "\n", "b"]);
-        assert_eq!(words("llama-bpe", "\n\nb \n  c"), ["\n\n", "b", " \n", " ", " c"]);
+        assert_eq!(cut("gpt-2", "a   b  "), ["a", "  ", " b", "  "]);
+        assert_eq!(cut("gpt-2", "\n\nb"), ["\n", "\n", "b"]);
+        assert_eq!(cut("llama-bpe", "\n\nb \n  c"), ["\n\n", "b", " \n", " ", " c"]);
     }
 
     #[test]
     fn digits_stand_alone_or_in_threes() {
-        assert_eq!(words("smollm", "in 1234"), ["in", " ", "1", "2", "3", "4"]);
-        assert_eq!(words("llama-bpe", "12345"), ["123", "45"]);
-        assert_eq!(words("qwen2", "12"), ["1", "2"]);
+        assert_eq!(cut("smollm", "in 1234"), ["in", " ", "1", "2", "3", "4"]);
+        assert_eq!(cut("llama-bpe", "12345"), ["123", "45"]);
+        assert_eq!(cut("qwen2", "12"), ["1", "2"]);
+    }
+
+    #[test]
+    fn what_no_pattern_matches_stays_together() {
+        assert_eq!(cut("deepseek-v3", "a\u{1}\u{2}\u{3} b"), ["a", "\u{1}\u{2}\u{3}", " b"]);
     }
 
     #[test]

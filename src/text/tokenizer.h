@@ -4,10 +4,10 @@
 // (bridge/). Byte-level BPE ("gpt2" with the pre-tokenizer the file names) and SentencePiece BPE
 // ("llama").
 //
-// Text between two control tokens is a segment; a segment's ids do not depend on its neighbours
-// (for SentencePiece: but for the prefix space, which the first segment alone may get). Ids of long
-// segments are remembered (limits::kTokenMemoBytes), so a prompt's unchanged part is not tokenised
-// again.
+// Text between two control tokens is a segment; a segment's ids do not depend on its neighbours.
+// (Where a SentencePiece file asks for a space before the text, each segment gets one, as Hugging
+// Face's conversions and llama.cpp do.) Ids of long segments are remembered
+// (limits::kTokenMemoBytes), so a prompt's unchanged part is not tokenised again.
 //
 // Thread-safe.
 
