@@ -1,37 +1,24 @@
 #include "cache/prefix_cache.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
 #include "cache/prefix_tree.h"
+#include "cache/promise_book.h"
 
 namespace reprise {
 
+using internal::Hold;
 using internal::NodeState;
 using internal::PrefixNode;
 using internal::PrefixTree;
+using internal::PromiseBook;
 
-namespace {
-
-// Walks down along `tokens` as long as whole nodes match and calls on_full(node) for each; then
-// returns the node left half way, if any.
-template <typename OnFull>
-PrefixTree::Neighbour Descend(PrefixTree& tree, const PrefixNode* node,
-                              std::span<const TokenId> tokens, OnFull on_full) {
-  while (!tokens.empty()) {
-    const PrefixTree::Neighbour next = tree.FindNearest(node, tokens);
-    if (next.common < tree.block_tokens()) return next;
-    on_full(next.node);
-    node = next.node;
-    tokens = tokens.subspan(next.common);
-  }
-  return {};
+Lease::Lease(PrefixTree* tree, PrefixNode* node) : tree_(tree), node_(node) {
+  tree_->Pin(node_, Hold::kLease);
 }
-
-}  // namespace
-
-Lease::Lease(PrefixTree* tree, PrefixNode* node) : tree_(tree), node_(node) { tree_->Pin(node_); }
 
 Lease::Lease(Lease&& other) noexcept
     : tree_(std::exchange(other.tree_, nullptr)), node_(std::exchange(other.node_, nullptr)) {}
@@ -49,13 +36,41 @@ Lease::~Lease() { Release(); }
 void Lease::Release() {
   PrefixTree* tree = std::exchange(tree_, nullptr);
   PrefixNode* node = std::exchange(node_, nullptr);
-  if (node != nullptr) tree->Unpin(node);
+  if (node != nullptr) tree->Unpin(node, Hold::kLease);
+}
+
+Reservation::Reservation(Reservation&& other) noexcept
+    : book_(std::exchange(other.book_, nullptr)),
+      node_(std::exchange(other.node_, nullptr)),
+      pending_(std::exchange(other.pending_, {})),
+      start_(other.start_),
+      reserved_blocks_(std::exchange(other.reserved_blocks_, 0)) {}
+
+Reservation& Reservation::operator=(Reservation&& other) noexcept {
+  if (this == &other) return *this;
+  Release();
+  book_ = std::exchange(other.book_, nullptr);
+  node_ = std::exchange(other.node_, nullptr);
+  pending_ = std::exchange(other.pending_, {});
+  start_ = other.start_;
+  reserved_blocks_ = std::exchange(other.reserved_blocks_, 0);
+  return *this;
+}
+
+Reservation::~Reservation() { Release(); }
+
+void Reservation::Release() {
+  if (book_ != nullptr) book_->GiveUp(*this);
 }
 
 PrefixCache::PrefixCache(BlockPool* pool, const Clock* clock, Options options) : options_(options) {
   CHECK(options.block_tokens > 0, "a block holds at least one token");
   CHECK(options.retention > Duration::zero(), "what is cached is retained for some time");
   tree_ = std::make_unique<PrefixTree>(pool, clock, options.block_tokens);
+  const size_t per_scope = options.pin_blocks_per_scope;
+  book_ =
+      std::make_unique<PromiseBook>(tree_.get(), options.pin_blocks,
+                                    per_scope > 0 ? per_scope : std::numeric_limits<size_t>::max());
 }
 
 PrefixCache::~PrefixCache() = default;
@@ -67,7 +82,7 @@ PrefixMatch PrefixCache::Match(std::string_view scope, std::span<const TokenId> 
   if (deepest == nullptr) return match;
 
   const auto partial =
-      Descend(*tree_, deepest, tokens.first(std::min(limit, tokens.size())), [&](PrefixNode* node) {
+      tree_->Descend(deepest, tokens.first(std::min(limit, tokens.size())), [&](PrefixNode* node) {
         match.blocks.push_back(node->block);
         deepest = node;
       });
@@ -87,7 +102,7 @@ size_t PrefixCache::Peek(std::string_view scope, std::span<const TokenId> tokens
   const PrefixNode* root = tree_->FindRoot(scope);
   if (root == nullptr) return 0;
   size_t full_nodes = 0;
-  const auto partial = Descend(*tree_, root, tokens, [&](PrefixNode*) { ++full_nodes; });
+  const auto partial = tree_->Descend(root, tokens, [&](PrefixNode*) { ++full_nodes; });
   return full_nodes * tree_->block_tokens() + partial.common;
 }
 
@@ -106,7 +121,7 @@ PrefixNode* PrefixCache::ParentFor(std::string_view scope, std::span<const Token
   if (parent == nullptr && depth == 0) parent = tree_->FindOrAddRoot(scope);
   CHECK(parent != nullptr && parent->depth == depth,
         "the tokens before a published block are cached and held by the caller's lease");
-  CHECK(tree_->ScopeOf(parent) == scope, "a lease stays within its scope");
+  CHECK(parent->root->scope == scope, "a lease stays within its scope");
   for (const PrefixNode* node = parent; !node->is_root(); node = node->parent)
     CHECK(std::ranges::equal(node->Tokens(),
                              tokens.subspan((node->depth - 1) * block_tokens, block_tokens)),
@@ -139,7 +154,10 @@ BlockId PrefixCache::Publish(std::string_view scope, std::span<const TokenId> to
   }
   tree_->Touch(deepest);
   lease = Lease(tree_.get(), deepest);
-  if (contains && nearest.node != own) tree_->Supersede(nearest.node);
+  if (contains && nearest.node != own) {
+    book_->Move(nearest.node, deepest);
+    tree_->Supersede(nearest.node);
+  }
   return block;
 }
 
@@ -157,6 +175,27 @@ BlockId PrefixCache::Deduplicate(PrefixNode& found, bool equal, BlockId block, L
   return block;
 }
 
+std::vector<BreakpointOutcome> PrefixCache::Promise(std::string_view scope,
+                                                    std::span<const TokenId> prompt,
+                                                    std::span<const Breakpoint> breakpoints,
+                                                    TimePoint start, Reservation& reservation) {
+  return book_->Accept(scope, prompt, breakpoints, start, reservation);
+}
+
+void PrefixCache::Fulfil(Reservation& reservation, std::span<const TokenId> published) {
+  book_->Fulfil(reservation, published);
+}
+
+void PrefixCache::Conclude(Reservation& reservation, std::span<const TokenId> published) {
+  book_->GiveUpBehind(reservation, published.size());
+  book_->Fulfil(reservation, published);
+  book_->GiveUp(reservation);
+}
+
+void PrefixCache::Renew(std::string_view scope, std::span<const TokenId> prompt, TimePoint start) {
+  book_->Renew(scope, prompt, start);
+}
+
 std::optional<BlockId> PrefixCache::Allocate() {
   if (auto block = tree_->pool().TryAllocate()) return block;
   if (tree_->Oldest() == nullptr) return std::nullopt;
@@ -166,11 +205,12 @@ std::optional<BlockId> PrefixCache::Allocate() {
 }
 
 size_t PrefixCache::available_blocks() const {
-  return tree_->pool().free_blocks() + tree_->cached_blocks() - tree_->leased_blocks();
+  return tree_->pool().free_blocks() + tree_->cached_blocks() - tree_->pinned_blocks();
 }
 
 size_t PrefixCache::Expire() {
   const TimePoint now = tree_->Now();
+  counters_.expired_promises += book_->EndExpired(now);
   size_t freed = 0;
   for (const PrefixNode* oldest = tree_->Oldest();
        oldest != nullptr && now - oldest->last_use >= options_.retention;
@@ -183,13 +223,15 @@ size_t PrefixCache::Expire() {
 }
 
 std::optional<TimePoint> PrefixCache::next_expiry() const {
+  const std::optional<TimePoint> promise = book_->next_expiry();
   const PrefixNode* oldest = tree_->Oldest();
-  if (oldest == nullptr || oldest->last_use > TimePoint::max() - options_.retention)
-    return std::nullopt;
-  return oldest->last_use + options_.retention;
+  if (oldest == nullptr || oldest->last_use > TimePoint::max() - options_.retention) return promise;
+  const TimePoint idle = oldest->last_use + options_.retention;
+  return promise ? std::min(*promise, idle) : idle;
 }
 
 size_t PrefixCache::Flush() {
+  book_->EndAll();
   size_t freed = 0;
   for (; tree_->Oldest() != nullptr; ++freed) tree_->EvictOldest();
   return freed;
@@ -201,16 +243,31 @@ PrefixCache::Sizes PrefixCache::sizes() const {
   sizes.free_blocks = tree_->pool().free_blocks();
   sizes.cached_blocks = tree_->cached_blocks();
   sizes.private_blocks = sizes.total_blocks - sizes.free_blocks - sizes.cached_blocks;
-  sizes.leased_blocks = tree_->leased_blocks();
+  sizes.leased_blocks = tree_->pinned_blocks(Hold::kLease);
+  sizes.pinned_blocks = tree_->pinned_blocks(Hold::kPromise);
+  sizes.reserved_blocks = book_->reserved_blocks();
+  sizes.pin_capacity_blocks = book_->capacity();
+  sizes.promises = book_->promises();
+  sizes.promises_to_5m = book_->promises_by_class()[0];
+  sizes.promises_to_1h = book_->promises_by_class()[1];
+  sizes.promises_beyond_1h = book_->promises_by_class()[2];
   sizes.cached_tokens = tree_->cached_tokens();
   sizes.scopes = tree_->scopes();
   return sizes;
 }
 
-const PrefixCache::Counters& PrefixCache::counters() const { return counters_; }
+PrefixCache::Counters PrefixCache::counters() const {
+  Counters counters = counters_;
+  counters.promises = book_->made();
+  counters.refused_promises = book_->refused();
+  return counters;
+}
 
 int PrefixCache::block_tokens() const { return options_.block_tokens; }
 
-void PrefixCache::Check() const { tree_->Check(); }
+void PrefixCache::Check() const {
+  tree_->Check();
+  book_->Check();
+}
 
 }  // namespace reprise

@@ -28,9 +28,10 @@
 // A partial leaf's block may still be written by the sequence that published it, but only behind
 // the tokens published so far. A full node's block is never written again.
 //
-// Evicted are leaves that no lease holds, least recently used first; a use (match or publish)
+// Evicted are leaves that nothing holds, least recently used first; a use (match or publish)
 // touches the whole path, so no node is older than its descendants. A leaf idle for the retention
-// is dropped by Expire.
+// is dropped by Expire. What holds a node is a lease (of a sequence that runs) or a promise: a
+// breakpoint that was accepted and whose time is not up. Promises hold at most pin_blocks in all.
 //
 // REQUIRES of every sequence: while it references a block that is in the tree, its lease holds that
 // block's node or one below it. So: give back blocks first, the lease last. (What no lease holds
@@ -52,6 +53,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "cache/block_pool.h"
+#include "cache/breakpoint.h"
 
 namespace reprise {
 
@@ -59,6 +61,7 @@ class PrefixCache;
 namespace internal {
 struct PrefixNode;
 class PrefixTree;
+class PromiseBook;
 }  // namespace internal
 
 // Pins a node and its path to the root: what it holds is not evicted. Move-only; releases itself.
@@ -79,6 +82,27 @@ class Lease {
   internal::PrefixNode* node_ = nullptr;  // the deepest node held
 };
 
+// Room for those accepted breakpoints of a request that are not computed yet. What of their path is
+// cached is held meanwhile, whether the request runs or was set aside. Move-only; gives itself
+// back. Must not outlive its cache.
+class Reservation {
+ public:
+  Reservation() = default;
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  ~Reservation();
+  void Release();
+  bool empty() const { return book_ == nullptr; }
+
+ private:
+  friend class internal::PromiseBook;
+  internal::PromiseBook* book_ = nullptr;
+  internal::PrefixNode* node_ = nullptr;  // the deepest full node of the path, or the root
+  std::vector<Breakpoint> pending_;
+  TimePoint start_;
+  size_t reserved_blocks_ = 0;  // from node_ to the last of pending_
+};
+
 struct PrefixMatch {
   size_t tokens = 0;               // matched in all: blocks.size() * block_tokens + partial_tokens
   std::vector<BlockId> blocks;     // full nodes, in order; the caller references those it uses
@@ -96,24 +120,36 @@ class PrefixCache {
   struct Options {
     int block_tokens = 32;
     Duration retention = std::chrono::minutes(10);  // more than 0; Duration::max() is for ever
+    size_t pin_blocks = 0;                          // that promises may hold
+    size_t pin_blocks_per_scope = 0;                // of those, that one scope's may; 0: all
   };
   struct Counters {                    // since start
     uint64_t evicted_blocks = 0;       // by Allocate, for room
     uint64_t expired_blocks = 0;       // by Expire
     uint64_t published_blocks = 0;     // nodes that became findable
     uint64_t deduplicated_blocks = 0;  // publishing found the tokens cached already, elsewhere
+    uint64_t promises = 0;             // made; marking what is promised already makes none
+    uint64_t refused_promises = 0;     // breakpoints for which there was no room
+    uint64_t expired_promises = 0;
   };
   struct Sizes {
     size_t total_blocks = 0;
     size_t free_blocks = 0;
-    size_t cached_blocks = 0;   // owned by a node
-    size_t private_blocks = 0;  // referenced by sequences only
-    size_t leased_blocks = 0;   // cached and held by a lease: not evictable now
-    size_t cached_tokens = 0;   // that Match can find
+    size_t cached_blocks = 0;        // owned by a node
+    size_t private_blocks = 0;       // referenced by sequences only
+    size_t leased_blocks = 0;        // cached and held by a lease: not evictable now
+    size_t pinned_blocks = 0;        // cached and held for a promise: neither; some are leased too
+    size_t reserved_blocks = 0;      // that promises of running requests will hold beyond these
+    size_t pin_capacity_blocks = 0;  // for pinned and reserved
+    size_t promises = 0;             // unexpired, of which …
+    size_t promises_to_5m = 0;       // … with a ttl of at most five minutes,
+    size_t promises_to_1h = 0;       // … of more, up to an hour,
+    size_t promises_beyond_1h = 0;   // … of more
+    size_t cached_tokens = 0;        // that Match can find
     size_t scopes = 0;
   };
 
-  // Both must outlive the cache, and no lease may.
+  // Both must outlive the cache, and neither lease nor reservation may.
   PrefixCache(BlockPool* pool, const Clock* clock, Options options);
   ~PrefixCache();
 
@@ -149,20 +185,43 @@ class PrefixCache {
   BlockId Publish(std::string_view scope, std::span<const TokenId> tokens, size_t first,
                   BlockId block, Lease& lease);
 
+  // -- Promises. A promise holds the nodes of tokens[0, breakpoint) until `ttl` after the start of
+  // the request that marked it or of the last one that read so far. It is the same promise whoever
+  // marks it; the later end and the longer ttl count. A node is held whole, also where the
+  // breakpoint stands inside of it, and so is the path above.
+
+  // Decides which breakpoints (ascending, 1..prompt.size()) of a request that began at `start` are
+  // kept: those for which the blocks that they would newly hold, cached or still to be computed,
+  // fit the share of promises. What is cached is promised at once; the rest is in `reservation`
+  // (REQUIRES: empty), and cannot fail any more.
+  std::vector<BreakpointOutcome> Promise(std::string_view scope, std::span<const TokenId> prompt,
+                                         std::span<const Breakpoint> breakpoints, TimePoint start,
+                                         Reservation& reservation);
+  // `published`, the beginning of the prompt, is in the tree now and, but for a tail that fills no
+  // block, held by the caller's lease: makes the promises that it reaches.
+  void Fulfil(Reservation& reservation, std::span<const TokenId> published);
+  // The request ends with no more published than this: the same, and gives back the rest. What was
+  // not reached is not promised.
+  void Conclude(Reservation& reservation, std::span<const TokenId> published);
+  // A request that began at `start` reads this prompt: every promise on its path begins anew.
+  void Renew(std::string_view scope, std::span<const TokenId> prompt, TimePoint start);
+
   // A free block with one reference, zeroed, evicting if need be; nullopt if everything is held.
   std::optional<BlockId> Allocate();
   // Blocks that Allocate could hand out now: free ones and those that eviction can reach. O(1).
   size_t available_blocks() const;
 
-  // Drops what no lease holds and what has been idle for the retention; returns blocks freed.
+  // Ends the promises whose time is up, then drops what nothing holds and what has been idle for
+  // the retention; returns blocks freed.
   size_t Expire();
   // When Expire will next have something to do; nullopt if never unless something changes.
   std::optional<TimePoint> next_expiry() const;
-  // Drops everything that no lease holds; returns blocks freed.
+  // Ends all promises and drops everything that neither a lease nor a reservation holds; returns
+  // blocks freed.
   size_t Flush();
 
   Sizes sizes() const;
-  const Counters& counters() const;
+  Counters counters() const;
   int block_tokens() const;
 
   // Whole-state check of the law and of the tree's invariants; aborts with the invariant broken.
@@ -176,6 +235,7 @@ class PrefixCache {
 
   Options options_;
   std::unique_ptr<internal::PrefixTree> tree_;
+  std::unique_ptr<internal::PromiseBook> book_;  // ends before the tree
   Counters counters_;
 };
 

@@ -12,10 +12,12 @@ struct PrefixTree::Census {
   size_t attached = 0;  // reached from the roots
   size_t tokens = 0;    // of those
   size_t cached = 0;    // nodes in use
-  size_t leased = 0;    // of those, with pins
+  size_t pinned = 0;    // of those, with pins
   size_t evictable = 0;
-  uint64_t leases = 0;
-  std::unordered_map<const PrefixNode*, uint32_t> pinned_children;
+  std::array<size_t, kHolds.size()> pinned_by = {};
+  std::array<uint64_t, kHolds.size()> holds = {};
+  std::array<std::unordered_map<const PrefixNode*, uint32_t>, kHolds.size()> pinned_children;
+  std::unordered_map<const PrefixRoot*, size_t> promised_blocks;
 };
 
 void PrefixTree::CheckChildren(const PrefixNode& parent) const {
@@ -37,29 +39,41 @@ void PrefixTree::CheckChildren(const PrefixNode& parent) const {
   }
 }
 
+void PrefixTree::CheckHolds(const PrefixNode& node, Census& census) const {
+  for (const Hold hold : kHolds) {
+    const auto kind = static_cast<size_t>(hold);
+    const auto found = census.pinned_children[kind].find(&node);
+    const uint32_t children = found == census.pinned_children[kind].end() ? 0 : found->second;
+    CHECK(node.holds[kind].pins == node.holds[kind].own + children,
+          "pins are holds and pinned children");
+    census.holds[kind] += node.holds[kind].own;
+    census.pinned_by[kind] += !node.is_root() && node.pinned(hold);
+  }
+  if (!node.is_root() && node.pinned(Hold::kPromise)) ++census.promised_blocks[node.root];
+}
+
 void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
-  const auto pinned = census.pinned_children.find(&node);
-  const uint32_t pinned_children = pinned == census.pinned_children.end() ? 0 : pinned->second;
-  CHECK(node.pins == node.leases + pinned_children, "pins are leases and pinned children");
-  census.leases += node.leases;
+  CheckHolds(node, census);
   if (node.is_root()) {
-    CHECK(node.leases == 0, "leases hold blocks");
-    CHECK(node.pins > 0 || !node.children.empty(), "a root of nothing is dropped");
+    CHECK(node.holds[static_cast<size_t>(Hold::kLease)].own == 0, "leases hold blocks");
+    CHECK(node.pinned() || !node.children.empty(), "a root of nothing is dropped");
     return;
   }
   const bool attached = node.state == NodeState::kAttached;
   CHECK(node.token_count >= 1 && node.token_count <= block_tokens_,
         "a node holds 1..block_tokens tokens");
-  CHECK(attached || (node.pins > 0 && node.children.empty()),
+  CHECK(attached ||
+            (node.pinned(Hold::kLease) && !node.pinned(Hold::kPromise) && node.children.empty()),
         "what is superseded is a leaf that a lease holds");
-  CHECK(node.evictable == (attached && node.pins == 0 && node.children.empty()),
-        "evictable are the leaves that no lease holds");
+  CHECK(node.root == node.parent->root, "a node is in its parent's scope");
+  CHECK(node.evictable == (attached && !node.pinned() && node.children.empty()),
+        "evictable are the leaves that nothing holds");
   CHECK(node.evictable == evictable_.contains({node.last_tick, const_cast<PrefixNode*>(&node)}),
         "the eviction order holds what is evictable");
-  CHECK(node.pins > 0 || pool_->references(node.block) == 1,
+  CHECK(node.pinned(Hold::kLease) || pool_->references(node.block) == 1,
         "a sequence that references a cached block holds a lease on it");
   ++census.cached;
-  census.leased += node.pins > 0;
+  census.pinned += node.pinned();
   census.evictable += node.evictable;
 }
 
@@ -70,8 +84,8 @@ void PrefixTree::CheckBlocks(const Census& census) const {
     const bool cached = node.state != NodeState::kUnused;
     const bool referenced = pool_->references(node.block) > 0;
     CHECK(referenced || !cached, "the tree references the blocks that it owns");
-    CHECK(cached || (node.parent == nullptr && node.children.empty() && node.pins == 0 &&
-                     node.token_count == 0 && !node.evictable),
+    CHECK(cached || (node.parent == nullptr && node.root == nullptr && node.children.empty() &&
+                     !node.pinned() && node.token_count == 0 && !node.evictable),
           "an unused node is empty");
     free += !referenced;
     only_private += referenced && !cached;
@@ -84,8 +98,11 @@ void PrefixTree::CheckBlocks(const Census& census) const {
 
 void PrefixTree::Check() const {
   Census census;
-  for (const PrefixNode& node : nodes_)
-    if (node.state != NodeState::kUnused && node.pins > 0) ++census.pinned_children[node.parent];
+  for (const PrefixNode& node : nodes_) {
+    for (const Hold hold : kHolds)
+      if (node.state != NodeState::kUnused && node.pinned(hold))
+        ++census.pinned_children[static_cast<size_t>(hold)][node.parent];
+  }
 
   size_t superseded = 0;
   for (const PrefixNode& node : nodes_) {
@@ -96,7 +113,10 @@ void PrefixTree::Check() const {
 
   std::vector<const PrefixNode*> unvisited;
   for (const auto& [scope, root] : roots_) {
-    CHECK(root.scope == scope && root.is_root() && root.depth == 0, "a root stands for its scope");
+    CHECK(root.scope == scope && root.is_root() && root.root == &root && root.depth == 0,
+          "a root stands for its scope");
+    CHECK(census.promised_blocks[&root] == root.promised_blocks,
+          "a scope's promised blocks are counted right");
     CheckNode(root, census);
     unvisited.push_back(&root);
   }
@@ -111,9 +131,10 @@ void PrefixTree::Check() const {
 
   CHECK(census.attached + superseded == census.cached, "what is attached is reached from its root");
   CHECK(census.tokens == cached_tokens_, "cached tokens are counted right");
-  CHECK(census.leased == leased_blocks_, "leased blocks are counted right");
+  CHECK(census.pinned == pinned_blocks_ && census.pinned_by == pinned_by_,
+        "pinned blocks are counted right");
   CHECK(census.evictable == evictable_.size(), "the eviction order holds what is evictable");
-  CHECK(census.leases == leases_, "leases are counted right");
+  CHECK(census.holds == holds_, "holds are counted right");
   CheckBlocks(census);
 }
 

@@ -26,7 +26,8 @@ PrefixTree::PrefixTree(BlockPool* pool, const Clock* clock, int block_tokens)
 }
 
 PrefixTree::~PrefixTree() {
-  CHECK(leases_ == 0, "no lease outlives its cache");
+  CHECK(holds(Hold::kLease) == 0, "no lease outlives its cache");
+  CHECK(holds(Hold::kPromise) == 0, "promises end before the tree");
   while (Oldest() != nullptr) EvictOldest();
 }
 
@@ -39,12 +40,8 @@ PrefixNode* PrefixTree::FindOrAddRoot(std::string_view scope) {
   if (PrefixNode* root = FindRoot(scope)) return root;
   const auto root = roots_.emplace(scope, PrefixRoot{}).first;
   root->second.scope = root->first;
+  root->second.root = &root->second;
   return &root->second;
-}
-
-std::string_view PrefixTree::ScopeOf(const PrefixNode* node) const {
-  while (!node->is_root()) node = node->parent;
-  return static_cast<const PrefixRoot*>(node)->scope;
 }
 
 PrefixTree::Children::const_iterator PrefixTree::LowerBound(const PrefixNode* parent,
@@ -78,31 +75,42 @@ PrefixNode* PrefixTree::NodeOf(BlockId block) {
   return node->state == NodeState::kUnused ? nullptr : node;
 }
 
-void PrefixTree::Pin(PrefixNode* node) {
-  ++leases_;
-  ++node->leases;
-  for (; node != nullptr && node->pins++ == 0; node = node->parent) {
-    if (node->is_root()) continue;
-    ++leased_blocks_;
+void PrefixTree::Pin(PrefixNode* node, Hold hold) {
+  const auto kind = static_cast<size_t>(hold);
+  ++holds_[kind];
+  ++node->held(hold).own;
+  for (; node != nullptr; node = node->parent) {
+    const bool was_pinned = node->pinned();
+    if (node->held(hold).pins++ > 0) return;
+    if (node->is_root()) return;
+    ++pinned_by_[kind];
+    if (hold == Hold::kPromise) ++node->root->promised_blocks;
+    if (was_pinned) continue;
+    ++pinned_blocks_;
     RemoveEvictable(node);
   }
 }
 
-void PrefixTree::Unpin(PrefixNode* node) {
-  CHECK(node->leases > 0, "a lease is released once");
-  --leases_;
-  --node->leases;
-  while (node != nullptr && --node->pins == 0) {
+void PrefixTree::Unpin(PrefixNode* node, Hold hold) {
+  CHECK(node->held(hold).own > 0, "what is held is let go once");
+  const auto kind = static_cast<size_t>(hold);
+  --holds_[kind];
+  --node->held(hold).own;
+  while (--node->held(hold).pins == 0) {
     PrefixNode* parent = node->parent;
     if (node->is_root()) {
-      if (node->children.empty()) DropRoot(node);
+      if (node->children.empty() && !node->pinned()) DropRoot(node);
       return;
     }
-    --leased_blocks_;
-    if (node->state == NodeState::kSuperseded) {
-      Free(node);
-    } else if (node->children.empty()) {
-      AddEvictable(node);
+    --pinned_by_[kind];
+    if (hold == Hold::kPromise) --node->root->promised_blocks;
+    if (!node->pinned()) {
+      --pinned_blocks_;
+      if (node->state == NodeState::kSuperseded) {
+        Free(node);
+      } else if (node->children.empty()) {
+        AddEvictable(node);
+      }
     }
     node = parent;
   }
@@ -123,11 +131,12 @@ void PrefixTree::Touch(PrefixNode* node) {
 PrefixNode* PrefixTree::Attach(PrefixNode* parent, Tokens tokens, BlockId block) {
   PrefixNode* node = &nodes_[block.value];
   CHECK(node->state != NodeState::kAttached, "a block stands in one place of the tree");
-  CHECK(parent->is_root() || parent->pins > 0, "what is built upon is leased");
+  CHECK(parent->is_root() || parent->pinned(Hold::kLease), "what is built upon is leased");
   if (node->state == NodeState::kUnused) {
     pool_->Reference(block);
     ++cached_blocks_;
     node->parent = parent;
+    node->root = parent->root;
     node->depth = parent->depth + 1;
   }
   CHECK(node->parent == parent, "a block's published tokens never change");
@@ -154,9 +163,10 @@ void PrefixTree::SetTokens(PrefixNode* node, Tokens tokens) {
 }
 
 void PrefixTree::Supersede(PrefixNode* leaf) {
+  CHECK(!leaf->pinned(Hold::kPromise), "a promise moves on to what supersedes its node");
   Detach(leaf);
   leaf->state = NodeState::kSuperseded;
-  if (leaf->pins == 0) Free(leaf);
+  if (!leaf->pinned()) Free(leaf);
 }
 
 const PrefixNode* PrefixTree::Oldest() const {
@@ -184,11 +194,12 @@ void PrefixTree::Detach(PrefixNode* leaf) {
 
 // Gives back the block of a node that is detached already.
 void PrefixTree::Free(PrefixNode* leaf) {
-  CHECK(leaf->pins == 0, "what a lease holds is not freed");
+  CHECK(!leaf->pinned(), "what is held is not freed");
   CHECK(leaf->state == NodeState::kSuperseded || pool_->references(leaf->block) == 1,
         "a sequence that references a cached block holds a lease on it");
   leaf->state = NodeState::kUnused;
   leaf->parent = nullptr;
+  leaf->root = nullptr;
   leaf->token_count = 0;
   --cached_blocks_;
   pool_->Release(leaf->block);
@@ -207,7 +218,7 @@ void PrefixTree::RemoveEvictable(PrefixNode* node) {
 
 // The parent has lost a child: it may be a leaf now, or a root of nothing.
 void PrefixTree::SettleWithoutChild(PrefixNode* parent) {
-  if (!parent->children.empty() || parent->pins > 0) return;
+  if (!parent->children.empty() || parent->pinned()) return;
   if (parent->is_root()) {
     DropRoot(parent);
   } else {

@@ -11,14 +11,16 @@
 //   superseded  a longer brother took its place while leases held it: no longer found, freed with
 //               the last of those leases. It keeps its parent, and pins it. Has no children.
 //
-// pins = leases on the node itself + children (superseded ones too) with pins > 0. So pinning walks
-// up only as far as nothing was pinned, and a node without pins has a whole subtree without leases:
+// A node is held by leases (sequences that run) and for promises (breakpoints whose time is not
+// up, promise_book.h); the two are counted apart, in the same way:
+// pins = holds on the node itself + children (superseded ones too) with pins > 0. So pinning walks
+// up only as far as nothing was pinned, and a node without pins has a whole subtree without holds:
 // eviction, leaf by leaf, can reach it. That is what makes available_blocks O(1).
 //
 // Eviction order is a set of the attached leaves without pins, by the tick of their last use. Every
 // use has its own tick and touches one path, and of one path at most one node is a leaf: no ties.
-// (Retention classes would order this set by class, then tick.)
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -38,8 +40,19 @@ namespace reprise::internal {
 
 enum class NodeState : uint8_t { kUnused, kAttached, kSuperseded };
 
+enum class Hold : uint8_t { kLease, kPromise };
+inline constexpr std::array kHolds = {Hold::kLease, Hold::kPromise};
+
+struct HoldCount {
+  uint32_t own = 0;   // on the node itself
+  uint32_t pins = 0;  // own + children with pins
+};
+
+struct PrefixRoot;
+
 struct PrefixNode {
   PrefixNode* parent = nullptr;       // nullptr: a root
+  PrefixRoot* root = nullptr;         // of its scope; a root is its own
   std::vector<PrefixNode*> children;  // ascending by tokens; none is a prefix of another
   const TokenId* tokens = nullptr;    // [token_count], in the tree's token array
   uint32_t token_count = 0;           // 1..block_tokens; 0 in roots
@@ -47,17 +60,21 @@ struct PrefixNode {
   BlockId block;                      // none in roots
   NodeState state = NodeState::kUnused;
   bool evictable = false;  // in the eviction order
-  uint32_t leases = 0;
-  uint32_t pins = 0;
+  std::array<HoldCount, kHolds.size()> holds;
   uint64_t last_tick = 0;
   TimePoint last_use;
 
   bool is_root() const { return parent == nullptr; }
+  HoldCount& held(Hold hold) { return holds[static_cast<size_t>(hold)]; }
+  bool pinned(Hold hold) const { return holds[static_cast<size_t>(hold)].pins > 0; }
+  bool pinned() const { return pinned(Hold::kLease) || pinned(Hold::kPromise); }
   std::span<const TokenId> Tokens() const { return {tokens, token_count}; }
 };
 
 struct PrefixRoot : PrefixNode {
   std::string_view scope;
+  size_t promised_blocks = 0;  // pinned for promises
+  size_t reserved_blocks = 0;  // see PromiseBook
 };
 
 class PrefixTree {
@@ -69,28 +86,36 @@ class PrefixTree {
   };
 
   PrefixTree(BlockPool* pool, const Clock* clock, int block_tokens);
-  ~PrefixTree();  // REQUIRES: no lease is left
+  ~PrefixTree();  // REQUIRES: no hold is left
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
 
   PrefixNode* FindRoot(std::string_view scope);
   PrefixNode* FindOrAddRoot(std::string_view scope);
-  std::string_view ScopeOf(const PrefixNode* node) const;
+  template <typename Visit>
+  void ForEachRoot(Visit visit) const {
+    for (const auto& [scope, root] : roots_) visit(root);
+  }
   // The child that shares most leading tokens with `rest` (its first block_tokens count). Of
   // equally good ones the greatest below `rest`, if any is below, or the least.
   Neighbour FindNearest(const PrefixNode* parent, Tokens rest) const;
+  // Walks down from `node` along `tokens` as long as whole nodes match and calls on_full(node) for
+  // each; then returns the node left half way, if any.
+  template <typename OnFull>
+  Neighbour Descend(const PrefixNode* node, Tokens tokens, OnFull on_full) const;
   // The block's node, or nullptr if it has none.
   PrefixNode* NodeOf(BlockId block);
 
-  void Pin(PrefixNode* node);
-  void Unpin(PrefixNode* node);  // may free superseded nodes and drop the root
-  void Touch(PrefixNode* node);  // it and all above it
+  // A root is pinned for a promise only that has no node yet.
+  void Pin(PrefixNode* node, Hold hold);
+  void Unpin(PrefixNode* node, Hold hold);  // may free superseded nodes and drop the root
+  void Touch(PrefixNode* node);             // it and all above it
 
   // A new child of parent, or the superseded node of this block brought back, with these tokens.
   // The new node is not in the eviction order before Pin and Unpin: the caller leases it.
   PrefixNode* Attach(PrefixNode* parent, Tokens tokens, BlockId block);
   void Grow(PrefixNode* node, Tokens tokens);  // REQUIRES: its tokens are a prefix of `tokens`
-  // Takes a leaf out of its parent's children; frees it if it has no pins.
+  // Takes a leaf, held for no promise, out of its parent's children; frees it if no lease holds it.
   void Supersede(PrefixNode* leaf);
 
   const PrefixNode* Oldest() const;  // next in the eviction order; nullptr if empty
@@ -103,7 +128,9 @@ class PrefixTree {
   TimePoint Now() const { return clock_->Now(); }
   size_t block_tokens() const { return block_tokens_; }
   size_t cached_blocks() const { return cached_blocks_; }
-  size_t leased_blocks() const { return leased_blocks_; }
+  size_t pinned_blocks() const { return pinned_blocks_; }  // by either hold
+  size_t pinned_blocks(Hold hold) const { return pinned_by_[static_cast<size_t>(hold)]; }
+  uint64_t holds(Hold hold) const { return holds_[static_cast<size_t>(hold)]; }
   size_t cached_tokens() const { return cached_tokens_; }
   size_t scopes() const { return roots_.size(); }
 
@@ -120,6 +147,7 @@ class PrefixTree {
   void SettleWithoutChild(PrefixNode* parent);
   void DropRoot(PrefixNode* root);
 
+  void CheckHolds(const PrefixNode& node, Census& census) const;
   void CheckNode(const PrefixNode& node, Census& census) const;
   void CheckChildren(const PrefixNode& parent) const;
   void CheckBlocks(const Census& census) const;
@@ -132,10 +160,24 @@ class PrefixTree {
   std::map<std::string, PrefixRoot, std::less<>> roots_;
   std::set<std::pair<uint64_t, PrefixNode*>> evictable_;  // by last_tick
   uint64_t tick_ = 0;
-  uint64_t leases_ = 0;
+  std::array<uint64_t, kHolds.size()> holds_ = {};
   size_t cached_blocks_ = 0;
-  size_t leased_blocks_ = 0;
+  size_t pinned_blocks_ = 0;
+  std::array<size_t, kHolds.size()> pinned_by_ = {};
   size_t cached_tokens_ = 0;
 };
+
+template <typename OnFull>
+PrefixTree::Neighbour PrefixTree::Descend(const PrefixNode* node, Tokens tokens,
+                                          OnFull on_full) const {
+  while (!tokens.empty()) {
+    const Neighbour next = FindNearest(node, tokens);
+    if (next.common < block_tokens_) return next;
+    on_full(next.node);
+    node = next.node;
+    tokens = tokens.subspan(next.common);
+  }
+  return {};
+}
 
 }  // namespace reprise::internal

@@ -24,6 +24,33 @@ double Milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
+// Prompt and reply: the context, or what the arena holds if that is less.
+int LongestSequence(const Model& model, const BlockPool& pool, int context) {
+  const size_t arena = pool.block_count() * static_cast<size_t>(model.kv_layout().block_tokens);
+  const int wanted = std::max(context > 0 ? context : model.config().context, 1);
+  return static_cast<int>(std::min(arena, static_cast<size_t>(wanted)));
+}
+
+// What promises hold is nobody's to evict. So it is never more than leaves the longest sequence
+// its blocks: whoever is admitted can end, and who waits, waits for running ones only.
+PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
+                                  const EngineOptions& options, int longest) {
+  const auto block_tokens = static_cast<size_t>(model.kv_layout().block_tokens);
+  const size_t spare =
+      pool.block_count() - (static_cast<size_t>(longest) + block_tokens - 1) / block_tokens;
+  const size_t wanted =
+      options.pin_bytes ? *options.pin_bytes / pool.block_bytes() : pool.block_count() / 2;
+  PrefixCache::Options cache;
+  cache.block_tokens = model.kv_layout().block_tokens;
+  cache.retention = options.retention;
+  cache.pin_blocks = std::min(wanted, spare);
+  if (options.pin_bytes_per_scope > 0) {
+    cache.pin_blocks_per_scope =
+        std::max<size_t>(options.pin_bytes_per_scope / pool.block_bytes(), 1);
+  }
+  return cache;
+}
+
 class EngineThread final : public Engine {
  public:
   EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
@@ -80,9 +107,9 @@ class EngineThread final : public Engine {
   const Clock* clock_;
   EngineOptions options_;
   std::unique_ptr<BlockPool> pool_;
+  int max_sequence_tokens_;
   PrefixCache cache_;
   Scheduler scheduler_;
-  int max_sequence_tokens_;
 
   // Scratch of a step.
   std::vector<TokenId> batch_tokens_;
@@ -112,17 +139,12 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
       clock_(clock),
       options_(options),
       pool_(std::move(pool)),
-      cache_(pool_.get(), clock,
-             {.block_tokens = model_->kv_layout().block_tokens, .retention = options.retention}),
+      max_sequence_tokens_(LongestSequence(*model_, *pool_, options.context)),
+      cache_(pool_.get(), clock, CacheOptions(*model_, *pool_, options, max_sequence_tokens_)),
       scheduler_(pool_.get(), &cache_, clock,
                  {.prefill_chunk = static_cast<size_t>(options.prefill_chunk),
                   .prefill_chunk_beside_decode =
                       static_cast<size_t>(options.prefill_chunk_beside_decode)}) {
-  const size_t arena_tokens =
-      pool_->block_count() * static_cast<size_t>(model_->kv_layout().block_tokens);
-  const int context = options.context > 0 ? options.context : model_->config().context;
-  max_sequence_tokens_ =
-      static_cast<int>(std::min(arena_tokens, static_cast<size_t>(std::max(context, 1))));
   Publish();
   thread_ = std::thread([this] { Run(); });
 }
@@ -218,6 +240,15 @@ std::optional<Error> EngineThread::Refuse(const GenerationRequest& request) cons
                    "prompt"};
     }
   }
+  size_t before = 1;
+  for (const Breakpoint& breakpoint : request.breakpoints) {
+    if (breakpoint.tokens < before || breakpoint.tokens > request.prompt.size() ||
+        breakpoint.ttl <= Duration::zero()) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "breakpoints ascend within the prompt, each with a lifetime", "cache_control"};
+    }
+    before = breakpoint.tokens;
+  }
   const size_t room = request.max_tokens.value_or(1) > 0 ? 1 : 0;
   const size_t longest = static_cast<size_t>(max_sequence_tokens_) - room;
   if (request.prompt.size() > longest) {
@@ -274,7 +305,7 @@ void EngineThread::Step() {
     counters_.prompt_tokens += sequence.prompt_size();
     counters_.cached_tokens += sequence.cached_tokens;
     sequence.sink(StartedEvent{static_cast<int>(sequence.prompt_size()),
-                               static_cast<int>(sequence.cached_tokens)});
+                               static_cast<int>(sequence.cached_tokens), sequence.breakpoints});
   });
   FinishSatisfied();
   const std::vector<Scheduler::Share>& plan = scheduler_.Plan();
@@ -386,6 +417,7 @@ void EngineThread::Finish(SequenceId id) {
   event.stop_string = std::move(ending.stop_string);
   event.prompt_tokens = static_cast<int>(sequence->prompt_size());
   event.cached_tokens = static_cast<int>(sequence->cached_tokens);
+  event.breakpoints = std::move(sequence->breakpoints);
   event.completion_tokens = sequence->completion_tokens;
   event.reply.assign(
       sequence->tokens.begin() + static_cast<std::ptrdiff_t>(sequence->prompt_size()),

@@ -21,6 +21,10 @@ size_t ReadLimit(const Sequence& sequence) {
   return sequence.generates() ? sequence.tokens.size() - 1 : sequence.tokens.size();
 }
 
+std::span<const TokenId> Published(const Sequence& sequence) {
+  return std::span<const TokenId>(sequence.tokens).first(sequence.published);
+}
+
 bool IsBackground(const Sequence& sequence) {
   return sequence.request.priority == Priority::kBackground;
 }
@@ -39,6 +43,10 @@ size_t Scheduler::BlocksFor(size_t tokens) const {
 }
 
 void Scheduler::Enqueue(std::unique_ptr<Sequence> sequence) {
+  // A request renews what it is going to read from its start on, however long it waits.
+  if (sequence->publishes()) {
+    cache_->Renew(sequence->request.scope, sequence->request.prompt, sequence->submitted);
+  }
   waiting_.push_back(std::move(sequence));
 }
 
@@ -113,6 +121,17 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
   return TakePromptBlocks(sequence, cache_->Match(sequence.request.scope, sequence.tokens, whole));
 }
 
+void Scheduler::Begin(Sequence& sequence) {
+  sequence.started = true;
+  sequence.cached_tokens = sequence.computed;
+  sequence.admitted = clock_->Now();
+  if (!sequence.publishes()) return;
+  const GenerationRequest& request = sequence.request;
+  cache_->Renew(request.scope, request.prompt, sequence.submitted);  // promised since it came
+  sequence.breakpoints = cache_->Promise(request.scope, request.prompt, request.breakpoints,
+                                         sequence.submitted, sequence.reservation);
+}
+
 void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
   const auto is_background = [](const auto& s) { return IsBackground(*s); };
   const bool only_background =
@@ -130,10 +149,10 @@ void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
       continue;
     }
     if (!sequence.started) {
-      sequence.started = true;
-      sequence.cached_tokens = sequence.computed;
-      sequence.admitted = clock_->Now();
+      Begin(sequence);
       started(sequence);
+    } else {
+      cache_->Fulfil(sequence.reservation, Published(sequence));
     }
     running_.push_back(std::move(waiting_[i]));
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -247,6 +266,7 @@ void Scheduler::PublishFull(Sequence& sequence) {
     sequence.block_data[index] = pool_->data(block);
     sequence.published = first + block_tokens_;
   }
+  cache_->Fulfil(sequence.reservation, Published(sequence));
 }
 
 // Makes the rows of the last, unfilled block findable too.
@@ -259,6 +279,13 @@ void Scheduler::PublishTail(Sequence& sequence) {
                   std::span<const TokenId>(sequence.tokens).first(sequence.computed), first,
                   sequence.blocks[first / block_tokens_], sequence.lease);
   sequence.published = sequence.computed;
+  cache_->Fulfil(sequence.reservation, Published(sequence));
+}
+
+// Publishes what is computed; promises end there.
+void Scheduler::Conclude(Sequence& sequence) {
+  PublishTail(sequence);
+  cache_->Conclude(sequence.reservation, Published(sequence));
 }
 
 void Scheduler::GiveBack(Sequence& sequence) {
@@ -284,11 +311,12 @@ std::unique_ptr<Sequence> Scheduler::Remove(SequenceId id) {
   if (const auto found = std::ranges::find_if(running_, has_id); found != running_.end()) {
     sequence = std::move(*found);
     running_.erase(found);
-    PublishTail(*sequence);
+    Conclude(*sequence);
     GiveBack(*sequence);
   } else if (const auto queued = std::ranges::find_if(waiting_, has_id); queued != waiting_.end()) {
     sequence = std::move(*queued);
     waiting_.erase(queued);
+    sequence->reservation.Release();
   }
   return sequence;
 }
@@ -296,7 +324,7 @@ std::unique_ptr<Sequence> Scheduler::Remove(SequenceId id) {
 std::vector<std::unique_ptr<Sequence>> Scheduler::RemoveAll() {
   std::vector<std::unique_ptr<Sequence>> all;
   for (auto& sequence : running_) {
-    PublishTail(*sequence);
+    Conclude(*sequence);
     GiveBack(*sequence);
     all.push_back(std::move(sequence));
   }

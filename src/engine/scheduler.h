@@ -11,7 +11,12 @@
 // Blocks of a reply are taken as it grows. When there is none left, the sequence admitted last is
 // set aside: its blocks become ordinary cached ones, and it waits at the head of the line, to read
 // them back or compute them again (with the same bits, so nobody can tell). The oldest is never set
-// aside, and any sequence fits alone: so there is always progress.
+// aside, and any sequence fits alone, beside all that promises may hold (so chosen by the engine):
+// so there is always progress.
+//
+// Breakpoints are accepted or not at the first admission and become promises as the prompt is
+// published. A sequence set aside keeps its reservation; one that is cancelled keeps the promises
+// that it had come to.
 
 #include <cstddef>
 #include <deque>
@@ -70,6 +75,7 @@ class Scheduler {
 
  private:
   bool TryAdmit(Sequence& sequence);
+  void Begin(Sequence& sequence);  // admitted for the first time
   bool WaitsForPrefill(Sequence& sequence);
   // Takes blocks for sequence.tokens after a match; false (and nothing taken) if they do not fit.
   bool TakePromptBlocks(Sequence& sequence, PrefixMatch match);
@@ -80,6 +86,7 @@ class Scheduler {
   void AddBlock(Sequence& sequence, BlockId block);
   void PublishFull(Sequence& sequence);
   void PublishTail(Sequence& sequence);
+  void Conclude(Sequence& sequence);
   void GiveBack(Sequence& sequence);
   size_t BlocksFor(size_t tokens) const;
   void PlanPrefill(size_t budget);

@@ -54,6 +54,7 @@ struct Sequence {
   std::vector<BlockId> blocks;         // one reference each
   std::vector<std::byte*> block_data;  // their addresses
   Lease lease;                         // holds the published path
+  Reservation reservation;             // for breakpoints that are not published yet
 
   // While waiting: the running sequence whose prefill this one is going to share, and how far.
   struct SharedPrefill {
@@ -70,8 +71,10 @@ struct Sequence {
   };
   std::optional<Ending> ending;
 
-  bool started = false;      // StartedEvent was sent
-  size_t cached_tokens = 0;  // read at the first admission
+  bool started = false;  // StartedEvent was sent
+  // Decided at the first admission.
+  size_t cached_tokens = 0;                    // read
+  std::vector<BreakpointOutcome> breakpoints;  // kept, or not for want of room
   Sampler sampler;
   ReplyText text;
   std::vector<TokenInfo> held_infos;  // of tokens whose text is held back

@@ -1,0 +1,299 @@
+#include "cache/promise_book.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "cache/prefix_cache.h"
+
+namespace reprise::internal {
+namespace {
+
+size_t ClassOf(Duration ttl) {
+  if (ttl <= std::chrono::minutes(5)) return 0;
+  return ttl <= std::chrono::hours(1) ? 1 : 2;
+}
+
+TimePoint EndOf(TimePoint start, Duration ttl) {
+  return ttl < TimePoint::max() - start ? start + ttl : TimePoint::max();
+}
+
+}  // namespace
+
+bool PromiseBook::ByTokens::operator()(Tokens a, Tokens b) const {
+  return std::ranges::lexicographical_compare(a, b);
+}
+
+PromiseBook::PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_scope)
+    : tree_(tree), capacity_(capacity), capacity_per_scope_(capacity_per_scope) {}
+
+PromiseBook::~PromiseBook() {
+  CHECK(reservations_ == 0, "no reservation outlives its cache");
+  EndAll();
+}
+
+size_t PromiseBook::BlocksFor(size_t tokens) const {
+  return (tokens + tree_->block_tokens() - 1) / tree_->block_tokens();
+}
+
+// ---- accepting ----------------------------------------------------------------------------------
+
+size_t PromiseBook::Room(const PrefixRoot* root) const {
+  const size_t used = tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_;
+  const size_t of_scope = root == nullptr ? 0 : root->promised_blocks + root->reserved_blocks;
+  return std::min(capacity_ - used, capacity_per_scope_ - of_scope);
+}
+
+size_t PromiseBook::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
+                         const Reservation& reservation) const {
+  const size_t block_tokens = tree_->block_tokens();
+  const size_t end = BlocksFor(breakpoint.tokens);
+  const bool found = breakpoint.tokens <= path.depth() * block_tokens + path.partial.common;
+  if (found) {
+    const size_t first = (end - 1) * block_tokens;
+    if (Exists(path.nodes[end - 1], prompt.subspan(first, breakpoint.tokens - first))) return 0;
+  }
+  size_t cost = 0;
+  for (size_t depth = std::min(end, path.depth());
+       depth > 0 && !path.nodes[depth]->pinned(Hold::kPromise); --depth)
+    ++cost;
+  if (end <= path.depth()) return cost;
+  if (found) return cost + !path.partial.node->pinned(Hold::kPromise);
+  return cost + end - path.depth() - reservation.reserved_blocks_;
+}
+
+bool PromiseBook::AcceptOne(std::string_view scope, Tokens prompt, const Breakpoint& breakpoint,
+                            Path& path, Reservation& reservation) {
+  const PrefixRoot* root = path.nodes.empty() ? nullptr : path.nodes[0]->root;
+  if (Cost(prompt, breakpoint, path, reservation) > Room(root)) return false;
+
+  const size_t block_tokens = tree_->block_tokens();
+  const size_t end = BlocksFor(breakpoint.tokens);
+  if (breakpoint.tokens <= path.depth() * block_tokens + path.partial.common) {
+    PrefixNode* holder = end <= path.depth() ? path.nodes[end] : path.partial.node;
+    const size_t first = (end - 1) * block_tokens;
+    Make(path.nodes[end - 1], prompt.subspan(first, breakpoint.tokens - first), holder, breakpoint,
+         reservation.start_);
+    return true;
+  }
+  if (path.nodes.empty()) path.nodes.push_back(tree_->FindOrAddRoot(scope));
+  if (reservation.empty()) {
+    reservation.book_ = this;
+    reservation.node_ = path.nodes.back();
+    tree_->Pin(reservation.node_, Hold::kPromise);
+    ++reservations_;
+  }
+  reservation.pending_.push_back(breakpoint);
+  SetReserved(reservation, end - path.depth());
+  return true;
+}
+
+std::vector<BreakpointOutcome> PromiseBook::Accept(std::string_view scope, Tokens prompt,
+                                                   std::span<const Breakpoint> breakpoints,
+                                                   TimePoint start, Reservation& reservation) {
+  CHECK(reservation.empty(), "a request's breakpoints are accepted once");
+  Path path;
+  if (PrefixNode* root = tree_->FindRoot(scope)) {
+    path.nodes.push_back(root);
+    path.partial =
+        tree_->Descend(root, prompt, [&](PrefixNode* node) { path.nodes.push_back(node); });
+  }
+  reservation.start_ = start;
+  std::vector<BreakpointOutcome> outcomes;
+  size_t before = 1;
+  for (const Breakpoint& breakpoint : breakpoints) {
+    CHECK(breakpoint.tokens >= before && breakpoint.tokens <= prompt.size(),
+          "breakpoints ascend within the prompt");
+    before = breakpoint.tokens;
+    const bool accepted = AcceptOne(scope, prompt, breakpoint, path, reservation);
+    refused_ += !accepted;
+    outcomes.push_back({breakpoint.tokens, breakpoint.ttl, accepted});
+  }
+  return outcomes;
+}
+
+// ---- reservations -------------------------------------------------------------------------------
+
+void PromiseBook::SetReserved(Reservation& reservation, size_t blocks) {
+  PrefixRoot* root = reservation.node_->root;
+  root->reserved_blocks = root->reserved_blocks - reservation.reserved_blocks_ + blocks;
+  reserved_blocks_ = reserved_blocks_ - reservation.reserved_blocks_ + blocks;
+  reservation.reserved_blocks_ = blocks;
+}
+
+void PromiseBook::Fulfil(Reservation& reservation, Tokens published) {
+  auto& pending = reservation.pending_;
+  while (!reservation.empty()) {
+    PrefixNode* node = reservation.node_;
+    const size_t first = node->depth * tree_->block_tokens();
+    if (published.size() <= first) return;
+    const Tokens rest =
+        published.subspan(first, std::min(tree_->block_tokens(), published.size() - first));
+    const PrefixTree::Neighbour next = tree_->FindNearest(node, rest);
+    if (next.common < rest.size()) return;  // a tail that went meanwhile
+    const bool full = rest.size() == tree_->block_tokens();
+    // A breakpoint inside a block that is not full is kept with the full one, which is reserved;
+    // the last one needs no more of it.
+    if (!full && pending.back().tokens > published.size()) return;
+
+    auto behind = pending.begin();
+    for (; behind != pending.end() && behind->tokens <= first + rest.size(); ++behind)
+      Make(node, rest.first(behind->tokens - first), next.node, *behind, reservation.start_);
+    pending.erase(pending.begin(), behind);
+    if (pending.empty()) return GiveUp(reservation);
+    tree_->Pin(next.node, Hold::kPromise);
+    tree_->Unpin(node, Hold::kPromise);
+    reservation.node_ = next.node;
+    SetReserved(reservation, reservation.reserved_blocks_ - 1);
+  }
+}
+
+void PromiseBook::GiveUpBehind(Reservation& reservation, size_t tokens) {
+  if (reservation.empty()) return;
+  std::erase_if(reservation.pending_, [&](const Breakpoint& b) { return b.tokens > tokens; });
+  if (reservation.pending_.empty()) return GiveUp(reservation);
+  SetReserved(reservation,
+              BlocksFor(reservation.pending_.back().tokens) - reservation.node_->depth);
+}
+
+void PromiseBook::GiveUp(Reservation& reservation) {
+  if (reservation.empty()) return;
+  SetReserved(reservation, 0);
+  tree_->Unpin(reservation.node_, Hold::kPromise);
+  --reservations_;
+  reservation.pending_.clear();
+  reservation.node_ = nullptr;
+  reservation.book_ = nullptr;
+}
+
+// ---- promises -----------------------------------------------------------------------------------
+
+bool PromiseBook::Exists(const PrefixNode* parent, Tokens tokens) const {
+  const auto brothers = promises_.find(parent);
+  return brothers != promises_.end() && brothers->second.contains(tokens);
+}
+
+void PromiseBook::Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder,
+                       const Breakpoint& breakpoint, TimePoint start) {
+  Brothers& brothers = promises_[parent];
+  auto found = brothers.find(tokens);
+  if (found != brothers.end()) return Prolong(found->second, breakpoint.ttl, start);
+
+  std::vector<TokenId> key(tokens.begin(), tokens.end());
+  Promise promise = {parent, key, holder, breakpoint.ttl, EndOf(start, breakpoint.ttl)};
+  found = brothers.emplace(std::move(key), std::move(promise)).first;
+  by_expiry_.emplace(found->second.expires, &found->second);
+  ++by_class_[ClassOf(breakpoint.ttl)];
+  ++made_;
+  tree_->Pin(holder, Hold::kPromise);
+}
+
+// Never shortens what is unexpired: neither the time that is left nor what a hit renews it for.
+void PromiseBook::Prolong(Promise& promise, Duration ttl, TimePoint start) {
+  by_expiry_.erase({promise.expires, &promise});
+  --by_class_[ClassOf(promise.ttl)];
+  promise.ttl = start < promise.expires ? std::max(promise.ttl, ttl) : ttl;
+  promise.expires = std::max(promise.expires, EndOf(start, ttl));
+  by_expiry_.emplace(promise.expires, &promise);
+  ++by_class_[ClassOf(promise.ttl)];
+}
+
+void PromiseBook::End(Promise& promise) {
+  by_expiry_.erase({promise.expires, &promise});
+  --by_class_[ClassOf(promise.ttl)];
+  PrefixNode* holder = promise.holder;
+  const auto brothers = promises_.find(promise.parent);
+  brothers->second.erase(brothers->second.find(promise.tokens));
+  if (brothers->second.empty()) promises_.erase(brothers);
+  tree_->Unpin(holder, Hold::kPromise);
+}
+
+template <typename Visit>
+void PromiseBook::ForEachWithin(const PrefixNode* parent, Tokens tokens, Visit visit) {
+  const auto brothers = promises_.find(parent);
+  if (brothers == promises_.end()) return;
+  for (size_t length = 1; length <= std::min(tokens.size(), tree_->block_tokens()); ++length) {
+    const auto promise = brothers->second.find(tokens.first(length));
+    if (promise != brothers->second.end()) visit(promise->second);
+  }
+}
+
+void PromiseBook::Renew(std::string_view scope, Tokens prompt, TimePoint start) {
+  const auto renew = [&](Promise& promise) {
+    // One that ended before this request began only waits to be taken away.
+    if (start < promise.expires) Prolong(promise, promise.ttl, start);
+  };
+  PrefixNode* root = tree_->FindRoot(scope);
+  if (root == nullptr || promises_.empty()) return;
+  ForEachWithin(root, prompt, renew);
+  tree_->Descend(root, prompt, [&](PrefixNode* node) {
+    ForEachWithin(node, prompt.subspan(node->depth * tree_->block_tokens()), renew);
+  });
+}
+
+void PromiseBook::Move(PrefixNode* from, PrefixNode* to) {
+  CHECK(from->parent == to->parent, "a node is superseded by a brother");
+  if (!from->pinned(Hold::kPromise)) return;
+  ForEachWithin(from->parent, from->Tokens(), [&](Promise& promise) {
+    if (promise.holder != from) return;
+    promise.holder = to;
+    tree_->Pin(to, Hold::kPromise);
+    tree_->Unpin(from, Hold::kPromise);
+  });
+}
+
+size_t PromiseBook::EndExpired(TimePoint now) {
+  size_t ended = 0;
+  for (; !by_expiry_.empty() && by_expiry_.begin()->first <= now; ++ended)
+    End(*by_expiry_.begin()->second);
+  return ended;
+}
+
+void PromiseBook::EndAll() {
+  while (!by_expiry_.empty()) End(*by_expiry_.begin()->second);
+}
+
+std::optional<TimePoint> PromiseBook::next_expiry() const {
+  if (by_expiry_.empty() || by_expiry_.begin()->first == TimePoint::max()) return std::nullopt;
+  return by_expiry_.begin()->first;
+}
+
+// ---- check --------------------------------------------------------------------------------------
+
+void PromiseBook::Check() const {
+  std::unordered_map<PrefixNode*, uint32_t> held;
+  std::array<size_t, 3> by_class = {};
+  size_t promises = 0;
+  for (const auto& [parent, brothers] : promises_) {
+    CHECK(!brothers.empty(), "a parent without promises is forgotten");
+    for (const auto& [tokens, promise] : brothers) {
+      PrefixNode* holder = promise.holder;
+      CHECK(promise.parent == parent && promise.tokens == tokens, "a promise knows its place");
+      CHECK(holder->state == NodeState::kAttached && holder->parent == parent,
+            "what keeps a promise is found");
+      CHECK(tokens.size() <= holder->token_count &&
+                std::ranges::equal(tokens, holder->Tokens().first(tokens.size())),
+            "what keeps a promise begins with its tokens");
+      CHECK(by_expiry_.contains({promise.expires, const_cast<Promise*>(&promise)}),
+            "every promise has its time to end");
+      ++held[holder];
+      ++by_class[ClassOf(promise.ttl)];
+      ++promises;
+    }
+  }
+  for (const auto& [holder, count] : held)
+    CHECK(holder->held(Hold::kPromise).own >= count, "a promise pins its node");
+  CHECK(promises == by_expiry_.size() && by_class == by_class_, "promises are counted right");
+  CHECK(promises + reservations_ == tree_->holds(Hold::kPromise),
+        "what is pinned for a promise is a promise's or a reservation's");
+  CHECK(tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_ <= capacity_,
+        "promises keep to their share");
+  size_t reserved = 0;
+  tree_->ForEachRoot([&](const PrefixRoot& root) {
+    reserved += root.reserved_blocks;
+    CHECK(root.promised_blocks + root.reserved_blocks <= capacity_per_scope_,
+          "a scope's promises keep to its share");
+  });
+  CHECK(reserved == reserved_blocks_, "reserved blocks are counted right");
+}
+
+}  // namespace reprise::internal
