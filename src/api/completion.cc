@@ -67,7 +67,7 @@ class Completion {
   void TakeFinish(size_t index, FinishedEvent& event, std::string& shown);
   HttpResponse ResponseHead() const;
   asio::awaitable<void> Fail(const Error& error);
-  asio::awaitable<void> ShowStream(std::string shown);
+  asio::awaitable<bool> ShowStream(std::string shown);  // false: the client is gone
   asio::awaitable<void> FinishAll();
   void NoteFigures();
 
@@ -97,10 +97,7 @@ asio::awaitable<void> Completion::Run() {
       co_return;
     }
     if (events.empty() && head_sent_) shown = kSsePing;
-    if (streams()) {
-      co_await ShowStream(std::move(shown));
-      if (exchange_.connection.status() != 0 && !head_sent_) co_return;
-    }
+    if (streams() && !co_await ShowStream(std::move(shown))) co_return;
   }
   co_await FinishAll();
 }
@@ -175,16 +172,16 @@ asio::awaitable<void> Completion::Fail(const Error& error) {
   }
 }
 
-asio::awaitable<void> Completion::ShowStream(std::string shown) {
+asio::awaitable<bool> Completion::ShowStream(std::string shown) {
   held_ += shown;
   if (!head_sent_) {
-    if (!AllLookedUp()) co_return;
+    if (!AllLookedUp()) co_return true;
     HttpResponse head = ResponseHead();
     head_sent_ = co_await exchange_.BeginStream(std::move(head));
-    if (!head_sent_) co_return;
+    if (!head_sent_) co_return false;
   }
   std::string data = std::exchange(held_, {});
-  co_await exchange_.connection.SendChunk(std::move(data));
+  co_return co_await exchange_.connection.SendChunk(std::move(data));
 }
 
 asio::awaitable<void> Completion::FinishAll() {

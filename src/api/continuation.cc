@@ -23,6 +23,8 @@ bool Parts(const std::vector<TokenId>& wanted, const std::vector<TokenId>& promp
 void PrefillContinuation(Service& service, std::shared_ptr<const Call> call,
                          std::vector<TokenId> reply, std::string text) {
   if (reply.empty() || text.empty() || call->parameters.cache == CacheUse::kNone) return;
+  // Without it the reply went on in the last message, so no turn of its own will follow.
+  if (!call->chat_context.at("add_generation_prompt").as_bool()) return;
   service.InBackground(
       [&service, call = std::move(call), reply = std::move(reply), text = std::move(text)] {
         GenerationRequest request;

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 
 #include "base/check.h"
+#include "text/detokenizer.h"
 
 namespace reprise {
 namespace {
@@ -40,6 +41,13 @@ const Row& FindRow(ErrorCode code) {
   return kTable.back();
 }
 
+// A message may quote what a client sent, a path for example, which need not be UTF-8.
+std::string WholeCharacters(std::string_view text) {
+  Detokenizer detokenizer;
+  std::string whole = detokenizer.Push(text);
+  return whole + detokenizer.Finish();
+}
+
 boost::json::value TextOrNull(const std::string& text) {
   if (text.empty()) return nullptr;
   return boost::json::value(text);
@@ -57,7 +65,7 @@ Fault ToFault(const Error& error) {
 
 std::string OpenAiErrorBody(const Fault& fault) {
   const boost::json::object body = {{"error",
-                                     {{"message", fault.message},
+                                     {{"message", WholeCharacters(fault.message)},
                                       {"type", fault.type},
                                       {"param", TextOrNull(fault.param)},
                                       {"code", TextOrNull(fault.code)}}}};

@@ -14,6 +14,7 @@
 #include "fake_engine.h"
 #include "test_client.h"
 #include "test_model.h"
+#include "text/detokenizer.h"
 
 namespace reprise {
 namespace {
@@ -56,6 +57,12 @@ TEST_F(HttpTest, UnknownPathsAndWrongMethodsHaveTheVendorsShape) {
   EXPECT_EQ(wrong.headers.at("allow"), "POST");
   EXPECT_EQ(CodeOf(wrong), "method_not_allowed");
   EXPECT_EQ(Ask("PUT /cache HTTP/1.1\r\nHost: x\r\n\r\n").headers.at("allow"), "GET, DELETE");
+}
+
+TEST_F(HttpTest, APathThatIsNotUtf8IsQuotedAsValidJson) {
+  EXPECT_EQ(CodeOf(Ask("GET /\xff\xc3 HTTP/1.1\r\nHost: x\r\n\r\n")), "not_found");
+  const Reply reply = Ask("GET /v1/chat/completions/\xed\xa0\x80 HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(IsValidUtf8(reply.body));
 }
 
 TEST_F(HttpTest, HeadAnswersLikeGetWithoutTheBody) {

@@ -1,0 +1,182 @@
+"""Starts the built server on a free port of 127.0.0.1 and talks to it.
+
+REPRISE_BIN names the program (default build/release/src/app/reprise), REPRISE_MODEL the model.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import openai
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise"))
+MODEL = pathlib.Path(
+    os.environ.get("REPRISE_MODEL", ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf")
+)
+
+
+class Server:
+    """A running server and plain HTTP to it; `openai()` is the official client."""
+
+    def __init__(self, *options):
+        command = [BINARY, "serve", "--model", MODEL, "--port", "0", "--expose-logits-checksum"]
+        if "--kv-memory" not in options:
+            command += ["--kv-memory", "512M"]
+        command += options
+        self.process = subprocess.Popen(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.log = []
+        self._drain = threading.Thread(target=self._read_log, daemon=True)
+        self._drain.start()
+        for line in self.process.stdout:
+            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
+            if found:
+                self.port = int(found.group(1))
+                threading.Thread(target=self.process.stdout.read, daemon=True).start()
+                return
+        self._drain.join(5)
+        raise RuntimeError("the server did not start:\n" + "".join(self.log))
+
+    def _read_log(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+
+    def stop(self):
+        self.process.terminate()
+        code = self.process.wait(timeout=30)
+        assert code == 0, f"the server ended with {code}:\n" + "".join(self.log[-20:])
+
+    def openai(self):
+        return openai.OpenAI(
+            base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0, timeout=300
+        )
+
+    def ask(self, method, path, body=None, headers=None):
+        """(status, headers, body as bytes)"""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        with contextlib.closing(connection):
+            if body is not None and not isinstance(body, (bytes, str)):
+                body = json.dumps(body)
+            connection.request(method, path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+
+    def post(self, path, body):
+        """The reply's JSON; anything but 200 fails the test."""
+        status, headers, reply = self.ask("POST", path, body)
+        assert status == 200, reply
+        reply = json.loads(reply)
+        reply["headers"] = headers
+        return reply
+
+    def get(self, path):
+        status, _, reply = self.ask("GET", path)
+        assert status == 200, reply
+        return json.loads(reply)
+
+    def flush(self):
+        status, _, reply = self.ask("DELETE", "/cache")
+        assert status == 200, reply
+        return json.loads(reply)["freed_blocks"]
+
+    def tokens(self, text, **options):
+        return self.post("/tokenize", {"content": text, **options})["tokens"]
+
+    def metric(self, name):
+        _, _, page = self.ask("GET", "/metrics")
+        return float(re.search(rf"^reprise_{re.escape(name)} (\S+)$", page.decode(), re.M).group(1))
+
+    def wait_idle(self, seconds=30):
+        """Waits until nothing runs or waits, background work included; returns the cache's page."""
+        until = time.monotonic() + seconds
+        quiet = 0
+        while time.monotonic() < until:
+            cache = self.get("/cache")
+            busy = cache["requests"]["running"] + cache["requests"]["waiting"]
+            quiet = quiet + 1 if busy == 0 else 0
+            if quiet == 3:
+                return cache
+            time.sleep(0.02)
+        raise AssertionError(f"still busy: {cache}")
+
+    def connect(self, receive_buffer=None):
+        """A raw socket."""
+        raw = socket.socket()
+        if receive_buffer:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        raw.settimeout(60)
+        raw.connect(("127.0.0.1", self.port))
+        return raw
+
+
+def request_bytes(path, body):
+    body = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.fixture(scope="session")
+def built():
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} has not been built")
+    if not MODEL.exists():
+        pytest.skip(f"{MODEL} is absent: ./run fetches it, or set REPRISE_MODEL")
+
+
+@pytest.fixture(scope="session")
+def server(built):
+    """One server for all tests that need no options of their own."""
+    running = Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start(built):
+    """start(*options) -> a Server of the test's own."""
+    running = []
+
+    def begin(*options):
+        running.append(Server(*options))
+        return running[-1]
+
+    yield begin
+    for each in running:
+        each.stop()
+
+
+@pytest.fixture
+def client(server):
+    return server.openai()
+
+
+LICENSE_WORDS = (
+    "This License refers to version three of the public agreement and to every copyright law that "
+    "applies to other kinds of works such as masks of semiconductors. The program means any work "
+    "under this License, each licensee is addressed as you, and both may be persons or bodies. To "
+    "modify a work means to copy from or adapt all or part of it in a fashion that needs permission "
+    "other than the making of an exact copy, and the result is called a work based on the first. "
+)
+
+
+@pytest.fixture
+def document():
+    """document(name, words): text of its own for each name, so that tests do not warm each other."""
+
+    def make(name, words=150):
+        text = f"Note {name}. "
+        while len(text.split()) < words:
+            text += LICENSE_WORDS
+        return " ".join(text.split()[:words])
+
+    return make
