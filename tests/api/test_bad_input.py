@@ -1,6 +1,8 @@
 """What must not harm: every refusal has the vendor's shape, and the server lives."""
 
 import json
+import threading
+import time
 
 import openai
 import pytest
@@ -111,14 +113,32 @@ def test_a_body_over_the_limit(server):
 
 
 def test_a_large_body_within_the_limit_does_not_stall_a_stream(server):
-    """20 MB are read and refused by the worker while a stream goes on."""
+    """20 MB are read, tokenised and refused by the worker while a stream goes on."""
     client = server.openai()
     stream = client.chat.completions.create(
-        model="any", messages=HELLO, max_tokens=60, stream=True, extra_body={"ignore_eos": True}
+        model="any", messages=HELLO, max_tokens=2000, stream=True, extra_body={"ignore_eos": True}
     )
-    next(iter(stream))
+    arrived = []
+    enough = threading.Event()
+
+    def read():
+        for _ in stream:
+            arrived.append(time.monotonic())
+            if enough.is_set():
+                break
+        stream.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while not arrived:
+        time.sleep(0.01)
+    start = time.monotonic()
     refused(server, CHAT, {"messages": [{"role": "user", "content": "word " * 4_000_000}]})
-    assert sum(1 for _ in stream) >= 60
+    end = time.monotonic()
+    enough.set()
+    reader.join(10)
+    # Between the two moments, but for sending the body itself.
+    assert sum(start < at < end for at in arrived) >= 5
 
 
 def test_tokens_that_do_not_exist(server):
