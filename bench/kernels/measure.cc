@@ -15,6 +15,10 @@ double Seconds(const std::function<void()>& run) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+double Fastest(const std::vector<double>& values) {
+  return *std::min_element(values.begin(), values.end());
+}
+
 double Median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
                    values.end());
@@ -40,7 +44,9 @@ void TakeTurns(benchmark::State& state, double work, const std::vector<Contender
   for (size_t i = 0; i < contenders.size(); ++i) {
     const double median = Median(seconds[i]);
     state.counters[contenders[i].name] = work / median / 1e9;
-    if (i > 0) state.counters["x_" + contenders[i].name] = median / first;
+    if (i == 0) continue;
+    state.counters["x_" + contenders[i].name] = median / first;
+    state.counters["best_x_" + contenders[i].name] = Fastest(seconds[i]) / Fastest(seconds[0]);
   }
 }
 

@@ -20,7 +20,8 @@ struct Contender {
 };
 
 // Runs all contenders in turn in each iteration of `state`. Counters: `work` per second (in 10^9)
-// of each by its name, and for all but the first "x_<name>": the first's rate divided by theirs.
+// of each by its name, and for all but the first "x_<name>": the first's rate divided by theirs, of
+// medians, and "best_x_<name>", of each one's fastest run (what a busy machine disturbs least).
 void TakeTurns(benchmark::State& state, double work, const std::vector<Contender>& contenders);
 
 // One pass of reading over a buffer far larger than the caches, by all threads.

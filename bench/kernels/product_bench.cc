@@ -108,7 +108,9 @@ void OneRow(benchmark::State& state, WeightType type, const Shape& shape) {
                                                              }}});
   const double scale = passes * memory.bytes() / bytes;
   state.counters["memory"] = state.counters["memory"] * scale;
-  state.counters["x_memory"] = state.counters["x_memory"] / scale;
+  for (const char* ratio : {"x_memory", "best_x_memory"}) {
+    state.counters[ratio] = state.counters[ratio] / scale;
+  }
 }
 
 // Names: product/<model>/<inputs>x<outputs>/<type>/rows:<n>.
