@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -96,13 +99,16 @@ Status ReadSpecials(const GgufFile& file, Vocabulary& vocabulary) {
     if (!token) return std::unexpected(token.error());
     *slot = *token;
   }
-  // llama.cpp's defaults: a SentencePiece vocabulary gets a bos, a byte-level one does not.
+  // llama.cpp's defaults where the file does not say: a SentencePiece vocabulary and the Llama 3
+  // kind of byte-level one get a bos, others do not.
   const std::pair<const char*, bool*> flags[] = {
       {"tokenizer.ggml.add_bos_token", &vocabulary.add_bos},
       {"tokenizer.ggml.add_eos_token", &vocabulary.add_eos},
       {"tokenizer.ggml.add_space_prefix", &vocabulary.add_space_prefix},
   };
-  vocabulary.add_bos = vocabulary.model == "llama";
+  constexpr std::string_view kLlama3Kinds[] = {"llama-bpe", "llama3", "llama-v3", "falcon3"};
+  vocabulary.add_bos = vocabulary.model == "llama" ||
+                       std::ranges::find(kLlama3Kinds, vocabulary.pre) != std::end(kLlama3Kinds);
   for (const auto& [key, slot] : flags) {
     auto flag = FlagKey(file, key, *slot);
     if (!flag) return std::unexpected(flag.error());
