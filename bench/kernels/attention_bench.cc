@@ -1,176 +1,239 @@
-// Attention and the elementwise operations beside what the machine can do: memory read at once by
-// all threads (the yardstick of decode), and 64 flop a cycle of vdpbf16ps (that of prefill; the
-// clock is what the machine gives). Run with --benchmark_repetitions=5 and compare within one run.
+// Attention beside its yardsticks: for one row (decode) the reading of the same bytes of K and V in
+// order, and block by block as they lie; for many rows (prefill) oneDNN's bf16 product.
+// Elementwise operations beside the same work in plain C++.
 
 #include <benchmark/benchmark.h>
-#include <omp.h>
 
-#include <cstring>
+#include <cstdint>
+#include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
 #include "kernels/operations.h"
+#include "measure.h"
+#include "onednn.h"
 
-namespace reprise {
+namespace reprise::bench {
 namespace {
 
 using AttentionFunction = void (*)(const AttentionCall& call, AttentionScratch& scratch);
 
-struct Model {
+struct Heads {
+  const char* model;
   int layers;
   int heads;
   int kv_heads;
   int head_dim;
 };
-constexpr Model kSmall = {30, 9, 3, 64};    // SmolLM2-135M
-constexpr Model kMedium = {16, 32, 8, 64};  // Llama-3.2-1B
-constexpr Model kLarge = {8, 32, 8, 128};   // a quarter of Llama-3.1-8B's layers
+// A quarter of the 8B model's layers, so that 8k tokens fit beside other things.
+constexpr Heads kModels[] = {{"135M", 30, 9, 3, 64}, {"1B", 16, 32, 8, 64}, {"8B", 8, 32, 8, 128}};
 
-// K and V of one sequence in all layers, so that caches hold no more of them than they would in
-// use.
-struct Cache {
-  Cache(const Model& model, int tokens, int block_tokens) {
-    layout = {model.layers, model.kv_heads, model.head_dim, block_tokens, KvElement::kBf16};
-    const size_t count = static_cast<size_t>((tokens + block_tokens - 1) / block_tokens);
-    memory.resize(count * layout.block_bytes() / 2);
+// One step of a sequence of `context` tokens of which the last `rows` are computed: all layers, so
+// that caches hold no more of K and V than they would in use.
+class Step {
+ public:
+  Step(const Heads& model, int context, int rows)
+      : model_(model),
+        layout_{model.layers, model.kv_heads, model.head_dim, 32, KvElement::kBf16},
+        context_(context),
+        rows_(rows),
+        out_(static_cast<size_t>(rows * model.heads * model.head_dim)) {
     std::mt19937 random(1);
-    for (uint16_t& value : memory) value = static_cast<uint16_t>(0x3E00 | (random() & 0x80FF));
+    std::normal_distribution<float> normal;
+    for (size_t i = 0; i < out_.size(); ++i) q_.push_back(normal(random));
+    const size_t count = static_cast<size_t>(context / layout_.block_tokens);
+    memory_.resize(count * layout_.block_bytes() / sizeof(uint64_t));
+    // Four bf16 of either sign, between 1/8 and 1/4.
+    for (uint64_t& word : memory_) word = 0x3E003E003E003E00U | (random() * 0x100000001U & kNoise);
     for (size_t i = 0; i < count; ++i) {
-      blocks.push_back(reinterpret_cast<std::byte*>(memory.data()) + i * layout.block_bytes());
+      blocks_.push_back(reinterpret_cast<std::byte*>(memory_.data()) + i * layout_.block_bytes());
     }
   }
-  KvLayout layout;
-  std::vector<uint16_t> memory;
-  std::vector<std::byte*> blocks;
-};
 
-// One step of a sequence with `context` tokens of which the last `rows` are computed, all layers.
-void Step(benchmark::State& state, AttentionFunction attention, const Model& model, int context,
-          int rows) {
-  const Cache cache(model, context, 32);
-  const size_t row = static_cast<size_t>(model.heads * model.head_dim);
-  std::vector<float> q(static_cast<size_t>(rows) * row);
-  std::vector<float> out(q.size());
-  std::mt19937 random(2);
-  std::normal_distribution<float> normal;
-  for (float& value : q) value = normal(random);
-  const SequenceSpan span = {0, rows, context - rows, cache.blocks};
-  AttentionScratch scratch;
-  for (auto _ : state) {
-    for (int layer = 0; layer < model.layers; ++layer) {
-      const AttentionCall call = {cache.layout, layer,      q.data(),  model.heads,
-                                  0.125F,       {&span, 1}, out.data()};
-      attention(call, scratch);
-    }
-    benchmark::ClobberMemory();
-  }
-  const double keys = context - 0.5 * (rows - 1);  // seen by a row, on average
-  const double pairs = keys * rows * model.heads * model.layers;
-  state.counters["flop"] =
-      benchmark::Counter(pairs * 4 * model.head_dim * static_cast<double>(state.iterations()),
-                         benchmark::Counter::kIsRate);
-  state.counters["bytes"] =
-      benchmark::Counter(static_cast<double>(cache.layout.bytes_per_token()) * context *
-                             static_cast<double>(state.iterations()),
-                         benchmark::Counter::kIsRate);
-}
-
-void MemoryRead(benchmark::State& state) {
-  const size_t words = (256U << 20) / 8;
-  std::vector<uint64_t> memory(words, 1);
-  for (auto _ : state) {
-    uint64_t sum = 0;
-#pragma omp parallel for reduction(+ : sum) schedule(static)
-    for (size_t i = 0; i < words; ++i) sum += memory[i];
-    benchmark::DoNotOptimize(sum);
-  }
-  state.counters["bytes"] =
-      benchmark::Counter(static_cast<double>(words * 8) * static_cast<double>(state.iterations()),
-                         benchmark::Counter::kIsRate);
-}
-
-void StoreChunk(benchmark::State& state) {
-  const Cache cache(kSmall, 1024, 32);
-  const std::vector<float> k(1024 * 192, 0.5F);
-  const SequenceSpan span = {0, 1024, 0, cache.blocks};
-  for (auto _ : state) {
-    for (int layer = 0; layer < kSmall.layers; ++layer) {
-      StoreKv(cache.layout, layer, k.data(), k.data(), {&span, 1});
+  void Run(AttentionFunction attention) {
+    const SequenceSpan span = {0, rows_, context_ - rows_, blocks_};
+    for (int layer = 0; layer < model_.layers; ++layer) {
+      attention({layout_, layer, q_.data(), model_.heads, 0.125F, {&span, 1}, out_.data()},
+                scratch_);
     }
   }
-}
 
-void SwiGluRows(benchmark::State& state, decltype(&plain::SwiGlu) swiglu) {
-  const size_t count = static_cast<size_t>(state.range(0)) * 1536;
-  std::vector<float> gate(count, 0.5F);
-  const std::vector<float> up(count, 1.001F);
-  for (auto _ : state) swiglu(gate.data(), up.data(), count);
-  state.SetItemsProcessed(static_cast<int64_t>(count) * state.iterations());
-}
+  void ReadInOrder() {
+    uint64_t total = 0;
+    const auto count = static_cast<int64_t>(memory_.size());
+#pragma omp parallel for schedule(static) num_threads(Threads()) reduction(+ : total)
+    for (int64_t i = 0; i < count; i += 8) total += ReadLine(memory_.data() + i);
+    benchmark::DoNotOptimize(total);
+  }
 
-void NormRows(benchmark::State& state, decltype(&plain::RmsNorm) norm) {
-  const int rows = static_cast<int>(state.range(0));
-  std::vector<float> x(static_cast<size_t>(rows) * 576, 0.5F);
-  const std::vector<float> weight(576, 1.0F);
-  for (auto _ : state) norm(x.data(), rows, 576, weight.data(), 1e-5F, x.data());
-  state.SetItemsProcessed(int64_t{rows} * 576 * state.iterations());
-}
-
-void RopeRows(benchmark::State& state, decltype(&plain::Rope) rope) {
-  const int rows = static_cast<int>(state.range(0));
-  std::vector<float> x(static_cast<size_t>(rows) * 576, 0.5F);
-  RopeTable table;
-  table.inverse_frequencies.assign(32, 0.1F);
-  std::vector<int> positions;
-  for (int i = 0; i < rows; ++i) positions.push_back(i);
-  RopeCache cache;
-  for (auto _ : state) rope(x.data(), rows, 9, 64, cache.Lookup(table, positions));
-  state.SetItemsProcessed(int64_t{rows} * 576 * state.iterations());
-}
-
-void Register(const char* isa, AttentionFunction attention) {
-  const struct {
-    const char* name;
-    Model model;
-  } models[] = {{"small", kSmall}, {"medium", kMedium}, {"large", kLarge}};
-  for (const auto& entry : models) {
-    const Model model = entry.model;
-    for (const int context : {512, 2048, 8192}) {
-      for (const int rows : {1, 512}) {
-        const std::string name = std::string(rows == 1 ? "Decode/" : "Prefill512/") + isa + "/" +
-                                 entry.name + "/" + std::to_string(context);
-        benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
-          Step(state, attention, model, context, rows);
-        })->UseRealTime();
+  // K and V of one head at a time, over all blocks.
+  void ReadByBlocks() {
+    uint64_t total = 0;
+    const auto pieces = static_cast<int64_t>(layout_.block_bytes() / layout_.head_bytes());
+#pragma omp parallel for schedule(static) num_threads(Threads()) reduction(+ : total)
+    for (int64_t piece = 0; piece < pieces; ++piece) {
+      for (const std::byte* block : blocks_) {
+        const auto* words = reinterpret_cast<const uint64_t*>(block + static_cast<size_t>(piece) *
+                                                                          layout_.head_bytes());
+        for (size_t i = 0; i < layout_.head_bytes() / 8; i += 8) total += ReadLine(words + i);
       }
     }
+    benchmark::DoNotOptimize(total);
+  }
+
+  double bytes() const { return static_cast<double>(memory_.size() * sizeof(uint64_t)); }
+  double flop() const {
+    const double keys = context_ - 0.5 * (rows_ - 1);  // that a row sees, on average
+    return 4.0 * keys * rows_ * model_.heads * model_.head_dim * model_.layers;
+  }
+
+ private:
+  static constexpr uint64_t kNoise = 0x807F807F807F807FU;
+
+  static uint64_t ReadLine(const uint64_t* at) {
+    return at[0] + at[1] + at[2] + at[3] + at[4] + at[5] + at[6] + at[7];
+  }
+
+  Heads model_;
+  KvLayout layout_;
+  int context_;
+  int rows_;
+  std::vector<float> q_;
+  std::vector<float> out_;
+  std::vector<uint64_t> memory_;
+  std::vector<std::byte*> blocks_;
+  AttentionScratch scratch_;
+};
+
+void Decode(benchmark::State& state, AttentionFunction attention, const Heads& model, int context) {
+  Step step(model, context, 1);
+  TakeTurns(state, step.bytes(),
+            {{"GBs", [&] { step.Run(attention); }},
+             {"by_blocks", [&] { step.ReadByBlocks(); }},
+             {"in_order", [&] { step.ReadInOrder(); }}});
+}
+
+void Prefill(benchmark::State& state, AttentionFunction attention, const Heads& model,
+             int context) {
+  Step step(model, context, 512);
+  OnednnProduct product(OnednnType::kBf16, 512, 2048, 2048);
+  const double product_flop = 2.0 * 512 * 2048 * 2048;
+  const int products = static_cast<int>(step.flop() / product_flop) + 1;
+  TakeTurns(state, step.flop(),
+            {{"GFLOPs", [&] { step.Run(attention); }}, {"onednn_bf16", [&] {
+                                                          for (int i = 0; i < products; ++i)
+                                                            product.Run();
+                                                        }}});
+  const double scale = products * product_flop / step.flop();
+  state.counters["onednn_bf16"] = state.counters["onednn_bf16"] * scale;
+  state.counters["x_onednn_bf16"] = state.counters["x_onednn_bf16"] / scale;
+}
+
+// The default model's elementwise work on `rows` rows, one layer of it.
+struct Elementwise {
+  decltype(&plain::RmsNorm) rms_norm;
+  decltype(&plain::Rope) rope;
+  decltype(&plain::SwiGlu) swiglu;
+  decltype(&plain::Add) add;
+};
+constexpr Elementwise kPlain = {plain::RmsNorm, plain::Rope, plain::SwiGlu, plain::Add};
+
+class Rows {
+ public:
+  explicit Rows(int rows)
+      : rows_(rows),
+        x_(static_cast<size_t>(rows) * 576, 0.5F),
+        y_(x_.size(), 0.0F),
+        weight_(576, 1.0F),
+        gate_(static_cast<size_t>(rows) * 1536, 0.5F),
+        up_(gate_.size(), 1.0F) {
+    table_.inverse_frequencies.assign(32, 0.1F);
+    for (int i = 0; i < rows; ++i) positions_.push_back(i);
+  }
+
+  void Norm(const Elementwise& kernels) {
+    kernels.rms_norm(x_.data(), rows_, 576, weight_.data(), 1e-5F, x_.data());
+  }
+  void Rope(const Elementwise& kernels) {
+    kernels.rope(x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
+  }
+  void SwiGlu(const Elementwise& kernels) {
+    kernels.swiglu(gate_.data(), up_.data(), gate_.size());
+  }
+  void Add(const Elementwise& kernels) { kernels.add(x_.data(), y_.data(), x_.size()); }
+
+ private:
+  int rows_;
+  std::vector<float> x_;
+  std::vector<float> y_;
+  std::vector<float> weight_;
+  std::vector<float> gate_;
+  std::vector<float> up_;
+  RopeTable table_;
+  std::vector<int> positions_;
+  RopeCache cache_;
+};
+
+// Calls of one row are too short for the clock: a thousand at a time.
+void MeasureRows(benchmark::State& state, const Elementwise& kernels, int rows,
+                 void (Rows::*run)(const Elementwise&)) {
+  Rows work(rows);
+  const int calls = rows == 1 ? 1000 : 1;
+  const auto repeat = [&](const Elementwise& which) {
+    for (int i = 0; i < calls; ++i) (work.*run)(which);
+  };
+  TakeTurns(state, 1.0 * calls * rows,
+            {{"Grows", [&] { repeat(kernels); }}, {"plain", [&] { repeat(kPlain); }}});
+}
+
+void Register(const std::string& isa, AttentionFunction attention, const Elementwise& kernels) {
+  for (const Heads& model : kModels) {
+    for (const int context : {512, 2048, 8192}) {
+      const std::string name = std::string(model.model) + "/" + isa + "/" + std::to_string(context);
+      benchmark::RegisterBenchmark(
+          ("attention/decode/" + name).c_str(),
+          [=](benchmark::State& state) { Decode(state, attention, model, context); })
+          ->UseManualTime()
+          ->Iterations(9);
+      benchmark::RegisterBenchmark(
+          ("attention/prefill512/" + name).c_str(),
+          [=](benchmark::State& state) { Prefill(state, attention, model, context); })
+          ->UseManualTime()
+          ->Iterations(3);
+    }
+  }
+  const struct {
+    const char* name;
+    void (Rows::*run)(const Elementwise&);
+  } operations[] = {
+      {"norm", &Rows::Norm}, {"rope", &Rows::Rope}, {"swiglu", &Rows::SwiGlu}, {"add", &Rows::Add}};
+  for (const auto& operation : operations) {
+    for (const int rows : {1, 1024}) {
+      benchmark::RegisterBenchmark(
+          (std::string("elementwise/") + operation.name + "/" + isa + "/" + std::to_string(rows))
+              .c_str(),
+          [=](benchmark::State& state) { MeasureRows(state, kernels, rows, operation.run); })
+          ->UseManualTime();
+    }
   }
 }
 
-const bool registered = [] {
-  benchmark::RegisterBenchmark("MemoryRead", MemoryRead)->UseRealTime();
-  benchmark::RegisterBenchmark("StoreKv1024x30Layers", StoreChunk)->UseRealTime();
-  Register("plain", plain::Attention);
-  if (DetectIsa() >= Isa::kAvx2) Register("avx2", avx2::Attention);
+// Names: attention/{decode,prefill512}/<model>/<isa>/<context>,
+// elementwise/<operation>/<isa>/<rows>.
+const bool kRegistered = [] {
+  Register("plain", plain::Attention, kPlain);
+  if (DetectIsa() >= Isa::kAvx2) {
+    Register("avx2", avx2::Attention, {avx2::RmsNorm, avx2::Rope, avx2::SwiGlu, avx2::Add});
+  }
   if (DetectIsa() >= Isa::kAvx512) {
-    Register("avx512", avx512::Attention);
-    benchmark::RegisterBenchmark("SwiGlu/avx512", SwiGluRows, avx512::SwiGlu)
-        ->Arg(1)
-        ->Arg(1024)
-        ->UseRealTime();
-    benchmark::RegisterBenchmark("RmsNorm/avx512", NormRows, avx512::RmsNorm)
-        ->Arg(1)
-        ->Arg(1024)
-        ->UseRealTime();
-    benchmark::RegisterBenchmark("Rope/avx512", RopeRows, avx512::Rope)
-        ->Arg(1)
-        ->Arg(1024)
-        ->UseRealTime();
+    Register("avx512", avx512::Attention,
+             {avx512::RmsNorm, avx512::Rope, avx512::SwiGlu, avx512::Add});
   }
   return true;
 }();
 
 }  // namespace
-}  // namespace reprise
+}  // namespace reprise::bench

@@ -6,6 +6,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
@@ -30,22 +31,14 @@ struct TilePlan {
   int kv_head = 0;
   int partitions = 0;  // up to the last row's position
   bool split = false;
-  size_t partials = 0;  // split: index of the first of `partitions` states
+  size_t partials = 0;   // split: where its `partitions` states begin, in bytes from partials_
+  size_t countdown = 0;  // split: index of the count of partitions still to come
 };
 
 struct Item {
   int tile = 0;
   int partition = 0;  // of a split tile
   int64_t cost = 0;
-};
-
-// Sizes of the pieces of scratch, in bytes, each a multiple of 64.
-struct ScratchShape {
-  size_t queries = 0;
-  size_t state = 0;  // maximum, sum and out of a whole tile
-  size_t rows = 0;   // of a whole tile
-
-  size_t thread_bytes() const { return queries + 2 * state; }
 };
 
 constexpr size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -59,11 +52,16 @@ int KeysSeen(const AttentionTile& tile) {
   return tile.first_position + (tile.rows - 1) / tile.group + 1;
 }
 
-AttentionState StateAt(std::byte* memory, const ScratchShape& shape) {
+// A state of `rows` rows in memory, and its size.
+size_t StateBytes(int rows, size_t head_dim) {
+  return RoundUp(static_cast<size_t>(rows) * (head_dim + 2) * sizeof(float));
+}
+
+AttentionState StateAt(std::byte* memory, int rows) {
   AttentionState state;
   state.maximum = reinterpret_cast<float*>(memory);
-  state.sum = state.maximum + shape.rows;
-  state.out = state.sum + shape.rows;
+  state.sum = state.maximum + rows;
+  state.out = state.sum + rows;
   return state;
 }
 
@@ -94,32 +92,19 @@ class Run {
   }
 
   void Execute(AttentionScratch& scratch) {
-    ScratchShape shape;
-    shape.rows = static_cast<size_t>(kMaxTileRows);
-    shape.queries = RoundUp(shape.rows * head_dim_ * kernel_.query_element_bytes);
-    shape.state = RoundUp(shape.rows * (head_dim_ + 2) * sizeof(float));
-    const size_t thread_bytes = shape.thread_bytes();
     const size_t threads = total_cost_ > kForkCost ? static_cast<size_t>(threads_) : 1;
-    std::byte* memory = scratch.Reserve(threads * thread_bytes + partial_states_ * shape.state);
-    std::byte* partials = memory + threads * thread_bytes;
-    const int item_count = static_cast<int>(items_.size());
-    const int tile_count = static_cast<int>(tiles_.size());
-
+    std::byte* memory = scratch.Reserve(threads * own_bytes() + partial_bytes_);
+    partials_ = memory + threads * own_bytes();
     if (threads == 1) {  // no tile is split then
-      for (const Item& item : items_) RunItem(item, shape, memory, partials);
+      for (const Item& item : items_) RunItem(item, memory);
       return;
     }
+    const int item_count = static_cast<int>(items_.size());
 #pragma omp parallel num_threads(static_cast <int>(threads))
     {
-      std::byte* own = memory + static_cast<size_t>(omp_get_thread_num()) * thread_bytes;
-#pragma omp for schedule(dynamic, 1)
-      for (int i = 0; i < item_count; ++i)
-        RunItem(items_[static_cast<size_t>(i)], shape, own, partials);
-#pragma omp for schedule(static)
-      for (int t = 0; t < tile_count; ++t) {
-        const TilePlan& plan = tiles_[static_cast<size_t>(t)];
-        if (plan.split) CombinePartials(plan, shape, own, partials);
-      }
+      std::byte* own = memory + static_cast<size_t>(omp_get_thread_num()) * own_bytes();
+#pragma omp for schedule(dynamic, 1) nowait
+      for (int i = 0; i < item_count; ++i) RunItem(items_[static_cast<size_t>(i)], own);
     }
   }
 
@@ -165,12 +150,18 @@ class Run {
         items_.push_back({static_cast<int>(t), 0, cost});
         continue;
       }
-      plan.partials = partial_states_;
-      partial_states_ += static_cast<size_t>(plan.partitions);
+      plan.partials = partial_bytes_;
+      partial_bytes_ +=
+          static_cast<size_t>(plan.partitions) * StateBytes(plan.tile.rows, head_dim_);
+      plan.countdown = split_tiles_++;
       for (int p = 0; p < plan.partitions; ++p) {
         const int keys = std::min(kPartitionTokens, KeysSeen(plan.tile) - p * kPartitionTokens);
         items_.push_back({static_cast<int>(t), p, Cost(plan.tile, keys)});
       }
+    }
+    countdowns_ = std::vector<std::atomic<int>>(split_tiles_);
+    for (const TilePlan& plan : tiles_) {
+      if (plan.split) countdowns_[plan.countdown].store(plan.partitions, std::memory_order_relaxed);
     }
     // The dearest first, so that the threads end together.
     std::stable_sort(items_.begin(), items_.end(),
@@ -182,34 +173,48 @@ class Run {
            static_cast<size_t>(plan.kv_head * plan.tile.group) * head_dim_;
   }
 
-  void RunItem(const Item& item, const ScratchShape& shape, std::byte* own,
-               std::byte* partials) const {
+  // A thread's own memory: a tile's queries, one partition's state, the state of those so far.
+  size_t query_bytes() const {
+    return RoundUp(static_cast<size_t>(kMaxTileRows) * head_dim_ * kernel_.query_element_bytes);
+  }
+  size_t own_bytes() const { return query_bytes() + 2 * StateBytes(kMaxTileRows, head_dim_); }
+  AttentionState Part(std::byte* own) const { return StateAt(own + query_bytes(), kMaxTileRows); }
+  AttentionState Total(std::byte* own) const {
+    return StateAt(own + query_bytes() + StateBytes(kMaxTileRows, head_dim_), kMaxTileRows);
+  }
+
+  AttentionState Partial(const TilePlan& plan, int partition) const {
+    const size_t bytes = StateBytes(plan.tile.rows, head_dim_);
+    return StateAt(partials_ + plan.partials + static_cast<size_t>(partition) * bytes,
+                   plan.tile.rows);
+  }
+
+  void RunItem(const Item& item, std::byte* own) {
     const TilePlan& plan = tiles_[static_cast<size_t>(item.tile)];
     AttentionTile tile = plan.tile;
     kernel_.load_queries(tile, call_.q + FirstElement(plan), token_stride_, own);
     tile.queries = own;
     if (plan.split) {
-      const size_t index = plan.partials + static_cast<size_t>(item.partition);
-      kernel_.attend(tile, item.partition, StateAt(partials + index * shape.state, shape));
+      kernel_.attend(tile, item.partition, Partial(plan, item.partition));
+      // Who ends last combines, which saves a barrier; the order of combining is fixed all the
+      // same.
+      const bool last = countdowns_[plan.countdown].fetch_sub(1, std::memory_order_acq_rel) == 1;
+      if (last) CombinePartials(plan, Total(own));
       return;
     }
-    const AttentionState part = StateAt(own + shape.queries, shape);
-    const AttentionState total = StateAt(own + shape.queries + shape.state, shape);
+    const AttentionState total = Total(own);
     Clear(tile, total);
     for (int p = 0; p < plan.partitions; ++p) {
-      kernel_.attend(tile, p, part);
-      kernel_.combine(tile, p, part, total);
+      kernel_.attend(tile, p, Part(own));
+      kernel_.combine(tile, p, Part(own), total);
     }
     Finish(plan, total);
   }
 
-  void CombinePartials(const TilePlan& plan, const ScratchShape& shape, std::byte* own,
-                       std::byte* partials) const {
-    const AttentionState total = StateAt(own + shape.queries + shape.state, shape);
+  void CombinePartials(const TilePlan& plan, const AttentionState& total) const {
     Clear(plan.tile, total);
     for (int p = 0; p < plan.partitions; ++p) {
-      const size_t index = plan.partials + static_cast<size_t>(p);
-      kernel_.combine(plan.tile, p, StateAt(partials + index * shape.state, shape), total);
+      kernel_.combine(plan.tile, p, Partial(plan, p), total);
     }
     Finish(plan, total);
   }
@@ -233,7 +238,10 @@ class Run {
   std::vector<TilePlan> tiles_;
   std::vector<Item> items_;
   int64_t total_cost_ = 0;
-  size_t partial_states_ = 0;
+  size_t partial_bytes_ = 0;
+  size_t split_tiles_ = 0;
+  std::vector<std::atomic<int>> countdowns_;
+  std::byte* partials_ = nullptr;
 };
 
 }  // namespace

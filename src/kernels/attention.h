@@ -13,7 +13,7 @@
 //
 // Work is forked over omp_get_max_threads() of the calling thread. Tiles of query rows by KV head
 // are the work items; where these are too few for the threads (decode of few sequences), each
-// partition is an item of its own, and a second pass combines.
+// partition is an item of its own, and who ends last combines.
 //
 // One caller at a time per AttentionScratch.
 

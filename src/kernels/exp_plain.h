@@ -10,9 +10,13 @@
 namespace reprise {
 
 inline float ExpPlain(float x) {
-  // A comparison with NaN is false: NaN passes.
-  x = x < -104.0F ? -104.0F : x;
-  x = x > 104.0F ? 104.0F : x;
+  // Beyond 104 either way the result is 0 or infinite: clamped there, NaN passes. Compared as
+  // integers, because a comparison of floats would keep the loop scalar.
+  const int32_t bits = std::bit_cast<int32_t>(x);
+  const int32_t magnitude = bits & 0x7FFFFFFF;
+  const int32_t limit = 0x42D00000;  // 104
+  const bool outside = (magnitude > limit) & (magnitude <= 0x7F800000);
+  x = std::bit_cast<float>(outside ? (bits ^ magnitude) | limit : bits);
   // Adding and subtracting 1.5 * 2^23 rounds to an integer, which the low bits hold meanwhile.
   const float shifted = x * 1.4426950408889634F + 12582912.0F;
   const float n = shifted - 12582912.0F;

@@ -36,7 +36,7 @@ class Threads {
 
 const AttentionShape kShapes[] = {
     {.heads = 3, .kv_heads = 1, .head_dim = 64, .block_tokens = 32},
-    {.heads = 8, .kv_heads = 2, .head_dim = 128, .block_tokens = 16},
+    {.heads = 4, .kv_heads = 1, .head_dim = 128, .block_tokens = 16},
     {.heads = 2, .kv_heads = 2, .head_dim = 80, .block_tokens = 64},
     {.heads = 5, .kv_heads = 1, .head_dim = 18, .block_tokens = 32},
 };
@@ -55,15 +55,23 @@ void ForEachVariantAndShape(Body body) {
   }
 }
 
-// Every row as decode computes it: alone, as soon as its K and V are stored, garbage behind them.
-std::vector<float> Decoded(const AttentionVariant& variant, const AttentionSequence& sequence) {
+// Rows as decode computes them: alone, as soon as their K and V are stored, garbage behind them.
+// All of the first blocks, those around the partitions' edges, and some between.
+struct DecodedRow {
+  int position;
   std::vector<float> out;
+};
+std::vector<DecodedRow> Decoded(const AttentionVariant& variant,
+                                const AttentionSequence& sequence) {
+  std::vector<DecodedRow> rows;
   for (int position = 0; position < sequence.length(); ++position) {
     sequence.Store(position, 1);
-    const std::vector<float> row = sequence.Attend(variant, position, 1);
-    out.insert(out.end(), row.begin(), row.end());
+    const int edge = (position + 8) % kPartitionTokens;
+    if (position < 70 || edge < 16 || position % 11 == 0) {
+      rows.push_back({position, sequence.Attend(variant, position, 1)});
+    }
   }
-  return out;
+  return rows;
 }
 
 std::vector<float> Prefilled(const AttentionVariant& variant, const AttentionSequence& sequence) {
@@ -114,11 +122,20 @@ std::vector<float> Rows(const AttentionSequence& sequence, const std::vector<flo
   return {begin, begin + static_cast<ptrdiff_t>(static_cast<size_t>(rows) * sequence.q_row())};
 }
 
+void ExpectDecodedAsPrefilled(const AttentionVariant& variant, const AttentionSequence& decoded,
+                              const AttentionSequence& prefilled) {
+  const std::vector<float> all = Prefilled(variant, prefilled);
+  for (const DecodedRow& row : Decoded(variant, decoded)) {
+    ASSERT_EQ(Bits(row.out), Bits(Rows(prefilled, all, row.position, 1)))
+        << "position " << row.position;
+  }
+}
+
 TEST(ExactOrderTest, RowsDecodedOneByOneEqualOnePrefill) {
   ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
     const AttentionSequence decoded(shape, kLength, 11);
     const AttentionSequence prefilled(shape, kLength, 11);
-    EXPECT_EQ(Bits(Decoded(variant, decoded)), Bits(Prefilled(variant, prefilled)));
+    ExpectDecodedAsPrefilled(variant, decoded, prefilled);
   });
 }
 
@@ -126,7 +143,7 @@ TEST(ExactOrderTest, AnyChunkingGivesTheSameRows) {
   ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
     const std::vector<uint32_t> expected =
         Bits(Prefilled(variant, AttentionSequence(shape, kLength, 12)));
-    for (uint32_t seed = 0; seed < 3; ++seed) {
+    for (uint32_t seed = 0; seed < 2; ++seed) {
       SCOPED_TRACE(testing::Message() << "seed " << seed);
       std::mt19937 random(seed);
       const AttentionSequence sequence(shape, kLength, 12);
@@ -170,11 +187,11 @@ TEST(ExactOrderTest, OtherSequencesInTheBatchChangeNothing) {
 
 // Long enough that several threads share one sequence by partitions, which one thread never does.
 TEST(ExactOrderTest, TheNumberOfThreadsChangesNothing) {
-  constexpr int kLong = 8 * kPartitionTokens - 5;
+  constexpr int kLong = 4 * kPartitionTokens - 5;
   ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
     const AttentionSequence sequence(shape, kLong, 31);
     sequence.Store(0, kLong);
-    for (const int rows : {1, 2, 40, 300}) {
+    for (const int rows : {1, 2, 40, 130}) {
       SCOPED_TRACE(testing::Message() << rows << " rows");
       std::vector<uint32_t> one;
       {
@@ -189,16 +206,19 @@ TEST(ExactOrderTest, TheNumberOfThreadsChangesNothing) {
   });
 }
 
-// Values about the least normal float and scores far apart: products underflow to zeros of either
-// sign, in a partition's sums as in the weights that bring partitions together. The sign must not
-// betray how many keys of probability 0 were added.
+// Scores far apart and values so small that products with their probabilities underflow to zeros of
+// either sign: in a partition's sums as in the weights that bring partitions together. The sign
+// must not betray how many keys of probability 0 were added. About the least normal float for
+// AVX-512's bf16 products, which take anything smaller for 0; about the least float for the others.
 TEST(ExactOrderTest, HoldsWhereSumsUnderflow) {
   ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
-    AttentionSequence decoded(shape, kLength, 41);
-    AttentionSequence prefilled(shape, kLength, 41);
-    decoded.Scale(30.0F, 1e-38F);
-    prefilled.Scale(30.0F, 1e-38F);
-    EXPECT_EQ(Bits(Decoded(variant, decoded)), Bits(Prefilled(variant, prefilled)));
+    for (const float scale : {1e-38F, 1e-40F}) {
+      AttentionSequence decoded(shape, kLength, 41);
+      AttentionSequence prefilled(shape, kLength, 41);
+      decoded.Scale(30.0F, scale);
+      prefilled.Scale(30.0F, scale);
+      ExpectDecodedAsPrefilled(variant, decoded, prefilled);
+    }
   });
 }
 
