@@ -107,6 +107,13 @@ std::span<const float> Row(const Model& model, const Logits& logits, size_t row)
 
 enum class Which { kTiny, kReal };
 
+// Under sanitizers the real model takes minutes and runs through no other code than the tiny one.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 std::string RealModelPath() {
   const char* path = std::getenv("REPRISE_MODEL");
   return path != nullptr ? path : REPRISE_DEFAULT_MODEL;
@@ -124,6 +131,7 @@ class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
   void SetUp() override {
     const auto [which, isa, compute] = GetParam();
     real_ = which == Which::kReal;
+    if (real_ && kSanitized) GTEST_SKIP() << "too slow under sanitizers";
     if (real_ && !std::filesystem::exists(RealModelPath())) {
       GTEST_SKIP() << "no model at " << RealModelPath() << " (set REPRISE_MODEL)";
     }
@@ -139,8 +147,8 @@ class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
     }
     model_ = Load(*file_, isa, compute);
     ASSERT_NE(model_, nullptr);
-    // The plain loops take a second for what the others do in milliseconds.
-    length_ = real_ ? (isa == Isa::kPlain || compute == Compute::kExact ? 40 : 150) : 300;
+    // 300 positions are more than the 256 keys of one partition of attention.
+    length_ = !real_ ? 300 : isa == Isa::kPlain || compute == Compute::kExact ? 40 : 100;
     tokens_ = RandomTokens(length_, model_->config().vocabulary, 7);
   }
 
@@ -155,8 +163,7 @@ class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
 TEST_P(Forward, ChunksOfAnySizeChangeNoBit) {
   const Logits whole = RunInChunks(*model_, tokens_, tokens_.size());
   const std::vector<size_t> chunks =
-      real_ ? std::vector<size_t>{1, 7, 33}
-            : std::vector<size_t>{1, 2, 3, 5, 8, 16, 31, 32, 33, 64, 100, 255, 257};
+      real_ ? std::vector<size_t>{1, 7, 33} : std::vector<size_t>{1, 3, 16, 31, 32, 33, 255, 257};
   for (size_t chunk : chunks) {
     EXPECT_TRUE(SameBits(*model_, whole, RunInChunks(*model_, tokens_, chunk)))
         << "chunks of " << chunk;

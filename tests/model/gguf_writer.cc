@@ -1,5 +1,10 @@
 #include "gguf_writer.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
 namespace reprise {
 
 void GgufWriter::AppendString(std::vector<std::byte>& to, std::string_view value) {
@@ -8,10 +13,24 @@ void GgufWriter::AppendString(std::vector<std::byte>& to, std::string_view value
 }
 
 void GgufWriter::Raw(std::string_view key, uint32_t type, const std::vector<std::byte>& value) {
-  AppendString(metadata_, key);
-  Append(metadata_, type);
-  metadata_.insert(metadata_.end(), value.begin(), value.end());
-  ++keys_;
+  std::vector<std::byte> bytes;
+  Append(bytes, type);
+  bytes.insert(bytes.end(), value.begin(), value.end());
+  entries_.push_back({std::string(key), std::move(bytes)});
+}
+
+void GgufWriter::RemoveKey(std::string_view key) {
+  const auto found = std::ranges::find(entries_, key, &Entry::key);
+  CHECK(found != entries_.end(), "a test removes what is there");
+  entries_.erase(found);
+}
+
+GgufWriter::Tensor GgufWriter::RemoveTensor(std::string_view name) {
+  const auto found = std::ranges::find(tensors_, name, &Tensor::name);
+  CHECK(found != tensors_.end(), "a test removes what is there");
+  Tensor tensor = std::move(*found);
+  tensors_.erase(found);
+  return tensor;
 }
 
 void GgufWriter::String(std::string_view key, std::string_view value) {
@@ -44,8 +63,11 @@ std::vector<std::byte> GgufWriter::Finish(uint64_t alignment) const {
   for (char c : {'G', 'G', 'U', 'F'}) file.push_back(static_cast<std::byte>(c));
   Append(file, version);
   Append(file, tensor_count.value_or(tensors_.size()));
-  Append(file, key_count.value_or(keys_));
-  file.insert(file.end(), metadata_.begin(), metadata_.end());
+  Append(file, key_count.value_or(entries_.size()));
+  for (const Entry& entry : entries_) {
+    AppendString(file, entry.key);
+    file.insert(file.end(), entry.bytes.begin(), entry.bytes.end());
+  }
   std::vector<uint64_t> places;
   uint64_t next = 0;
   for (const Tensor& tensor : tensors_) {

@@ -35,6 +35,11 @@ class GgufWriter {
   };
   void Add(Tensor tensor) { tensors_.push_back(std::move(tensor)); }
 
+  // -- Gaps --------------------------------------------------------------------------------------
+  // Takes out what was written under that name. REQUIRES: it was.
+  void RemoveKey(std::string_view key);
+  Tensor RemoveTensor(std::string_view name);
+
   // -- Lies --------------------------------------------------------------------------------------
   uint32_t version = 3;
   std::optional<uint64_t> tensor_count;
@@ -58,8 +63,11 @@ class GgufWriter {
     Raw(key, type, bytes);
   }
 
-  uint64_t keys_ = 0;
-  std::vector<std::byte> metadata_;
+  struct Entry {
+    std::string key;
+    std::vector<std::byte> bytes;  // type and value
+  };
+  std::vector<Entry> entries_;
   std::vector<Tensor> tensors_;
 };
 

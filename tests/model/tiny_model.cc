@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "gguf_writer.h"
 
 namespace reprise {
 namespace {
@@ -157,7 +156,7 @@ void AddTokenizer(GgufWriter& writer) {
 
 }  // namespace
 
-std::vector<std::byte> TinyModel::Make() const {
+GgufWriter TinyModel::MakeWriter() const {
   GgufWriter writer;
   const auto number = [&](std::string_view key, int value) {
     writer.Uint32(key, static_cast<uint32_t>(value));
@@ -217,7 +216,7 @@ std::vector<std::byte> TinyModel::Make() const {
   vector("output_norm.weight", hidden, 0.5F, 1.5F);
   if (!tied) matrix("output", embedding_type, kVocabulary, hidden, 0.3F);
   if (rope_factors) vector("rope_freqs.weight", head_dim / 2, 1.0F, 8.0F);
-  return writer.Finish();
+  return writer;
 }
 
 void TinyModel::Write(const std::string& path) const {

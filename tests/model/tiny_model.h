@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "gguf_writer.h"
 #include "kernels/operations.h"
 
 namespace reprise {
@@ -33,7 +34,9 @@ struct TinyModel {
   static constexpr int kEndOfText = 0, kTurnStart = 1, kTurnEnd = 2;  // the control tokens
 
   // The bytes of the GGUF file.
-  std::vector<std::byte> Make() const;
+  std::vector<std::byte> Make() const { return MakeWriter().Finish(); }
+  // The same before it is bytes, for tests that change it.
+  GgufWriter MakeWriter() const;
   // The same in a file.
   void Write(const std::string& path) const;
 };
