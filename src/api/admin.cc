@@ -1,5 +1,6 @@
 #include "api/admin.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -14,12 +15,19 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 namespace {
 
+// Both vendors' clients read it, each its own fields.
 json::object ModelJson(const Service& service) {
   const ModelConfig& config = service.engine.model_config();
   return {{"id", service.model.name},
           {"object", "model"},
           {"created", service.started_at},
           {"owned_by", "reprise"},
+          {"type", "model"},
+          {"display_name", service.model.name},
+          {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(service.started_at))},
+          {"lifecycle", "active"},
+          {"max_input_tokens", service.model.max_sequence_tokens},
+          {"max_tokens", service.model.max_sequence_tokens},
           {"meta",
            {{"n_ctx", service.model.max_sequence_tokens},
             {"n_ctx_train", config.context},
@@ -91,7 +99,10 @@ asio::awaitable<void> HandleProps(Exchange& exchange) {
 
 asio::awaitable<void> HandleModels(Exchange& exchange) {
   const json::object body = {{"object", "list"},
-                             {"data", json::array{ModelJson(exchange.service)}}};
+                             {"data", json::array{ModelJson(exchange.service)}},
+                             {"has_more", false},
+                             {"first_id", exchange.service.model.name},
+                             {"last_id", exchange.service.model.name}};
   co_await exchange.SendJson(json::serialize(body));
 }
 

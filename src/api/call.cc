@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
 #include "api/json_reader.h"
+#include "api/marker_rules.h"
+#include "api/openai_caching.h"
 #include "api/prompt.h"
+#include "api/rendered_prompt.h"
 #include "base/limits.h"
 
 namespace reprise {
@@ -14,14 +18,6 @@ namespace json = boost::json;
 namespace {
 
 constexpr int kTextMaxTokens = 16;  // the vendor's default for /v1/completions
-
-void CheckModelName(FieldReader& fields, const ServedModel& model) {
-  const std::string_view name = fields.String("model").value_or(model.name);
-  if (model.strict_model && name != model.name) {
-    fields.Refuse(ErrorCode::kNotFound, "model",
-                  fmt::format("The model '{}' is not served here; '{}' is.", name, model.name));
-  }
-}
 
 // Chat: logprobs is a boolean, top_logprobs a number that needs it.
 void ReadChatLogprobs(FieldReader& fields, CompletionParameters& parameters) {
@@ -109,19 +105,47 @@ void ReadTextPrompts(FieldReader& fields, const ServedModel& model, Call& call) 
   for (const json::value& entry : *list) AddPrompt(fields, entry, model, call);
 }
 
-Status ReadChatPrompt(const json::object& body, const ServedModel& model, Call& call) {
-  Result<json::object> context = ReadChatContext(body, model);
-  if (!context) return std::unexpected(std::move(context).error());
-  Result<std::string> rendered = RenderChat(*context, model);
+Status ReadChatPrompt(const json::object& body, const OpenAiCaching& caching,
+                      const ServedModel& model, MarkerRules& rules, Call& call) {
+  Result<ChatPrompt> chat = ReadChat(body, model, rules, caching.ttl);
+  if (!chat) return std::unexpected(std::move(chat).error());
+  chat->marks =
+      MarkerRules::SettleOpenAi(std::move(chat->marks), kMaxMarks - (caching.keep ? 1 : 0));
+  if (caching.keep) chat->marks.push_back({CacheMark::Place::kPromptEnd, 0, 0, *caching.keep});
+  Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
   if (!rendered) return std::unexpected(std::move(rendered).error());
-  call.prompts.push_back(model.tokenizer->EncodeRendered(*rendered));
-  call.chat_context = std::move(*context);
+  call.prompts.push_back(std::move(rendered->tokens));
+  call.breakpoints.push_back(std::move(rendered->breakpoints));
+  call.chat_context = std::move(chat->context);
   return {};
 }
 
-// Every prompt has a token and leaves room for one more, unless none is wanted.
+// What concerns the cache, once the prompts are there.
+void ApplyCaching(const OpenAiCaching& caching, const ServedModel& model, Call& call) {
+  if (model.policy.cache_key_isolates) call.cache_key = caching.key;
+  if (call.endpoint == Endpoint::kText && caching.keep) {
+    for (const std::vector<TokenId>& prompt : call.prompts) {
+      call.breakpoints.push_back({{std::max<size_t>(prompt.size(), 1), *caching.keep}});
+    }
+  }
+  call.breakpoints.resize(call.prompts.size());
+  const bool marked =
+      std::ranges::any_of(call.breakpoints, [](const auto& b) { return !b.empty(); });
+  if (caching.explicit_only && !marked) call.parameters.cache = CacheUse::kNone;
+}
+
+}  // namespace
+
+void CheckModelName(FieldReader& fields, const ServedModel& model) {
+  const std::string_view name = fields.String("model").value_or(model.name);
+  if (model.strict_model && name != model.name) {
+    fields.Refuse(ErrorCode::kNotFound, "model",
+                  fmt::format("The model '{}' is not served here; '{}' is.", name, model.name));
+  }
+}
+
 Status CheckPrompts(Call& call, const ServedModel& model) {
-  const std::string field = call.endpoint == Endpoint::kChat ? "messages" : "prompt";
+  const std::string field = call.endpoint == Endpoint::kText ? "prompt" : "messages";
   const int reserve = call.parameters.max_tokens == 0 ? 0 : 1;
   const size_t longest = static_cast<size_t>(model.max_sequence_tokens - reserve);
   for (std::vector<TokenId>& prompt : call.prompts) {
@@ -131,16 +155,25 @@ Status CheckPrompts(Call& call, const ServedModel& model) {
       prompt.push_back(*bos);
     }
     if (prompt.size() > longest) {
-      return Fail(ErrorCode::kContextLengthExceeded,
-                  fmt::format("The prompt has {} tokens, but the context holds {} with the reply.",
-                              prompt.size(), model.max_sequence_tokens),
-                  field);
+      // Agents look for these words to know that a conversation must be shortened.
+      const std::string message =
+          call.endpoint == Endpoint::kMessages
+              ? fmt::format("prompt is too long: {} tokens > {} maximum", prompt.size(), longest)
+              : fmt::format("The prompt has {} tokens, but the context holds {} with the reply.",
+                            prompt.size(), model.max_sequence_tokens);
+      return Fail(ErrorCode::kContextLengthExceeded, message, field);
     }
+  }
+  const size_t minimum = model.policy.cache_minimum_tokens;
+  const bool all_short = std::ranges::all_of(
+      call.prompts, [minimum](const auto& prompt) { return prompt.size() < minimum; });
+  if (all_short) call.parameters.cache = CacheUse::kNone;
+  for (std::vector<Breakpoint>& breakpoints : call.breakpoints) {
+    std::erase_if(breakpoints,
+                  [minimum](const Breakpoint& breakpoint) { return breakpoint.tokens < minimum; });
   }
   return {};
 }
-
-}  // namespace
 
 Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
                       const ServedModel& model) {
@@ -151,11 +184,13 @@ Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
   call.parameters.sampling.seed = seed;
   FieldReader fields(*object, "");
   CheckModelName(fields, model);
+  MarkerRules rules(model.policy);
+  const OpenAiCaching caching = ReadOpenAiCaching(fields, model.policy, rules);
   if (endpoint == Endpoint::kChat) {
     call.parameters.max_tokens = model.default_max_tokens;
     ReadParameters(fields, model.vocabulary, call.parameters);
     ReadChatLogprobs(fields, call.parameters);
-    if (fields.ok()) fields.Adopt(ReadChatPrompt(*object, model, call));
+    if (fields.ok()) fields.Adopt(ReadChatPrompt(*object, caching, model, rules, call));
   } else {
     call.parameters.max_tokens = kTextMaxTokens;
     ReadParameters(fields, model.vocabulary, call.parameters);
@@ -163,15 +198,20 @@ Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
     RefuseUnsupportedText(fields, call.parameters);
     if (fields.ok()) ReadTextPrompts(fields, model, call);
   }
+  fields.Adopt(rules.status());
+  ApplyCaching(caching, model, call);
   if (fields.ok()) fields.Adopt(CheckPrompts(call, model));
   if (!fields.ok()) return std::unexpected(fields.status().error());
+  call.warning = rules.warning();
   return call;
 }
 
 GenerationRequest RequestOfChoice(const Call& call, size_t choice) {
   const size_t per_prompt = static_cast<size_t>(call.parameters.choices);
   GenerationRequest request;
+  request.scope = call.cache_key;
   request.prompt = call.prompts[choice / per_prompt];
+  request.breakpoints = call.breakpoints[choice / per_prompt];
   request.max_tokens = call.parameters.max_tokens;
   request.sampling = call.parameters.sampling;
   request.sampling.seed += choice % per_prompt;

@@ -5,9 +5,11 @@
 // Free functions over immutable parts; any thread.
 
 #include <boost/json.hpp>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/json_reader.h"
 #include "api/parameters.h"
 #include "api/served_model.h"
 #include "base/error.h"
@@ -15,21 +17,32 @@
 
 namespace reprise {
 
-enum class Endpoint : uint8_t { kChat, kText };  // /v1/chat/completions, /v1/completions
+// /v1/chat/completions, /v1/completions, /v1/messages
+enum class Endpoint : uint8_t { kChat, kText, kMessages };
 
 struct Call {
   Endpoint endpoint = Endpoint::kChat;
   CompletionParameters parameters;
-  // kChat has one. Choice p * parameters.choices + i is the i-th reply to prompt p.
+  // All but kText have one. Choice p * parameters.choices + i is the i-th reply to prompt p.
   std::vector<std::vector<TokenId>> prompts;
-  boost::json::object chat_context;  // kChat: what the prompt was rendered from
+  std::vector<std::vector<Breakpoint>> breakpoints;  // of each prompt
+  boost::json::object chat_context;  // all but kText: what the prompt was rendered from
+  std::string cache_key;             // part of the cache's scope
+  std::string warning;               // what was ignored of the client's cache markers
+  bool dropped_billing_line = false;
 
   size_t choices() const { return prompts.size() * static_cast<size_t>(parameters.choices); }
 };
 
-// `seed` is used where the client gives none.
+// Of OpenAI's two endpoints. `seed` is used where the client gives none.
 Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
                       const ServedModel& model);
+
+// Every prompt has a token and leaves room for one more, unless none is wanted; prompts and marks
+// under the policy's minimum are not cached.
+Status CheckPrompts(Call& call, const ServedModel& model);
+// A name of another model, where the operator wants only the right one.
+void CheckModelName(FieldReader& fields, const ServedModel& model);
 
 // What the engine is to do for one choice.
 GenerationRequest RequestOfChoice(const Call& call, size_t choice);

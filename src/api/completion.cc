@@ -2,20 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
-#include <vector>
 
+#include "api/anthropic_call.h"
+#include "api/anthropic_reply.h"
 #include "api/call.h"
-#include "api/continuation.h"
-#include "api/generation.h"
+#include "api/completion_run.h"
 #include "api/openai_reply.h"
-#include "api/sse.h"
+#include "base/log.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -27,7 +25,7 @@ int64_t SecondsSince1970() {
       .count();
 }
 
-ReplyLabel LabelOf(const Call& call, Service& service) {
+std::unique_ptr<const Reply> OpenAiReplyFor(const Call& call, Service& service) {
   const CompletionParameters& parameters = call.parameters;
   ReplyLabel label;
   label.endpoint = call.endpoint;
@@ -38,180 +36,19 @@ ReplyLabel LabelOf(const Call& call, Service& service) {
   label.stream = parameters.stream;
   label.usage_in_stream = parameters.include_usage;
   label.checksum = service.options.expose_logits_checksum;
-  return label;
+  return std::make_unique<OpenAiReply>(std::move(label), *service.model.tokenizer);
 }
 
-// One call while it runs.
-class Completion {
- public:
-  Completion(Exchange& exchange, std::shared_ptr<const Call> call)
-      : exchange_(exchange),
-        service_(exchange.service),
-        call_(std::move(call)),
-        reply_(LabelOf(*call_, service_), *service_.model.tokenizer),
-        choices_(call_->choices()),
-        generation_(service_.engine, service_.io) {}
-  ~Completion() { NoteFigures(); }
-  Completion(const Completion&) = delete;
-  Completion& operator=(const Completion&) = delete;
-
-  asio::awaitable<void> Run();
-
- private:
-  bool streams() const { return call_->parameters.stream; }
-  // Each prompt's first choice; its others may wait for it to be computed.
-  bool AllLookedUp() const;
-  // Takes in one event; what a stream shows of it is added to `shown`.
-  void Take(ChoiceEvent& event, std::string& shown);
-  void TakeText(size_t index, TextEvent& event, std::string& shown);
-  void TakeFinish(size_t index, FinishedEvent& event, std::string& shown);
-  HttpResponse ResponseHead() const;
-  asio::awaitable<void> Fail(const Error& error);
-  asio::awaitable<bool> ShowStream(std::string shown);  // false: the client is gone
-  asio::awaitable<void> FinishAll();
-  void NoteFigures();
-
-  Exchange& exchange_;
-  Service& service_;
-  const std::shared_ptr<const Call> call_;
-  const OpenAiReply reply_;
-  std::vector<Choice> choices_;
-  std::optional<Error> error_;  // the first that a choice failed with
-  bool head_sent_ = false;      // of a stream
-  std::string held_;            // of a stream, until its head is sent
-  Generation generation_;       // last: ends first
-};
-
-asio::awaitable<void> Completion::Run() {
-  for (size_t i = 0; i < choices_.size(); ++i) generation_.Submit(RequestOfChoice(*call_, i));
-  while (!generation_.all_ended()) {
-    std::vector<ChoiceEvent> events = co_await generation_.Next();
-    if (generation_.overflowed()) {
-      exchange_.connection.Close();
-      co_return;
-    }
-    std::string shown;
-    for (ChoiceEvent& event : events) Take(event, shown);
-    if (error_) {
-      co_await Fail(*error_);
-      co_return;
-    }
-    if (events.empty() && head_sent_) shown = kSsePing;
-    if (streams() && !co_await ShowStream(std::move(shown))) co_return;
-  }
-  co_await FinishAll();
-}
-
-bool Completion::AllLookedUp() const {
-  for (size_t i = 0; i < choices_.size(); i += static_cast<size_t>(call_->parameters.choices)) {
-    if (!choices_[i].started) return false;
-  }
-  return true;
-}
-
-void Completion::Take(ChoiceEvent& event, std::string& shown) {
-  Choice& choice = choices_[event.choice];
-  if (auto* started = std::get_if<StartedEvent>(&event.event)) {
-    choice.started = *started;
-    if (streams() && call_->endpoint == Endpoint::kChat) {
-      AppendSseEvent(shown, reply_.RoleChunk(event.choice));
-    }
-  } else if (auto* text = std::get_if<TextEvent>(&event.event)) {
-    TakeText(event.choice, *text, shown);
-  } else if (auto* finished = std::get_if<FinishedEvent>(&event.event)) {
-    TakeFinish(event.choice, *finished, shown);
-  } else if (auto* failed = std::get_if<FailedEvent>(&event.event)) {
-    if (!error_) error_ = std::move(failed->error);
-  }
-}
-
-void Completion::TakeText(size_t index, TextEvent& event, std::string& shown) {
-  Choice& choice = choices_[index];
-  if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
-    exchange_.figures.ttft_ms = exchange_.ElapsedMs();
-    service_.metrics.ObserveTimeToFirstToken(exchange_.figures.ttft_ms / 1000);
-  }
-  if (streams()) AppendSseEvent(shown, reply_.TextChunk(index, event, choice));
-  choice.text += event.text;
-  if (!streams()) std::ranges::move(event.tokens, std::back_inserter(choice.tokens));
-}
-
-void Completion::TakeFinish(size_t index, FinishedEvent& event, std::string& shown) {
-  Choice& choice = choices_[index];
-  choice.finished = std::move(event);
-  if (streams()) AppendSseEvent(shown, reply_.FinishChunk(index, *choice.finished));
-  if (call_->endpoint == Endpoint::kChat) {
-    PrefillContinuation(service_, call_, choice.finished->reply, choice.text);
-  }
-}
-
-HttpResponse Completion::ResponseHead() const {
-  const Usage usage = UsageOf(choices_, *call_);
-  HttpResponse head;
-  head.headers.emplace_back("x-reprise-cache",
-                            fmt::format("read={}, write=0, computed={}", usage.cached_tokens,
-                                        usage.prompt_tokens - usage.cached_tokens));
-  if (streams()) {
-    head.content_type = kSseContentType;
-    head.headers.emplace_back("Cache-Control", "no-cache");
-  }
-  return head;
-}
-
-asio::awaitable<void> Completion::Fail(const Error& error) {
-  const Fault fault = ToFault(error);
-  if (!head_sent_) {
-    co_await exchange_.SendFault(fault);
-    co_return;
-  }
-  // The status has been sent, so the error is an event, and the stream ends without its [DONE].
-  std::string shown;
-  AppendSseEvent(shown, OpenAiErrorBody(fault));
-  if (co_await exchange_.connection.SendChunk(std::move(shown))) {
-    exchange_.completed = co_await exchange_.connection.EndStream();
-  }
-}
-
-asio::awaitable<bool> Completion::ShowStream(std::string shown) {
-  held_ += shown;
-  if (!head_sent_) {
-    if (!AllLookedUp()) co_return true;
-    HttpResponse head = ResponseHead();
-    head_sent_ = co_await exchange_.BeginStream(std::move(head));
-    if (!head_sent_) co_return false;
-  }
-  std::string data = std::exchange(held_, {});
-  co_return co_await exchange_.connection.SendChunk(std::move(data));
-}
-
-asio::awaitable<void> Completion::FinishAll() {
-  const Usage usage = UsageOf(choices_, *call_);
-  if (!streams()) {
-    HttpResponse response = ResponseHead();
-    response.body = reply_.Whole(choices_, usage);
-    co_await exchange_.Send(std::move(response));
-    co_return;
-  }
-  std::string shown;
-  if (call_->parameters.include_usage) AppendSseEvent(shown, reply_.UsageChunk(usage));
-  shown += kSseDone;
-  if (co_await exchange_.connection.SendChunk(std::move(shown))) {
-    exchange_.completed = co_await exchange_.connection.EndStream();
-  }
-}
-
-void Completion::NoteFigures() {
-  const Usage usage = UsageOf(choices_, *call_);
-  CompletionFigures& figures = exchange_.figures;
-  figures.prompt_tokens = usage.prompt_tokens;
-  figures.cached_tokens = usage.cached_tokens;
-  figures.generated_tokens = usage.completion_tokens;
-  for (const Choice& choice : choices_) {
-    if (!choice.finished) continue;
-    figures.queue_ms = std::max(figures.queue_ms, choice.finished->queue_ms);
-    figures.prefill_ms = std::max(figures.prefill_ms, choice.finished->prefill_ms);
-    figures.decode_ms = std::max(figures.decode_ms, choice.finished->decode_ms);
-  }
+std::unique_ptr<const Reply> ReplyFor(const Call& call, Exchange& exchange) {
+  Service& service = exchange.service;
+  if (call.endpoint != Endpoint::kMessages) return OpenAiReplyFor(call, service);
+  MessageLabel label;
+  label.id = service.NewId("msg_");
+  label.request_id = exchange.id();
+  label.model = service.model.name;
+  label.max_tokens = call.parameters.max_tokens.value_or(0);
+  label.checksum = service.options.expose_logits_checksum;
+  return std::make_unique<AnthropicReply>(std::move(label));
 }
 
 asio::awaitable<void> HandleCompletion(Exchange& exchange, Endpoint endpoint) {
@@ -220,7 +57,8 @@ asio::awaitable<void> HandleCompletion(Exchange& exchange, Endpoint endpoint) {
   std::function<Result<CallPointer>()> read = [endpoint, body = std::move(exchange.request.body),
                                                seed = service.NextRandom(),
                                                &model = service.model]() -> Result<CallPointer> {
-    Result<Call> call = ReadCall(endpoint, body, seed, model);
+    Result<Call> call = endpoint == Endpoint::kMessages ? ReadMessagesCall(body, seed, model)
+                                                        : ReadCall(endpoint, body, seed, model);
     if (!call) return std::unexpected(std::move(call).error());
     return std::make_shared<const Call>(std::move(*call));
   };
@@ -229,8 +67,12 @@ asio::awaitable<void> HandleCompletion(Exchange& exchange, Endpoint endpoint) {
     co_await exchange.SendFault(ToFault(call.error()));
     co_return;
   }
-  Completion completion(exchange, std::move(*call));
-  co_await completion.Run();
+  if ((*call)->dropped_billing_line && !std::exchange(service.noted_billing_line, true)) {
+    LogInfo("a client's billing line, which changes with each request, is left out of prompts");
+  }
+  std::unique_ptr<const Reply> reply = ReplyFor(**call, exchange);
+  CompletionRun run(exchange, std::move(*call), std::move(reply));
+  co_await run.Run();
 }
 
 }  // namespace
@@ -241,6 +83,23 @@ asio::awaitable<void> HandleChatCompletion(Exchange& exchange) {
 
 asio::awaitable<void> HandleTextCompletion(Exchange& exchange) {
   co_await HandleCompletion(exchange, Endpoint::kText);
+}
+
+asio::awaitable<void> HandleMessages(Exchange& exchange) {
+  co_await HandleCompletion(exchange, Endpoint::kMessages);
+}
+
+asio::awaitable<void> HandleCountTokens(Exchange& exchange) {
+  std::function<Result<size_t>()> count = [body = std::move(exchange.request.body),
+                                           &model = exchange.service.model] {
+    return CountMessageTokens(body, model);
+  };
+  const Result<size_t> tokens = co_await exchange.service.OnWorker(std::move(count));
+  if (tokens) {
+    co_await exchange.SendJson(fmt::format(R"({{"input_tokens":{}}})", *tokens));
+  } else {
+    co_await exchange.SendFault(ToFault(tokens.error()));
+  }
 }
 
 }  // namespace reprise

@@ -1,9 +1,8 @@
 #pragma once
 
-// POST /v1/chat/completions and POST /v1/completions, streamed and whole: reads the call, runs it,
-// shows the events as they come. The header of the response waits until the prompt has been looked
-// up, so that errors before that have a proper status and x-reprise-cache is known. I/O thread
-// only.
+// POST /v1/chat/completions, /v1/completions and /v1/messages, streamed and whole: each reads its
+// call on the worker thread and runs it (completion_run.h). POST /v1/messages/count_tokens counts
+// only. I/O thread only.
 
 #include <boost/asio/awaitable.hpp>
 
@@ -13,5 +12,7 @@ namespace reprise {
 
 boost::asio::awaitable<void> HandleChatCompletion(Exchange& exchange);
 boost::asio::awaitable<void> HandleTextCompletion(Exchange& exchange);
+boost::asio::awaitable<void> HandleMessages(Exchange& exchange);
+boost::asio::awaitable<void> HandleCountTokens(Exchange& exchange);
 
 }  // namespace reprise

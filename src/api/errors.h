@@ -1,11 +1,12 @@
 #pragma once
 
-// The one place where an Error becomes an HTTP status and a vendor's error body. Values; any
-// thread.
+// The one place where an Error becomes an HTTP status and a vendor's error body: Anthropic's on the
+// paths of its API, OpenAI's on all others. Values; any thread.
 //
 // What has no ErrorCode because it is a matter of HTTP alone (wrong method, header too large, …) is
-// a Fault from the start. Another vendor's shape is another function beside OpenAiErrorBody.
+// a Fault from the start.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,9 @@
 
 namespace reprise {
 
+enum class Vendor : uint8_t { kOpenAi, kAnthropic };
+Vendor VendorOf(std::string_view path);
+
 struct Fault {
   int status = 500;
   std::string type;       // "invalid_request_error", …
@@ -21,12 +25,17 @@ struct Fault {
   std::string message;    // one sentence
   std::string param;      // null in the body when empty
   int retry_after_s = 0;  // header Retry-After when positive
+  int anthropic_status = 500;
+  std::string anthropic_type = "api_error";
 };
 
 Fault ToFault(const Error& error);
 // {"error":{"message","type","param","code"}}
 std::string OpenAiErrorBody(const Fault& fault);
-// The whole answer, in that shape.
-HttpResponse FaultResponse(const Fault& fault);
+// {"type":"error","error":{"type","message"},"request_id"}
+std::string AnthropicErrorBody(const Fault& fault, const std::string& request_id);
+// The whole answer, in the shape that clients of `path` expect. `request_id` may be empty.
+HttpResponse FaultResponse(const Fault& fault, std::string_view path,
+                           const std::string& request_id);
 
 }  // namespace reprise

@@ -32,11 +32,11 @@ Exchange::~Exchange() {
       fmt::format("{} {} {} {:.1f}ms", request.method, request.path, status, ElapsedMs());
   if (figures.prompt_tokens > 0) {
     line += fmt::format(
-        " prompt={} read={} computed={} generated={} queue={:.1f}ms prefill={:.1f}ms "
+        " prompt={} read={} write={} computed={} generated={} queue={:.1f}ms prefill={:.1f}ms "
         "decode={:.1f}ms ttft={:.1f}ms",
-        figures.prompt_tokens, figures.cached_tokens, figures.prompt_tokens - figures.cached_tokens,
-        figures.generated_tokens, figures.queue_ms, figures.prefill_ms, figures.decode_ms,
-        figures.ttft_ms);
+        figures.prompt_tokens, figures.cached_tokens, figures.written_tokens,
+        figures.prompt_tokens - figures.cached_tokens, figures.generated_tokens, figures.queue_ms,
+        figures.prefill_ms, figures.decode_ms, figures.ttft_ms);
   }
   LogLine(quiet_ ? LogLevel::kDebug : LogLevel::kInfo, line);
 }
@@ -47,8 +47,14 @@ double Exchange::ElapsedMs() const {
       .count();
 }
 
-asio::awaitable<bool> Exchange::Send(HttpResponse response) {
+void Exchange::AddId(HttpResponse& response) const {
   response.headers.emplace_back("x-request-id", id_);
+  if (VendorOf(request.path) == Vendor::kAnthropic)
+    response.headers.emplace_back("request-id", id_);
+}
+
+asio::awaitable<bool> Exchange::Send(HttpResponse response) {
+  AddId(response);
   completed = co_await connection.Send(std::move(response));
   co_return completed;
 }
@@ -60,12 +66,12 @@ asio::awaitable<bool> Exchange::SendJson(std::string body) {
 }
 
 asio::awaitable<bool> Exchange::SendFault(Fault fault) {
-  HttpResponse response = FaultResponse(fault);
+  HttpResponse response = FaultResponse(fault, request.path, id_);
   co_return co_await Send(std::move(response));
 }
 
 asio::awaitable<bool> Exchange::BeginStream(HttpResponse head) {
-  head.headers.emplace_back("x-request-id", id_);
+  AddId(head);
   co_return co_await connection.BeginStream(std::move(head));
 }
 

@@ -17,6 +17,7 @@ namespace reprise {
 struct CompletionFigures {
   int prompt_tokens = 0;
   int cached_tokens = 0;
+  int written_tokens = 0;
   int generated_tokens = 0;
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
   double ttft_ms = 0;
@@ -30,12 +31,14 @@ class Exchange {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  // Each adds x-request-id.
+  // Each adds x-request-id, and request-id where the path is Anthropic's. A fault has the path's
+  // vendor's shape.
   boost::asio::awaitable<bool> Send(HttpResponse response);
   boost::asio::awaitable<bool> SendJson(std::string body);
   boost::asio::awaitable<bool> SendFault(Fault fault);
   boost::asio::awaitable<bool> BeginStream(HttpResponse head);
 
+  const std::string& id() const { return id_; }
   double ElapsedMs() const;  // since the header was complete
 
   HttpRequest request;
@@ -45,6 +48,8 @@ class Exchange {
   bool completed = false;  // the whole answer was handed over
 
  private:
+  void AddId(HttpResponse& response) const;
+
   const std::string_view route_;
   const bool quiet_;  // the line is for debugging only
   const std::string id_;

@@ -38,8 +38,14 @@ Fault FaultOfReading(const boost::system::error_code& failure) {
                     fmt::format("The body is larger than {} bytes.", limits::kMaxBodyBytes), ""});
   }
   if (failure == http::error::header_limit) {
-    return {431, "invalid_request_error", "header_too_large",
-            fmt::format("The header is larger than {} bytes.", limits::kMaxHeaderBytes), ""};
+    return {431,
+            "invalid_request_error",
+            "header_too_large",
+            fmt::format("The header is larger than {} bytes.", limits::kMaxHeaderBytes),
+            "",
+            0,
+            431,
+            "invalid_request_error"};
   }
   return ToFault({ErrorCode::kInvalidArgument,
                   fmt::format("This is not a valid HTTP request: {}.", failure.message()), ""});
@@ -89,7 +95,7 @@ asio::awaitable<void> HttpConnection::Run() {
       if (incoming.fault) {
         LogInfo("- {} {}", incoming.fault->status, incoming.fault->message);
         keep_alive_ = false;
-        HttpResponse response = FaultResponse(*incoming.fault);
+        HttpResponse response = FaultResponse(*incoming.fault, incoming.path, {});
         if (co_await Send(std::move(response))) co_await Linger();
         break;
       }
@@ -129,7 +135,9 @@ asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
       used = parser.put(inbox_.data(), failure);
       inbox_.consume(used);
       if (failure && failure != http::error::need_more) {
-        co_return Incoming{std::nullopt, FaultOfReading(failure)};
+        const std::string_view target = parser.get().target();  // empty until it has been read
+        co_return Incoming{std::nullopt, FaultOfReading(failure),
+                           std::string(target.substr(0, target.find('?')))};
       }
     }
     if (!header_done && parser.is_header_done()) {
@@ -144,7 +152,7 @@ asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
       }
     }
     if (parser.is_done()) {
-      co_return Incoming{ToRequest(parser.release(), received), std::nullopt};
+      co_return Incoming{ToRequest(parser.release(), received), std::nullopt, {}};
     }
     if (used > 0 && inbox_.size() > 0) continue;
     if (!co_await ReadMore(header_done ? kBodyReadBytes : kHeaderReadBytes)) co_return Incoming{};
@@ -165,6 +173,7 @@ asio::awaitable<bool> HttpConnection::Serve(HttpRequest request) {
   head_only_ = request.method == "HEAD";
   chunked_ = request.chunks_allowed;
   bool failed = false;
+  const std::string path = request.path;
   // Named, because gcc 12 destroys temporaries of such an expression twice.
   asio::awaitable<void> handling = CallHandler(std::move(request), failed);
   asio::awaitable<void> watching = WatchForClose();
@@ -174,7 +183,7 @@ asio::awaitable<bool> HttpConnection::Serve(HttpRequest request) {
     keep_alive_ = false;
     if (status_ != 0) co_return false;  // half an answer: only closing tells
     HttpResponse response = FaultResponse(
-        ToFault({ErrorCode::kInternal, "The server failed to handle this request.", ""}));
+        ToFault({ErrorCode::kInternal, "The server failed to handle this request.", ""}), path, {});
     co_return co_await Send(std::move(response));
   }
   co_return true;

@@ -51,6 +51,7 @@ class HttpConnection {
   struct Incoming {
     std::optional<HttpRequest> request;
     std::optional<Fault> fault;
+    std::string path;  // of the fault, where it is known
   };
 
   boost::asio::awaitable<Incoming> ReadRequest();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "api/sse.h"
 #include "text/detokenizer.h"
 
 namespace reprise {
@@ -16,18 +17,20 @@ const char* ReasonName(FinishReason reason) {
   return reason == FinishReason::kLength ? "length" : "stop";
 }
 
-json::object UsageJson(const Usage& usage) {
-  return {
-      {"prompt_tokens", usage.prompt_tokens},
-      {"completion_tokens", usage.completion_tokens},
-      {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-      {"prompt_tokens_details",
-       {{"cached_tokens", usage.cached_tokens}, {"cache_write_tokens", 0}, {"audio_tokens", 0}}},
-      {"completion_tokens_details",
-       {{"reasoning_tokens", 0},
-        {"audio_tokens", 0},
-        {"accepted_prediction_tokens", 0},
-        {"rejected_prediction_tokens", 0}}}};
+// Inclusive counts: what was read and what was written are parts of the prompt.
+json::object UsageJson(const CallUsage& usage) {
+  return {{"prompt_tokens", usage.prompt.total},
+          {"completion_tokens", usage.completion_tokens},
+          {"total_tokens", usage.prompt.total + usage.completion_tokens},
+          {"prompt_tokens_details",
+           {{"cached_tokens", usage.prompt.read},
+            {"cache_write_tokens", usage.prompt.write()},
+            {"audio_tokens", 0}}},
+          {"completion_tokens_details",
+           {{"reasoning_tokens", 0},
+            {"audio_tokens", 0},
+            {"accepted_prediction_tokens", 0},
+            {"rejected_prediction_tokens", 0}}}};
 }
 
 double PerSecond(int count, double ms) { return ms > 0 ? 1000.0 * count / ms : 0; }
@@ -64,23 +67,6 @@ void AddChecksum(json::object& choice, const FinishedEvent& event) {
 }
 
 }  // namespace
-
-Usage UsageOf(const std::vector<Choice>& choices, const Call& call) {
-  Usage usage;
-  for (size_t i = 0; i < choices.size(); ++i) {
-    const Choice& choice = choices[i];
-    const bool first_of_prompt = i % static_cast<size_t>(call.parameters.choices) == 0;
-    if (choice.finished) {
-      usage.completion_tokens += choice.finished->completion_tokens;
-      if (first_of_prompt) usage.prompt_tokens += choice.finished->prompt_tokens;
-      if (first_of_prompt) usage.cached_tokens += choice.finished->cached_tokens;
-    } else if (first_of_prompt && choice.started) {
-      usage.prompt_tokens += choice.started->prompt_tokens;
-      usage.cached_tokens += choice.started->cached_tokens;
-    }
-  }
-  return usage;
-}
 
 json::object OpenAiReply::Envelope() const {
   const char* object = "text_completion";
@@ -142,7 +128,7 @@ json::value OpenAiReply::TextLogprobs(const std::vector<TokenInfo>& tokens, Choi
                       {"text_offset", std::move(offsets)}};
 }
 
-std::string OpenAiReply::Whole(std::vector<Choice>& choices, const Usage& usage) const {
+std::string OpenAiReply::Whole(std::vector<Choice>& choices, const CallUsage& usage) const {
   json::array shown;
   for (size_t i = 0; i < choices.size(); ++i) {
     Choice& choice = choices[i];
@@ -164,6 +150,30 @@ std::string OpenAiReply::Whole(std::vector<Choice>& choices, const Usage& usage)
   reply["timings"] = TimingsJson(*choices.front().finished);
   return json::serialize(reply);
 }
+
+void OpenAiReply::ShowStart(size_t index, const Choice& /*choice*/, std::string& stream) const {
+  if (label_.endpoint == Endpoint::kChat) AppendSseEvent(stream, RoleChunk(index));
+}
+
+void OpenAiReply::ShowText(size_t index, const TextEvent& event, Choice& choice,
+                           std::string& stream) const {
+  AppendSseEvent(stream, TextChunk(index, event, choice));
+}
+
+void OpenAiReply::ShowFinish(size_t index, const Choice& choice, std::string& stream) const {
+  AppendSseEvent(stream, FinishChunk(index, *choice.finished));
+}
+
+void OpenAiReply::ShowEnd(const CallUsage& usage, std::string& stream) const {
+  if (label_.usage_in_stream) AppendSseEvent(stream, UsageChunk(usage));
+  stream += kSseDone;
+}
+
+void OpenAiReply::ShowFault(const Fault& fault, std::string& stream) const {
+  AppendSseEvent(stream, OpenAiErrorBody(fault));  // and no [DONE]
+}
+
+std::string_view OpenAiReply::ping() const { return kSsePing; }
 
 std::string OpenAiReply::Chunk(json::object choice, const FinishedEvent* finished) const {
   json::object chunk = Envelope();
@@ -208,7 +218,7 @@ std::string OpenAiReply::FinishChunk(size_t index, const FinishedEvent& event) c
   return Chunk(std::move(entry), &event);
 }
 
-std::string OpenAiReply::UsageChunk(const Usage& usage) const {
+std::string OpenAiReply::UsageChunk(const CallUsage& usage) const {
   json::object chunk = Envelope();
   chunk["choices"] = json::array();
   chunk["usage"] = UsageJson(usage);

@@ -1,38 +1,18 @@
 #pragma once
 
 // OpenAI's shapes of a reply: chat.completion, chat.completion.chunk and text_completion, with
-// usage, log probabilities and our extensions (timings, logits_checksum). Pure: events in, JSON
-// out. One a call; not thread-safe.
+// usage, log probabilities and our extensions (timings, logits_checksum). See reply.h.
 
 #include <boost/json.hpp>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "api/call.h"
-#include "engine/request.h"
+#include "api/reply.h"
 #include "text/tokenizer.h"
 
 namespace reprise {
-
-// What has come of one choice so far.
-struct Choice {
-  std::optional<StartedEvent> started;
-  std::string text;
-  std::vector<TokenInfo> tokens;  // with log probabilities, whole replies only
-  std::optional<FinishedEvent> finished;
-  int64_t shown_characters = 0;  // of the tokens reported: text_offset of the next
-};
-
-// Of the whole call: each prompt counts once, as its first choice found it.
-struct Usage {
-  int prompt_tokens = 0;
-  int cached_tokens = 0;
-  int completion_tokens = 0;
-};
-Usage UsageOf(const std::vector<Choice>& choices, const Call& call);
 
 // How one reply is labelled, and what a client asked to see of it.
 struct ReplyLabel {
@@ -46,19 +26,25 @@ struct ReplyLabel {
   bool checksum = false;
 };
 
-class OpenAiReply {
+class OpenAiReply final : public Reply {
  public:
   OpenAiReply(ReplyLabel label, const Tokenizer& tokenizer)
       : label_(std::move(label)), tokenizer_(tokenizer) {}
 
-  // The body of an unstreamed reply. REQUIRES: every choice has finished.
-  std::string Whole(std::vector<Choice>& choices, const Usage& usage) const;
+  std::string Whole(std::vector<Choice>& choices, const CallUsage& usage) const override;
+  void ShowStart(size_t index, const Choice& choice, std::string& stream) const override;
+  void ShowText(size_t index, const TextEvent& event, Choice& choice,
+                std::string& stream) const override;
+  void ShowFinish(size_t index, const Choice& choice, std::string& stream) const override;
+  void ShowEnd(const CallUsage& usage, std::string& stream) const override;
+  void ShowFault(const Fault& fault, std::string& stream) const override;
+  std::string_view ping() const override;
 
   // Chunks of a stream, each the data of one event.
   std::string RoleChunk(size_t index) const;  // chat: the first of a choice
   std::string TextChunk(size_t index, const TextEvent& event, Choice& choice) const;
   std::string FinishChunk(size_t index, const FinishedEvent& event) const;
-  std::string UsageChunk(const Usage& usage) const;  // the last, when asked for
+  std::string UsageChunk(const CallUsage& usage) const;  // the last, when asked for
 
  private:
   boost::json::object Envelope() const;

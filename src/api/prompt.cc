@@ -11,7 +11,6 @@
 
 namespace reprise {
 namespace json = boost::json;
-namespace {
 
 json::value EscapeAll(const json::value& value, const Tokenizer& tokenizer) {
   if (value.is_string()) {
@@ -37,6 +36,23 @@ json::value EscapeAll(const json::value& value, const Tokenizer& tokenizer) {
   return value;
 }
 
+size_t EscapedOffset(std::string_view text, size_t offset, const Tokenizer& tokenizer) {
+  const std::string whole = tokenizer.EscapeUserText(text);
+  if (offset >= text.size()) return whole.size();
+  const std::string before = tokenizer.EscapeUserText(text.substr(0, offset));
+  return static_cast<size_t>(std::ranges::mismatch(before, whole).in1 - before.begin());
+}
+
+namespace {
+
+// What reading a message needs beside it.
+struct Reading {
+  const Tokenizer& tokenizer;
+  MarkerRules& rules;
+  std::optional<Duration> ttl;    // of a mark that names none
+  std::vector<CacheMark>& marks;  // of all messages
+};
+
 // The role that the template is told; empty when unknown.
 std::string_view TemplateRole(std::string_view role) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kRoles = {{
@@ -53,8 +69,10 @@ std::string_view TemplateRole(std::string_view role) {
   return {};
 }
 
-// Text parts, joined.
-void ReadParts(FieldReader& message, const json::array& parts, std::string& text) {
+// Text parts, joined. Adds the latest marks, their offsets for now those of the unescaped text.
+void ReadParts(FieldReader& message, const json::array& parts, size_t index, Reading& reading,
+               std::string& text) {
+  std::vector<CacheMark> marks;
   for (size_t i = 0; i < parts.size(); ++i) {
     const std::string name = fmt::format("content[{}]", i);
     const json::object* object = parts[i].if_object();
@@ -78,10 +96,15 @@ void ReadParts(FieldReader& message, const json::array& parts, std::string& text
     message.Adopt(part.status());
     if (!message.ok()) return;
     text += *piece;
+    if (const auto ttl = reading.rules.Breakpoint(*object, message.PathOf(name), reading.ttl)) {
+      if (marks.size() == kMaxMarks) marks.erase(marks.begin());
+      marks.push_back({CacheMark::Place::kText, index, text.size(), *ttl});
+    }
   }
+  reading.marks.insert(reading.marks.end(), marks.begin(), marks.end());
 }
 
-std::string ReadContent(FieldReader& message, bool may_be_absent) {
+std::string ReadContent(FieldReader& message, bool may_be_absent, size_t index, Reading& reading) {
   const json::value* content = message.Find("content");
   std::string text;
   if (content == nullptr) {
@@ -93,7 +116,7 @@ std::string ReadContent(FieldReader& message, bool may_be_absent) {
   } else if (content->is_string()) {
     text = std::string_view(content->get_string());
   } else if (content->is_array()) {
-    ReadParts(message, content->get_array(), text);
+    ReadParts(message, content->get_array(), index, reading, text);
   } else {
     message.Refuse(ErrorCode::kInvalidArgument, "content",
                    fmt::format("'{}' must be a string or an array of text parts, not {}.",
@@ -126,8 +149,8 @@ json::array ReadToolCalls(FieldReader& message, const json::array& calls) {
   return unfolded;
 }
 
-Result<json::value> ReadMessage(const json::value& value, size_t index,
-                                const Tokenizer& tokenizer) {
+Result<json::value> ReadMessage(const json::value& value, size_t index, Reading& reading) {
+  const Tokenizer& tokenizer = reading.tokenizer;
   const std::string path = fmt::format("messages[{}]", index);
   if (!value.is_object()) {
     return Fail(ErrorCode::kInvalidArgument,
@@ -144,7 +167,12 @@ Result<json::value> ReadMessage(const json::value& value, size_t index,
   }
   const json::array* calls = fields.Array("tool_calls", limits::kMaxMessages);
   const bool may_lack_content = role == "assistant" && calls != nullptr && !calls->empty();
-  const std::string content = ReadContent(fields, may_lack_content);
+  const size_t first_mark = reading.marks.size();
+  const std::string content = ReadContent(fields, may_lack_content, index, reading);
+  for (size_t i = first_mark; i < reading.marks.size(); ++i) {
+    size_t& offset = reading.marks[i].offset;
+    offset = EscapedOffset(content, offset, tokenizer);
+  }
   json::array unfolded;
   if (calls != nullptr) unfolded = ReadToolCalls(fields, *calls);
   if (!fields.ok()) return std::unexpected(fields.status().error());
@@ -161,7 +189,7 @@ Result<json::value> ReadMessage(const json::value& value, size_t index,
   return message;
 }
 
-Result<json::array> ReadMessages(FieldReader& fields, const Tokenizer& tokenizer) {
+Result<json::array> ReadMessages(FieldReader& fields, Reading& reading) {
   const json::array* messages = fields.Array("messages", limits::kMaxMessages);
   if (!fields.ok()) return std::unexpected(fields.status().error());
   if (messages == nullptr || messages->empty()) {
@@ -171,7 +199,7 @@ Result<json::array> ReadMessages(FieldReader& fields, const Tokenizer& tokenizer
   json::array read;
   read.reserve(messages->size());
   for (size_t i = 0; i < messages->size(); ++i) {
-    Result<json::value> message = ReadMessage((*messages)[i], i, tokenizer);
+    Result<json::value> message = ReadMessage((*messages)[i], i, reading);
     if (!message) return std::unexpected(std::move(message).error());
     read.push_back(std::move(*message));
   }
@@ -205,11 +233,14 @@ void ReadTools(FieldReader& fields, const Tokenizer& tokenizer, json::object& co
 
 }  // namespace
 
-Result<json::object> ReadChatContext(const json::object& body, const ServedModel& model) {
+Result<ChatPrompt> ReadChat(const json::object& body, const ServedModel& model, MarkerRules& rules,
+                            std::optional<Duration> ttl) {
   FieldReader fields(body, "");
-  Result<json::array> messages = ReadMessages(fields, *model.tokenizer);
+  ChatPrompt chat;
+  Reading reading{*model.tokenizer, rules, ttl, chat.marks};
+  Result<json::array> messages = ReadMessages(fields, reading);
   if (!messages) return std::unexpected(std::move(messages).error());
-  json::object context;
+  json::object& context = chat.context;
   context["messages"] = std::move(*messages);
   ReadTools(fields, *model.tokenizer, context);
   context["add_generation_prompt"] = fields.Bool("add_generation_prompt").value_or(true);
@@ -221,7 +252,16 @@ Result<json::object> ReadChatContext(const json::object& body, const ServedModel
     }
   }
   if (!fields.ok()) return std::unexpected(fields.status().error());
-  return context;
+  FoldTools(model.template_traits, chat);
+  return chat;
+}
+
+Result<json::object> ReadChatContext(const json::object& body, const ServedModel& model) {
+  const ApiPolicy lenient;
+  MarkerRules unused(lenient);
+  Result<ChatPrompt> chat = ReadChat(body, model, unused, std::nullopt);
+  if (!chat) return std::unexpected(std::move(chat).error());
+  return std::move(chat->context);
 }
 
 Result<std::string> RenderChat(const json::object& context, const ServedModel& model) {

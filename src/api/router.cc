@@ -17,6 +17,8 @@ namespace {
 constexpr std::array kRoutes = {
     Route{"POST", "/v1/chat/completions", HandleChatCompletion},
     Route{"POST", "/v1/completions", HandleTextCompletion},
+    Route{"POST", "/v1/messages", HandleMessages},
+    Route{"POST", "/v1/messages/count_tokens", HandleCountTokens},
     Route{"GET", "/v1/models", HandleModels},
     Route{"GET", "/v1/models/", HandleModel},
     Route{"GET", "/health", HandleHealth, true},
@@ -46,9 +48,14 @@ Fault FaultOfRouting(const HttpRequest& request, const std::string& allowed) {
     return ToFault(
         {ErrorCode::kNotFound, fmt::format("There is nothing at {}.", request.path), ""});
   }
-  return {405, "invalid_request_error", "method_not_allowed",
+  return {405,
+          "invalid_request_error",
+          "method_not_allowed",
           fmt::format("{} does not take {}; it takes {}.", request.path, request.method, allowed),
-          ""};
+          "",
+          0,
+          405,
+          "invalid_request_error"};
 }
 
 }  // namespace
@@ -67,7 +74,8 @@ asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, 
     co_await found->handler(exchange);
     co_return;
   }
-  HttpResponse response = FaultResponse(FaultOfRouting(exchange.request, allowed));
+  HttpResponse response = FaultResponse(FaultOfRouting(exchange.request, allowed),
+                                        exchange.request.path, exchange.id());
   if (!allowed.empty()) response.headers.emplace_back("Allow", allowed);
   co_await exchange.Send(std::move(response));
 }

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "api/api_policy.h"
+#include "api/tool_text.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -15,10 +17,12 @@ namespace reprise {
 struct ServedModel {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate> chat_template;  // may be null
+  TemplateTraits template_traits;                     // of chat_template
   std::string name;
   std::string bos_token, eos_token;  // texts for the template
   bool strict_model = false;         // another name in `model` is a 404
   std::optional<int> default_max_tokens;
+  ApiPolicy policy;
   int vocabulary = 0;
   int max_sequence_tokens = 0;  // longest prompt and reply together
 };

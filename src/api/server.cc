@@ -53,6 +53,11 @@ ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer>
   model.eos_token = options.eos_token;
   model.strict_model = options.strict_model;
   model.default_max_tokens = options.default_max_tokens;
+  model.policy = options.policy;
+  if (model.chat_template != nullptr) {
+    model.template_traits =
+        DetectTraits(*model.chat_template, options.bos_token, options.eos_token);
+  }
   model.vocabulary = engine.model_config().vocabulary;
   model.max_sequence_tokens = engine.max_sequence_tokens();
   return model;

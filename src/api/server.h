@@ -1,8 +1,8 @@
 #pragma once
 
-// The HTTP server: OpenAI's chat and text completions, models, and the administration pages, over
-// one Engine. It owns sockets and threads; it does not own the engine, and never touches model or
-// cache.
+// The HTTP server: OpenAI's chat and text completions, Anthropic's messages, models, and the
+// administration pages, over one Engine. It owns sockets and threads; it does not own the engine,
+// and never touches model or cache.
 //
 // One I/O thread runs every connection as a coroutine; one worker thread reads bodies, renders and
 // tokenises, so that a long prompt does not stall running streams. The engine reports from its own
@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "api/api_policy.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "text/chat_template.h"
@@ -30,6 +31,7 @@ struct ServerOptions {
   bool strict_model = false;              // another name in `model` is a 404
   bool expose_logits_checksum = false;    // each choice carries logits_checksum (for tests)
   std::optional<int> default_max_tokens;  // of a chat completion that names none
+  ApiPolicy policy;
 };
 
 class Server {

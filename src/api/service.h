@@ -48,6 +48,7 @@ class Service {
   const int64_t started_at;  // seconds since 1970
   Metrics metrics;
   size_t open_connections = 0;
+  bool noted_billing_line = false;  // said once that it is left out
 
  private:
   std::mt19937_64 random_;

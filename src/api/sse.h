@@ -14,11 +14,18 @@ inline constexpr std::string_view kSsePing = ": still working\n\n";
 // How OpenAI ends a stream.
 inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";
 
-// REQUIRES: data holds no line break (serialised JSON never does).
+// REQUIRES, of both: data holds no line break (serialised JSON never does).
 inline void AppendSseEvent(std::string& stream, std::string_view data) {
   stream += "data: ";
   stream += data;
   stream += "\n\n";
+}
+
+inline void AppendNamedSseEvent(std::string& stream, std::string_view name, std::string_view data) {
+  stream += "event: ";
+  stream += name;
+  stream += '\n';
+  AppendSseEvent(stream, data);
 }
 
 }  // namespace reprise

@@ -3,8 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
 
+#include "api/marker_rules.h"
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/serve.h"
@@ -28,9 +30,32 @@ void AddModelOptions(CLI::App& command, ModelOptions& model) {
                      "tests)");
 }
 
+// What clients may ask of the cache, and how strictly they are read.
+void AddPolicy(CLI::App& serve, ApiPolicy& policy) {
+  serve.add_flag("--strict-api", policy.strict_api,
+                 "refuse cache markers that their vendor would refuse; default: ignore them and "
+                 "say so in x-reprise-cache-warning");
+  serve
+      .add_option_function<std::string>(
+          "--ttl-max",
+          [&policy](const std::string& text) {
+            const std::optional<Duration> ttl = ParseTtl(text);
+            if (!ttl) throw CLI::ValidationError("--ttl-max", "a time such as 90s, 12h or 7d");
+            policy.ttl_max = *ttl;
+          },
+          "longest lifetime that a cache marker may ask for; default: 24h")
+      ->type_name("TIME");
+  serve.add_option("--cache-minimum-tokens", policy.cache_minimum_tokens,
+                   "prompts and marked prefixes shorter than this are not cached; default: 0");
+  serve.add_flag("--cache-key-isolates", policy.cache_key_isolates,
+                 "requests with different prompt_cache_key share nothing");
+  serve.add_flag("!--keep-billing-line", policy.drop_billing_line,
+                 "render the coding agent's billing line, whose changes spoil the cache");
+}
+
 void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, int& max_tokens) {
   CLI::App& serve = *app.add_subcommand(
-      "serve", "Serve a model over the OpenAI API, with automatic prompt caching");
+      "serve", "Serve a model over the OpenAI and Anthropic APIs, with prompt caching");
   AddModelOptions(serve, options.model);
   serve.add_option("--host", options.server.host, "address to listen on");
   serve.add_option("--port", options.server.port, "port to listen on; 0: any free one")
@@ -68,6 +93,7 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, int& ma
       ->check(CLI::Range(1, static_cast<int>(limits::kMaxContext)));
   serve.add_flag("--expose-logits-checksum", options.server.expose_logits_checksum,
                  "add a checksum of all logits to each choice (for tests of exactness)");
+  AddPolicy(serve, options.server.policy);
 }
 
 int Main(int argc, char** argv) {

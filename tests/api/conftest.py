@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 
+import anthropic
 import openai
 import pytest
 
@@ -25,7 +26,7 @@ MODEL = pathlib.Path(
 
 
 class Server:
-    """A running server and plain HTTP to it; `openai()` is the official client."""
+    """A running server and plain HTTP to it; `openai()` and `anthropic()` are the official clients."""
 
     def __init__(self, *options):
         command = [BINARY, "serve", "--model", MODEL, "--port", "0", "--expose-logits-checksum"]
@@ -59,6 +60,11 @@ class Server:
     def openai(self):
         return openai.OpenAI(
             base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0, timeout=300
+        )
+
+    def anthropic(self):
+        return anthropic.Anthropic(
+            base_url=f"http://127.0.0.1:{self.port}", api_key="none", max_retries=0, timeout=300
         )
 
     def ask(self, method, path, body=None, headers=None):
@@ -158,6 +164,11 @@ def start(built):
 @pytest.fixture
 def client(server):
     return server.openai()
+
+
+@pytest.fixture
+def claude(server):
+    return server.anthropic()
 
 
 LICENSE_WORDS = (

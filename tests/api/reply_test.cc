@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -19,38 +20,54 @@ namespace {
 
 namespace json = boost::json;
 
-TEST(ErrorsTest, EveryCodeHasItsStatusAndShape) {
+TEST(ErrorsTest, EveryCodeHasItsStatusAndShapeWithBothVendors) {
   struct Row {
     ErrorCode code;
     int status;
     const char* type;
     const char* shown;  // null: null
+    int anthropic_status;
+    const char* anthropic_type;
   };
   const Row rows[] = {
-      {ErrorCode::kInvalidArgument, 400, "invalid_request_error", nullptr},
-      {ErrorCode::kContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded"},
-      {ErrorCode::kNotFound, 404, "invalid_request_error", "not_found"},
-      {ErrorCode::kUnsupported, 400, "invalid_request_error", "unsupported_value"},
-      {ErrorCode::kTooLarge, 413, "invalid_request_error", "request_too_large"},
-      {ErrorCode::kCorrupt, 500, "server_error", nullptr},
-      {ErrorCode::kUnauthorized, 401, "invalid_request_error", "invalid_api_key"},
-      {ErrorCode::kOverloaded, 429, "rate_limit_error", "overloaded"},
-      {ErrorCode::kCancelled, 503, "server_error", "cancelled"},
-      {ErrorCode::kIo, 500, "server_error", nullptr},
-      {ErrorCode::kInternal, 500, "server_error", nullptr},
+      {ErrorCode::kInvalidArgument, 400, "invalid_request_error", nullptr, 400,
+       "invalid_request_error"},
+      {ErrorCode::kContextLengthExceeded, 400, "invalid_request_error", "context_length_exceeded",
+       400, "invalid_request_error"},
+      {ErrorCode::kNotFound, 404, "invalid_request_error", "not_found", 404, "not_found_error"},
+      {ErrorCode::kUnsupported, 400, "invalid_request_error", "unsupported_value", 400,
+       "invalid_request_error"},
+      {ErrorCode::kTooLarge, 413, "invalid_request_error", "request_too_large", 413,
+       "request_too_large"},
+      {ErrorCode::kCorrupt, 500, "server_error", nullptr, 500, "api_error"},
+      {ErrorCode::kUnauthorized, 401, "invalid_request_error", "invalid_api_key", 401,
+       "authentication_error"},
+      {ErrorCode::kOverloaded, 429, "rate_limit_error", "overloaded", 529, "overloaded_error"},
+      {ErrorCode::kCancelled, 503, "server_error", "cancelled", 529, "overloaded_error"},
+      {ErrorCode::kIo, 500, "server_error", nullptr, 500, "api_error"},
+      {ErrorCode::kInternal, 500, "server_error", nullptr, 500, "api_error"},
   };
   for (const Row& row : rows) {
     const Fault fault = ToFault({row.code, "Why.", "field"});
-    EXPECT_EQ(fault.status, row.status);
-    const json::value body = json::parse(OpenAiErrorBody(fault));
+    const HttpResponse openai = FaultResponse(fault, "/v1/chat/completions", "req_1");
+    EXPECT_EQ(openai.status, row.status);
+    const json::value body = json::parse(openai.body);
     EXPECT_EQ(body.at("error").at("type"), row.type);
     EXPECT_EQ(body.at("error").at("message"), "Why.");
     EXPECT_EQ(body.at("error").at("param"), "field");
     EXPECT_EQ(body.at("error").at("code"),
               row.shown != nullptr ? json::value(row.shown) : json::value(nullptr));
+    const HttpResponse anthropic = FaultResponse(fault, "/v1/messages/count_tokens", "req_1");
+    EXPECT_EQ(anthropic.status, row.anthropic_status);
+    EXPECT_EQ(json::parse(anthropic.body),
+              (json::object{{"type", "error"},
+                            {"error", {{"type", row.anthropic_type}, {"message", "Why."}}},
+                            {"request_id", "req_1"}}));
   }
   EXPECT_EQ(ToFault({ErrorCode::kNotFound, "", "model"}).code, "model_not_found");
   EXPECT_GT(ToFault({ErrorCode::kOverloaded, "", ""}).retry_after_s, 0);
+  EXPECT_EQ(VendorOf("/v1/messages"), Vendor::kAnthropic);
+  EXPECT_EQ(VendorOf("/v1/messages_of_mine"), Vendor::kOpenAi);
 }
 
 TokenInfo Info(const Vocabulary& vocabulary, const char* token, float logprob) {
@@ -102,15 +119,19 @@ TEST(ReplyTest, UsageCountsAPromptOnceForAllItsChoices) {
   call.parameters.choices = 2;
   std::vector<Choice> choices(2);
   for (int i = 0; i < 2; ++i) {
+    StartedEvent started;
+    started.prompt_tokens = 10;
+    started.cached_tokens = i == 0 ? 4 : 9;
+    if (i == 0) started.breakpoints = {{7, std::chrono::minutes(5), true}};
+    choices[static_cast<size_t>(i)].started = started;
     FinishedEvent event;
-    event.prompt_tokens = 10;
-    event.cached_tokens = i == 0 ? 4 : 9;
     event.completion_tokens = 3;
     choices[static_cast<size_t>(i)].finished = event;
   }
-  const Usage usage = UsageOf(choices, call);
-  EXPECT_EQ(usage.prompt_tokens, 10);
-  EXPECT_EQ(usage.cached_tokens, 4) << "as the first choice found it";
+  const CallUsage usage = UsageOf(choices, call);
+  EXPECT_EQ(usage.prompt.total, 10);
+  EXPECT_EQ(usage.prompt.read, 4) << "as the first choice found it";
+  EXPECT_EQ(usage.prompt.write(), 3);
   EXPECT_EQ(usage.completion_tokens, 6);
 }
 

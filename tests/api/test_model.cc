@@ -18,6 +18,9 @@ ServedModel TestModel(const char* chat_template) {
   model.name = "tiny";
   model.bos_token = "<|im_start|>";
   model.eos_token = "<|endoftext|>";
+  if (model.chat_template != nullptr) {
+    model.template_traits = DetectTraits(*model.chat_template, model.bos_token, model.eos_token);
+  }
   model.vocabulary = static_cast<int>(model.tokenizer->vocabulary().tokens.size());
   model.max_sequence_tokens = 4096;
   return model;

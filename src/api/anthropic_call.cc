@@ -1,0 +1,108 @@
+#include "api/anthropic_call.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "api/anthropic_chat.h"
+#include "api/json_reader.h"
+#include "api/marker_rules.h"
+#include "api/rendered_prompt.h"
+#include "base/limits.h"
+
+namespace reprise {
+namespace json = boost::json;
+namespace {
+
+constexpr int64_t kIntMax = std::numeric_limits<int>::max();
+
+void ReadStopSequences(FieldReader& fields, std::vector<std::string>& stop) {
+  const json::array* list = fields.Array("stop_sequences", limits::kMaxStopStrings);
+  if (list == nullptr) return;
+  for (size_t i = 0; i < list->size(); ++i) {
+    const std::string path = fmt::format("stop_sequences.{}", i);
+    const json::value& value = (*list)[i];
+    if (!value.is_string() || value.get_string().size() > limits::kMaxStopStringBytes) {
+      fields.Refuse(ErrorCode::kInvalidArgument, path,
+                    fmt::format("{}: Input should be a string of at most {} bytes", path,
+                                limits::kMaxStopStringBytes));
+      return;
+    }
+    if (!value.get_string().empty()) stop.emplace_back(std::string_view(value.get_string()));
+  }
+}
+
+void ReadMessagesParameters(FieldReader& fields, CompletionParameters& parameters) {
+  const auto max_tokens = fields.Integer("max_tokens", 0, kIntMax);
+  if (!max_tokens) {
+    fields.Refuse(ErrorCode::kInvalidArgument, "max_tokens", "max_tokens: Field required");
+    return;
+  }
+  parameters.max_tokens = static_cast<int>(*max_tokens);
+  parameters.stream = fields.Bool("stream").value_or(false);
+  if (parameters.stream && *max_tokens == 0) {
+    fields.Refuse(ErrorCode::kInvalidArgument, "stream",
+                  "stream: max_tokens 0 fills the cache and generates nothing, so it cannot be "
+                  "streamed");
+  }
+  SamplingParameters& sampling = parameters.sampling;
+  if (const auto value = fields.Number("temperature", 0, 1)) {
+    sampling.temperature = static_cast<float>(*value);
+  }
+  if (const auto value = fields.Number("top_p", 0, 1)) sampling.top_p = static_cast<float>(*value);
+  if (const auto value = fields.Integer("top_k", 0, kIntMax)) {
+    sampling.top_k = static_cast<int>(*value);
+  }
+  if (const auto value = fields.Integer("seed", 0, std::numeric_limits<int64_t>::max())) {
+    sampling.seed = static_cast<uint64_t>(*value);
+    parameters.seeded = true;
+  }
+  ReadStopSequences(fields, parameters.stop);
+}
+
+Status ReadPrompt(FieldReader& fields, const ServedModel& model, Call& call) {
+  MarkerRules rules(model.policy);
+  AnthropicChat chat = ReadAnthropicChat(fields, model, rules);
+  fields.Adopt(rules.status());
+  if (!fields.ok()) return fields.status();
+  Result<RenderedPrompt> rendered = RenderPrompt(chat.prompt, model);
+  if (!rendered) return std::unexpected(std::move(rendered).error());
+  call.prompts.push_back(std::move(rendered->tokens));
+  call.breakpoints.push_back(std::move(rendered->breakpoints));
+  call.chat_context = std::move(chat.prompt.context);
+  call.dropped_billing_line = chat.dropped_billing_line;
+  call.warning = rules.warning();
+  return {};
+}
+
+}  // namespace
+
+Result<Call> ReadMessagesCall(std::string_view body, uint64_t seed, const ServedModel& model) {
+  const Result<json::object> object = ParseJsonObject(body);
+  if (!object) return std::unexpected(object.error());
+  Call call;
+  call.endpoint = Endpoint::kMessages;
+  call.parameters.sampling.seed = seed;
+  FieldReader fields(*object, "");
+  CheckModelName(fields, model);
+  ReadMessagesParameters(fields, call.parameters);
+  if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, call));
+  if (fields.ok()) fields.Adopt(CheckPrompts(call, model));
+  if (!fields.ok()) return std::unexpected(fields.status().error());
+  return call;
+}
+
+Result<size_t> CountMessageTokens(std::string_view body, const ServedModel& model) {
+  const Result<json::object> object = ParseJsonObject(body);
+  if (!object) return std::unexpected(object.error());
+  Call call;
+  FieldReader fields(*object, "");
+  CheckModelName(fields, model);
+  if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, call));
+  if (!fields.ok()) return std::unexpected(fields.status().error());
+  return call.prompts.front().size();
+}
+
+}  // namespace reprise

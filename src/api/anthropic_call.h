@@ -1,0 +1,24 @@
+#pragma once
+
+// Calls of POST /v1/messages and /v1/messages/count_tokens, understood: the counterpart of
+// ReadCall. What the vendor's API has and this server does not need (thinking, metadata,
+// context_management, tool_choice, betas, …) is not looked at.
+// Free functions over immutable parts; any thread.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "api/call.h"
+#include "api/served_model.h"
+#include "base/error.h"
+
+namespace reprise {
+
+// `seed` is used where the client gives none (the field is ours).
+Result<Call> ReadMessagesCall(std::string_view body, uint64_t seed, const ServedModel& model);
+
+// Tokens of the whole prompt.
+Result<size_t> CountMessageTokens(std::string_view body, const ServedModel& model);
+
+}  // namespace reprise

@@ -1,0 +1,59 @@
+#pragma once
+
+// One call while it runs: submits its choices to the engine and shows the events as they come, in
+// whatever shape the Reply gives them. The header of the response waits until the prompt has been
+// looked up, so that errors before that have a proper status and x-reprise-cache is known; a stream
+// that has waited for limits::kStreamPingSeconds begins without it, because clients give up on
+// silence. Lives in the handler's coroutine; I/O thread only.
+
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/call.h"
+#include "api/exchange.h"
+#include "api/generation.h"
+#include "api/reply.h"
+
+namespace reprise {
+
+class CompletionRun {
+ public:
+  CompletionRun(Exchange& exchange, std::shared_ptr<const Call> call,
+                std::unique_ptr<const Reply> reply);
+  ~CompletionRun() { NoteFigures(); }
+  CompletionRun(const CompletionRun&) = delete;
+  CompletionRun& operator=(const CompletionRun&) = delete;
+
+  boost::asio::awaitable<void> Run();
+
+ private:
+  bool streams() const { return call_->parameters.stream; }
+  // Each prompt's first choice; its others may wait for it to be computed.
+  bool AllLookedUp() const;
+  // Takes in one event; what a stream shows of it is added to `shown`.
+  void Take(ChoiceEvent& event, std::string& shown);
+  void TakeText(size_t index, TextEvent& event, std::string& shown);
+  void TakeFinish(size_t index, FinishedEvent& event, std::string& shown);
+  std::string Warning() const;
+  HttpResponse ResponseHead() const;
+  boost::asio::awaitable<void> Fail(const Error& error);
+  // False: the client is gone. `waited`: nothing has come for a while.
+  boost::asio::awaitable<bool> ShowStream(std::string shown, bool waited);
+  boost::asio::awaitable<void> FinishAll();
+  void NoteFigures();
+
+  Exchange& exchange_;
+  Service& service_;
+  const std::shared_ptr<const Call> call_;
+  const std::unique_ptr<const Reply> reply_;
+  std::vector<Choice> choices_;
+  std::optional<Error> error_;  // the first that a choice failed with
+  bool head_sent_ = false;      // of a stream
+  std::string held_;            // of a stream, until its head is sent
+  Generation generation_;       // last: ends first
+};
+
+}  // namespace reprise

@@ -1,0 +1,160 @@
+#include "api/rendered_prompt.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "api/prompt.h"
+
+namespace reprise {
+namespace json = boost::json;
+namespace {
+
+using Place = CacheMark::Place;
+
+// Noncharacters (U+FDD5, U+FDD6): no template has them, and none trims or changes them.
+constexpr std::string_view kOtherText = "\xEF\xB7\x95";
+constexpr std::string_view kStillOtherText = "\xEF\xB7\x96";
+
+std::string_view ContentOf(const json::object& message) {
+  const json::value* content = message.if_contains("content");
+  return content != nullptr && content->is_string() ? std::string_view(content->get_string())
+                                                    : std::string_view();
+}
+
+// `content` with other text behind `offset` bytes.
+json::string WithOtherText(std::string_view content, size_t offset) {
+  offset = std::min(offset, content.size());
+  std::string changed(content.substr(0, offset));
+  changed += content.substr(offset).starts_with(kOtherText) ? kStillOtherText : kOtherText;
+  changed += content.substr(offset);
+  return json::string(changed);
+}
+
+// How many bytes both begin with, whole characters only.
+size_t CommonBytes(std::string_view a, std::string_view b) {
+  size_t count = static_cast<size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
+  while (count > 0 && count < a.size() && (a[count] & 0xC0) == 0x80) --count;
+  return count;
+}
+
+// Finds how far a rendering is independent of what is behind a mark. Changes the context for each
+// rendering and restores it.
+class Prober {
+ public:
+  Prober(json::object& context, std::string_view rendered, const ServedModel& model)
+      : context_(context), rendered_(rendered), model_(model) {}
+
+  size_t StableBytes(const CacheMark& mark) {
+    switch (mark.place) {
+      case Place::kTool:
+        return BehindTool(mark.index);
+      case Place::kText:
+        return BehindText(mark.index, mark.offset);
+      case Place::kToolCall:
+        return BehindCall(mark.index, mark.offset);
+      case Place::kPromptEnd:
+        return rendered_.size();
+    }
+    return 0;
+  }
+
+ private:
+  json::array& messages() { return context_.at("messages").as_array(); }
+
+  // Renders with `place` as `changed`; 0 when the template refuses it.
+  size_t StableWith(json::value& place, json::value changed) {
+    json::value original = std::exchange(place, std::move(changed));
+    const Result<std::string> other = RenderChat(context_, model_);
+    place = std::move(original);
+    return other ? CommonBytes(rendered_, *other) : 0;
+  }
+
+  size_t BehindText(size_t index, size_t offset) {
+    json::object& message = messages()[index].as_object();
+    json::string changed = WithOtherText(ContentOf(message), offset);
+    const size_t stable = StableWith(message["content"], std::move(changed));
+    // Text that the template does not show ends where the next message's begins.
+    const bool hidden = stable == rendered_.size() && index + 1 < messages().size();
+    return hidden ? BehindText(index + 1, 0) : stable;
+  }
+
+  // The list ends there, or another element follows.
+  json::array Continued(const json::array& list, size_t index, const json::object& other) {
+    json::array changed = list;
+    if (index + 1 < changed.size()) {
+      changed.resize(index + 1);
+    } else {
+      changed.push_back(other);
+    }
+    return changed;
+  }
+
+  size_t BehindTool(size_t index) {
+    const json::object other = {
+        {"type", "function"},
+        {"function",
+         {{"name", kOtherText}, {"description", kOtherText}, {"parameters", json::object()}}}};
+    json::value& tools = context_.at("tools");
+    return StableWith(tools, Continued(tools.as_array(), index, other));
+  }
+
+  size_t BehindCall(size_t index, size_t call) {
+    const json::object other = {
+        {"id", kOtherText},
+        {"type", "function"},
+        {"function", {{"name", kOtherText}, {"arguments", json::object()}}}};
+    json::value& calls = messages()[index].as_object().at("tool_calls");
+    const size_t stable = StableWith(calls, Continued(calls.as_array(), call, other));
+    // Some templates refuse a second call; then what the next message says is changed.
+    if (stable > 0 || index + 1 >= messages().size()) return stable;
+    return BehindText(index + 1, 0);
+  }
+
+  json::object& context_;
+  const std::string_view rendered_;
+  const ServedModel& model_;
+};
+
+void AddBreakpoint(Breakpoint breakpoint, std::vector<Breakpoint>& breakpoints) {
+  const auto at = std::ranges::lower_bound(breakpoints, breakpoint.tokens, {}, &Breakpoint::tokens);
+  if (at != breakpoints.end() && at->tokens == breakpoint.tokens) {
+    at->ttl = std::max(at->ttl, breakpoint.ttl);
+  } else {
+    breakpoints.insert(at, breakpoint);
+  }
+}
+
+}  // namespace
+
+Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model) {
+  Result<std::string> rendered = RenderChat(chat.context, model);
+  if (!rendered) return std::unexpected(std::move(rendered).error());
+  if (chat.continues_reply) {
+    const size_t last = chat.context.at("messages").as_array().size() - 1;
+    Prober prober(chat.context, *rendered, model);
+    const size_t end = prober.StableBytes({Place::kText, last, std::string::npos, {}});
+    if (end == 0) {
+      return Fail(ErrorCode::kUnsupported,
+                  "This model's chat template cannot go on in the assistant's last message.",
+                  "messages");
+    }
+    rendered->resize(end);
+  }
+  RenderedPrompt prompt;
+  prompt.tokens = model.tokenizer->EncodeRendered(*rendered);
+  Prober prober(chat.context, *rendered, model);
+  for (const CacheMark& mark : chat.marks) {
+    const size_t bytes = prober.StableBytes(mark);
+    if (bytes == 0) continue;
+    const std::vector<TokenId> before =
+        model.tokenizer->EncodeRendered(std::string_view(*rendered).substr(0, bytes));
+    const auto common = std::ranges::mismatch(before, prompt.tokens).in1 - before.begin();
+    const auto tokens = static_cast<size_t>(common);
+    if (tokens > 0) AddBreakpoint({tokens, mark.ttl}, prompt.breakpoints);
+  }
+  return prompt;
+}
+
+}  // namespace reprise

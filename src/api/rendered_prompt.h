@@ -1,0 +1,32 @@
+#pragma once
+
+// A conversation rendered by the model's template and tokenised, with its marks as positions among
+// the tokens.
+//
+// A mark's position is measured, not computed from the template's rules: the conversation is
+// rendered once more with other text right behind the mark, and the two renderings agree just as
+// far as nothing behind the mark has a say. That holds for every template, whether it trims,
+// repeats or reorders. A token that reaches over the place is behind it.
+// Pure functions over immutable parts; any thread.
+
+#include <vector>
+
+#include "api/cache_mark.h"
+#include "api/served_model.h"
+#include "base/error.h"
+#include "cache/breakpoint.h"
+
+namespace reprise {
+
+struct RenderedPrompt {
+  std::vector<TokenId> tokens;
+  // Ascending, one a position (the longest lifetime of the marks there), none at 0 tokens. Marks
+  // that the template does not show leave none.
+  std::vector<Breakpoint> breakpoints;
+};
+
+// Errors as RenderChat's; kUnsupported when the template cannot go on in the last message. The chat
+// is changed for each rendering and restored.
+Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model);
+
+}  // namespace reprise

@@ -1,0 +1,207 @@
+// Where marks fall among the tokens, under templates that trim, repeat, reorder and join; what a
+// template shows by itself.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "api/marker_rules.h"
+#include "api/prompt.h"
+#include "api/rendered_prompt.h"
+#include "test_model.h"
+
+namespace reprise {
+namespace {
+
+namespace json = boost::json;
+using Place = CacheMark::Place;
+using std::chrono::minutes;
+
+constexpr const char* kLlama3 =
+    "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n\n{{ m['content'] | trim "
+    "}}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n\n{% endif %}";
+// The system text stands before the last user's text, as Mistral's templates have it.
+constexpr const char* kReordering =
+    "{% set s = messages[0]['content'] %}{% for m in messages[1:] %}[{{ m['role'] }}]"
+    "{% if loop.last %}{{ s }} {% endif %}{{ m['content'] }}{% endfor %}";
+// The system text is joined to the first user's, as Gemma's templates have it.
+constexpr const char* kJoining =
+    "{% for m in messages[1:] %}<|im_start|>user\n{% if loop.first %}{{ messages[0]['content'] "
+    "}}{% endif %}{{ m['content'] }}<|im_end|>{% endfor %}";
+
+struct Found {
+  std::string prompt;
+  std::vector<std::string> kept;
+};
+
+Found KeptOf(const ServedModel& model, const char* messages, std::vector<CacheMark> marks,
+             const char* tools = nullptr) {
+  json::object body;
+  body["messages"] = json::parse(messages);
+  if (tools != nullptr) body["tools"] = json::parse(tools);
+  MarkerRules rules(model.policy);
+  Result<ChatPrompt> chat = ReadChat(body, model, rules, std::nullopt);
+  EXPECT_TRUE(chat);
+  chat->marks = std::move(marks);
+  const json::object before = chat->context;
+  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  EXPECT_TRUE(rendered);
+  EXPECT_EQ(chat->context, before) << "restored";
+  Found found{model.tokenizer->Decode(rendered->tokens, true), {}};
+  for (const Breakpoint& breakpoint : rendered->breakpoints) {
+    std::vector<TokenId> tokens = rendered->tokens;
+    tokens.resize(breakpoint.tokens);
+    found.kept.push_back(model.tokenizer->Decode(tokens, true));
+  }
+  return found;
+}
+
+CacheMark Behind(size_t message, size_t offset) {
+  return {Place::kText, message, offset, minutes(5)};
+}
+
+constexpr const char* kTwo =
+    R"([{"role":"system","content":"s-s"},{"role":"user","content":" u-u "}])";
+
+TEST(MarkPositionTest, EndsBehindTheMarkedText) {
+  const Found found = KeptOf(TestModel(), kTwo, {Behind(0, 3), Behind(1, 3)});
+  EXPECT_EQ(found.kept,
+            (std::vector<std::string>{"<|im_start|>system\ns-s",
+                                      "<|im_start|>system\ns-s<|im_end|>\n<|im_start|>user\n u-"}));
+}
+
+TEST(MarkPositionTest, WhatATemplateTrimsIsNoPartOfThePrefix) {
+  const ServedModel model = TestModel(kLlama3);
+  const Found found = KeptOf(model, kTwo, {Behind(1, 5)});
+  EXPECT_TRUE(found.kept.at(0).ends_with("user\n\nu-u")) << found.kept[0];
+  // Behind the first, trimmed, space: nothing of the text is before it.
+  EXPECT_TRUE(KeptOf(model, kTwo, {Behind(1, 1)}).kept.at(0).ends_with("user\n\n"));
+}
+
+TEST(MarkPositionTest, FollowsTextThatTheTemplateMoves) {
+  const ServedModel model = TestModel(kReordering);
+  const char* messages = R"([{"role":"system","content":"s-s"},{"role":"user","content":"1"},
+    {"role":"assistant","content":"2"},{"role":"user","content":"3"}])";
+  const Found found = KeptOf(model, messages, {Behind(0, 3), Behind(1, 1)});
+  EXPECT_EQ(found.prompt, "[user]1[assistant]2[user]s-s 3");
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"[user]1", "[user]1[assistant]2[user]s-s"}))
+      << "ascending, whatever the order of the conversation";
+}
+
+TEST(MarkPositionTest, EndsBetweenTextsThatTheTemplateJoins) {
+  const Found found = KeptOf(TestModel(kJoining), kTwo, {Behind(0, 3)});
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"<|im_start|>user\ns-s"}));
+}
+
+TEST(MarkPositionTest, ATokenThatReachesOverThePlaceIsBehindIt) {
+  // "he" and "llo" become the one token "hello".
+  const char* messages = R"([{"role":"system","content":"-he"},{"role":"user","content":"llo"}])";
+  const Found found = KeptOf(TestModel(kJoining), messages, {Behind(0, 3)});
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"<|im_start|>user\n-"}));
+}
+
+TEST(MarkPositionTest, TextThatTheTemplateHidesEndsWhereTheNextBegins) {
+  const ServedModel model = TestModel(
+      "{% for m in messages %}{% if m.role != 'system' %}[{{ m.content }}]{% endif %}{% endfor %}");
+  EXPECT_EQ(KeptOf(model, kTwo, {Behind(0, 3)}).kept, (std::vector<std::string>{"["}));
+}
+
+TEST(MarkPositionTest, ATemplateThatRefusesTheOtherTextLeavesNone) {
+  const ServedModel model = TestModel(
+      "{% if messages[0]['content'] != 'a' %}{{ raise_exception('a!') }}{% endif %}"
+      "<|im_start|>{{ messages[0]['content'] }}");
+  EXPECT_TRUE(KeptOf(model, R"([{"role":"user","content":"a"}])", {Behind(0, 1)}).kept.empty());
+}
+
+TEST(MarkPositionTest, AWholeCharacterIsNeverCut) {
+  // U+FDD4 begins with the same two bytes as what a rendering with other text has there.
+  const char* messages = R"([{"role":"user","content":"a\ufdd4b"}])";
+  const Found found = KeptOf(TestModel(), messages, {Behind(0, 1)});
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"<|im_start|>user\na"}));
+}
+
+TEST(MarkPositionTest, TheOtherTextIsOtherEvenWhereTheUserWritesIt) {
+  const char* messages = R"([{"role":"user","content":"a\ufdd5b"}])";
+  const Found found = KeptOf(TestModel(), messages, {Behind(0, 1)});
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"<|im_start|>user\na"}));
+}
+
+TEST(MarkPositionTest, AControlTokenSpelledAcrossAMarkStaysText) {
+  json::object body;
+  body["messages"] = json::parse(R"([{"role":"user","content":[
+    {"type":"text","text":"x<|im_","prompt_cache_breakpoint":{"mode":"explicit"}},
+    {"type":"text","text":"end|>y"}]}])");
+  const ServedModel model = TestModel();
+  MarkerRules rules(model.policy);
+  Result<ChatPrompt> chat = ReadChat(body, model, rules, std::nullopt);
+  ASSERT_TRUE(chat);
+  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  ASSERT_TRUE(rendered);
+  EXPECT_EQ(std::ranges::count(rendered->tokens, 2), 1) << "the template's own <|im_end|>";
+  ASSERT_EQ(rendered->breakpoints.size(), 1U);
+  std::vector<TokenId> tokens = rendered->tokens;
+  tokens.resize(rendered->breakpoints[0].tokens);
+  const std::string kept = model.tokenizer->Decode(tokens, true);
+  EXPECT_TRUE(kept.starts_with("<|im_start|>user\nx")) << kept;
+  EXPECT_TRUE(std::string("<|im_start|>user\nx<|im_").starts_with(kept)) << kept;
+}
+
+TEST(MarkPositionTest, MarksAtOnePlaceAreOneOfTheLongestLifetime) {
+  const ServedModel model = TestModel();
+  json::object body;
+  body["messages"] = json::parse(R"([{"role":"user","content":[
+    {"type":"text","text":"a","prompt_cache_breakpoint":{"mode":"explicit","ttl":"12h"}},
+    {"type":"text","text":"","prompt_cache_breakpoint":{"mode":"explicit","ttl":"30m"}}]}])");
+  MarkerRules rules(model.policy);
+  Result<ChatPrompt> chat = ReadChat(body, model, rules, std::nullopt);
+  ASSERT_TRUE(chat);
+  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  ASSERT_EQ(rendered->breakpoints.size(), 1U);
+  EXPECT_EQ(rendered->breakpoints[0].ttl, std::chrono::hours(12));
+}
+
+// -- Tools ----------------------------------------------------------------------------------------
+
+constexpr const char* kWithTools =
+    "{% if tools %}<tools>{% for t in tools %}{{ t.function.name }};{% endfor %}</tools>{% endif %}"
+    "{% for m in messages %}[{{ m.role }}|{{ m.content }}{% for c in m.tool_calls %}|call "
+    "{{ c.function.name }}{% endfor %}]{% endfor %}";
+constexpr const char* kTools = R"([{"type":"function","function":{"name":"aa"}},
+  {"type":"function","function":{"name":"bb"}}])";
+
+TEST(MarkPositionTest, AToolsEndIsFoundInTheTemplatesOwnForm) {
+  const ServedModel model = TestModel(kWithTools);
+  const Found found = KeptOf(
+      model, kTwo, {{Place::kTool, 0, 0, minutes(5)}, {Place::kTool, 1, 0, minutes(5)}}, kTools);
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"<tools>aa;", "<tools>aa;bb;"}));
+}
+
+TEST(MarkPositionTest, ACallsEndIsFoundAlsoWhereTheTemplateTakesOneCallOnly) {
+  const ServedModel model = TestModel(
+      "{% for m in messages %}{% if m.tool_calls and m.tool_calls | length > 1 %}"
+      "{{ raise_exception('one') }}{% endif %}[{{ m.role }}|{{ m.content }}"
+      "{% for c in m.tool_calls %}|call {{ c.function.name }}{% endfor %}]{% endfor %}");
+  const char* messages = R"([{"role":"user","content":"u"},
+    {"role":"assistant","content":"a","tool_calls":[{"id":"1","type":"function",
+      "function":{"name":"f","arguments":{}}}]},
+    {"role":"tool","tool_call_id":"1","content":"r"}])";
+  const Found found = KeptOf(model, messages, {{Place::kToolCall, 1, 0, minutes(5)}});
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"[user|u][assistant|a|call f][tool|"}));
+}
+
+TEST(TemplateTraitsTest, SayWhatATemplateShows) {
+  const auto traits = [](const char* source) { return TestModel(source).template_traits; };
+  EXPECT_EQ(traits(kWithTools), (TemplateTraits{true, true, true}));
+  EXPECT_EQ(traits(kChatMl), (TemplateTraits{false, false, true}));
+  EXPECT_EQ(traits(kJoining), (TemplateTraits{false, false, true}));
+  EXPECT_EQ(traits("{% for m in messages %}{% if m.role not in ['user', 'assistant', 'system'] %}"
+                   "{{ raise_exception('role') }}{% endif %}{{ m.content }}{% endfor %}"),
+            (TemplateTraits{false, false, false}));
+}
+
+}  // namespace
+}  // namespace reprise

@@ -1,0 +1,593 @@
+"""The messages API through the official client, on the real model: shapes, streams, what is read and written."""
+
+import json
+import time
+
+import anthropic
+import pytest
+
+MARK = {"type": "ephemeral"}
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+
+
+def text(words, mark=None):
+    return {"type": "text", "text": words, **({"cache_control": mark} if mark else {})}
+
+
+def user(*blocks):
+    return {"role": "user", "content": list(blocks)}
+
+
+def arguments(options):
+    """The client no longer names the sampling parameters; older ones send them."""
+    options = {"model": "any", "max_tokens": 8, "temperature": 0, **options}
+    body = {name: options.pop(name) for name in ("temperature", "top_p", "top_k") if name in options}
+    return {**options, "extra_body": body}
+
+
+def create(client, messages="Say hello.", **options):
+    if isinstance(messages, str):
+        messages = [user(text(messages))]
+    return client.messages.create(messages=messages, **arguments(options))
+
+
+def raw(client, messages, **options):
+    """(message, headers)"""
+    response = client.messages.with_raw_response.create(messages=messages, **arguments(options))
+    return response.parse(), response.headers
+
+
+def counts(usage):
+    return usage.cache_read_input_tokens, usage.cache_creation_input_tokens, usage.input_tokens
+
+
+def total(client, messages, **options):
+    return client.messages.count_tokens(model="any", messages=messages, **options).input_tokens
+
+
+def tool(name, description="Looks something up.", mark=None):
+    schema = {"type": "object", "properties": {"q": {"type": "string"}}}
+    shown = {"name": name, "description": description, "input_schema": schema}
+    return {**shown, "cache_control": mark} if mark else shown
+
+
+# -- Shapes -------------------------------------------------------------------------------------
+
+
+def test_a_message_has_the_vendors_shape(claude):
+    message = create(claude)
+    assert message.id.startswith("msg_") and message.type == "message" and message.role == "assistant"
+    assert [block.type for block in message.content] == ["text"] and message.content[0].text
+    assert message.stop_reason == "max_tokens" and message.stop_sequence is None
+    usage = message.usage
+    assert usage.output_tokens == 8
+    assert usage.cache_creation.ephemeral_5m_input_tokens == 0
+    assert usage.cache_creation.ephemeral_1h_input_tokens == 0
+    assert all(isinstance(n, int) for n in counts(usage))
+
+
+def test_a_stream_says_the_same_as_a_whole_reply(claude):
+    whole = create(claude, "Count to five.", max_tokens=20)
+    with claude.messages.stream(
+        messages=[user(text("Count to five."))], **arguments({"max_tokens": 20})
+    ) as stream:
+        events = list(stream)
+        final = stream.get_final_message()
+    assert final.content[0].text == whole.content[0].text
+    assert (final.stop_reason, final.stop_sequence) == (whole.stop_reason, whole.stop_sequence)
+    assert final.usage.output_tokens == whole.usage.output_tokens
+    kinds = [event.type for event in events if event.type != "text"]
+    assert kinds[:2] == ["message_start", "content_block_start"]
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"]
+    assert set(kinds[2:-3]) == {"content_block_delta"}
+
+
+def test_counters_are_equal_at_both_ends_of_a_stream(server, document):
+    body = {
+        "model": "m",
+        "max_tokens": 3,
+        "stream": True,
+        "system": [text(document("ends of a stream"), HOUR)],
+        "messages": [user(text("Hm?", MARK))],
+    }
+    for _ in range(2):
+        status, headers, reply = server.ask("POST", "/v1/messages?beta=true", body)
+        assert status == 200 and headers["content-type"].startswith("text/event-stream")
+        assert headers["request-id"].startswith("req_")
+        events = [
+            (part.split("\n")[0].removeprefix("event: "), json.loads(part.split("data: ", 1)[1]))
+            for part in reply.decode().strip().split("\n\n")
+        ]
+        assert all(name == data["type"] for name, data in events)
+        start = dict(events)["message_start"]["message"]["usage"]
+        end = dict(events)["message_delta"]["usage"]
+        split = start.pop("cache_creation")
+        assert sum(split.values()) == start["cache_creation_input_tokens"]
+        assert "cache_creation" not in end
+        names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        assert [start[name] for name in names] == [end[name] for name in names]
+        assert end["output_tokens"] == 3
+        read, write, rest = (start[name] for name in reversed(names))
+        assert headers["x-reprise-cache"] == f"read={read}, write={write}, computed={write + rest}"
+
+
+def test_stop_sequences_end_the_reply_and_are_named(claude):
+    whole = create(claude, "Count from one to ten in digits.", max_tokens=40).content[0].text
+    stop = whole[5:8]
+    message = create(claude, "Count from one to ten in digits.", max_tokens=40, stop_sequences=[stop])
+    assert message.stop_reason == "stop_sequence" and message.stop_sequence == stop
+    shown = message.content[0].text if message.content else ""
+    assert shown == whole[: whole.index(stop)]
+
+
+def test_a_reply_that_ends_by_itself_is_end_turn(claude):
+    message = create(claude, "What is two plus two? Answer with one number.", max_tokens=400)
+    assert message.stop_reason == "end_turn"
+
+
+def test_a_reply_that_fills_the_context_says_so(start):
+    small = start("--context", "64").anthropic()
+    message = create(small, "Tell me a very long story.", max_tokens=5000)
+    assert message.stop_reason == "model_context_window_exceeded"
+    with pytest.raises(anthropic.BadRequestError, match="prompt is too long: [0-9]+ tokens > 63 maximum"):
+        create(small, "story " * 80)
+
+
+def test_max_tokens_0_fills_the_cache_and_generates_nothing(claude, document):
+    messages = [user(text(document("fill"), MARK))]
+    message = create(claude, messages, max_tokens=0)
+    assert message.content == [] and message.stop_reason == "max_tokens"
+    assert message.usage.output_tokens == 0
+    first = counts(message.usage)
+    assert first[0] < 40 and first[1] > 100
+    again = counts(create(claude, messages).usage)
+    assert again[0] >= first[0] + first[1]
+    with pytest.raises(anthropic.BadRequestError, match="stream"):
+        list(create(claude, messages, max_tokens=0, stream=True))
+
+
+def test_an_assistants_last_message_is_continued(claude, server):
+    messages = [user(text("Name a colour.")), {"role": "assistant", "content": "A colour is bl"}]
+    status, _, shown = server.ask("POST", "/apply-template", {"messages": [
+        {"role": "user", "content": "Name a colour."}]})
+    assert status == 200
+    prompt = json.loads(shown)["prompt"] + "A colour is bl"
+    assert total(claude, messages) == len(server.tokens(prompt))
+    raw_reply = server.post("/v1/completions", {"prompt": prompt, "max_tokens": 8, "temperature": 0})
+    reply = create(claude, messages)
+    assert reply.content[0].text == raw_reply["choices"][0]["text"]
+
+
+def test_what_the_vendor_knows_and_we_do_not_need_is_tolerated(claude, server):
+    message = claude.beta.messages.create(
+        model="any",
+        max_tokens=4,
+        messages=[user(text("Hello."))],
+        betas=["context-management-2025-06-27", "something-new-2030-01-01"],
+        thinking={"type": "enabled", "budget_tokens": 1024},
+        metadata={"user_id": "somebody"},
+        context_management={"edits": [{"type": "clear_tool_uses_20250919"}]},
+        extra_body={"something_new": {"a": [1]}},
+        extra_headers={"authorization": "Bearer none"},
+    )
+    assert message.content
+    assert server.ask("HEAD", "/")[0] == 200
+    assert [model.id for model in claude.models.list(limit=5)][0]
+    assert claude.models.retrieve("anything").type == "model"
+
+
+def test_tools_and_their_traffic_are_rendered(claude, server):
+    messages = [
+        user(text("What is the weather in Bergen?")),
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "x"},
+                {"type": "redacted_thinking", "data": "x"},
+                text("I look it up."),
+                {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Bergen"}},
+            ],
+        },
+        user({"type": "tool_result", "tool_use_id": "toolu_1", "content": [text("Rain.")]}, text("So?")),
+    ]
+    options = dict(tools=[tool("weather")], tool_choice={"type": "any"})
+    assert create(claude, messages, **options).content
+    counted = total(claude, messages, tools=options["tools"])
+    assert counted > total(claude, messages) > total(claude, messages[:1])
+
+
+def test_a_control_token_in_any_text_stays_text(claude):
+    plain = [user(text("a b"))]
+    spelled = [user(text("a<|im_end|>b"))]
+    assert total(claude, spelled) > total(claude, plain) + 3
+    assert create(claude, spelled).content
+
+
+# -- What is read and what is written ------------------------------------------------------------
+
+
+def test_read_write_and_rest_are_always_the_total(claude, document):
+    system = [text(document("sums 1"), HOUR), text(document("sums 2", 60), MARK)]
+    messages = [user(text("One."), text("Two.", MARK), text("Three."))]
+    wanted = total(claude, messages, system=system)
+    seen = [create(claude, messages, system=system).usage for _ in range(3)]
+    for usage in seen:
+        assert sum(counts(usage)) == wanted
+        split = usage.cache_creation
+        assert (
+            split.ephemeral_5m_input_tokens + split.ephemeral_1h_input_tokens
+            == usage.cache_creation_input_tokens
+        )
+    assert seen[0].cache_creation.ephemeral_1h_input_tokens > 100
+    assert seen[0].cache_creation.ephemeral_5m_input_tokens > 50
+    assert seen[1].cache_creation_input_tokens == 0 and seen[1].cache_read_input_tokens == wanted - 1
+
+
+def test_the_second_request_reads_what_the_first_wrote(claude, document):
+    system = [text(document("second reads"), MARK)]
+    first = create(claude, "First question?", system=system).usage
+    second = create(claude, "Another one?", system=system).usage
+    assert first.cache_creation_input_tokens > 100
+    assert second.cache_read_input_tokens >= first.cache_read_input_tokens + first.cache_creation_input_tokens
+    assert second.cache_creation_input_tokens == 0
+
+
+def test_the_top_level_mark_moves_along_with_the_conversation(claude, document):
+    messages = [user(text(document("moving")))]
+    known = 0
+    for turn in range(3):
+        usage = create(claude, messages, cache_control=MARK).usage
+        read, write, _ = counts(usage)
+        assert write > 0, f"turn {turn}"
+        assert read >= known, f"turn {turn}"
+        known = read + write
+        messages += [{"role": "assistant", "content": "Well."}, user(text(f"And {turn}?"))]
+
+
+def test_a_mark_is_no_part_of_the_prompt(claude, document):
+    words = document("no part")
+    create(claude, [user(text(words, MARK), text("So?"))])
+    read, _, rest = counts(create(claude, [user(text(words), text("So?"))]).usage)
+    assert rest == 1 and read > 100
+
+
+def test_any_ttl_up_to_the_longest_is_taken(claude, document):
+    for name, ttl in (("t1", "30m"), ("t2", "12h"), ("t3", "90s"), ("t4", "1d")):
+        messages = [user(text(document(name), {"type": "ephemeral", "ttl": ttl}))]
+        message, headers = raw(claude, messages)
+        assert message.usage.cache_creation_input_tokens > 100
+        assert "x-reprise-cache-warning" not in headers
+        long = message.usage.cache_creation.ephemeral_1h_input_tokens > 0
+        assert long == (ttl in ("12h", "1d"))
+
+
+# -- The vendor's table of what loses what --------------------------------------------------------
+
+
+BETWEEN = 20  # tokens of the template between two parts and behind the last
+
+
+@pytest.fixture
+def conversation(claude, document):
+    """ask(**changes) -> tokens read of a marked conversation that has been asked once, and its boundaries."""
+    parts = dict(
+        tools=[tool("alpha", document("table tools", 120))],
+        system=[text(document("table system", 120))],
+        messages=[user(text(document("table messages", 120)))],
+    )
+
+    def boundary(**kept):
+        return total(claude, **{**parts, **kept})
+
+    whole = boundary()
+    without_messages = boundary(messages=[user(text("."))])
+    without_system = boundary(messages=[user(text("."))], system=[text(".")])
+    create(claude, **parts)
+
+    def ask(**changes):
+        return create(claude, **{**parts, **changes}).usage.cache_read_input_tokens
+
+    return ask, whole, without_messages, without_system
+
+
+def test_a_changed_tool_loses_tools_system_and_messages(conversation, document):
+    ask, *_ = conversation
+    assert ask(tools=[tool("beta", document("table tools", 120))]) < 80
+
+
+def test_a_changed_system_text_keeps_the_tools(conversation):
+    ask, _, _, tools_end = conversation
+    assert tools_end - BETWEEN <= ask(system=[text("Otherwise.")]) <= tools_end
+
+
+def test_a_changed_message_keeps_tools_and_system(conversation):
+    ask, _, system_end, _ = conversation
+    assert system_end - BETWEEN <= ask(messages=[user(text("Otherwise."))]) <= system_end
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tool_choice": {"type": "any"}},
+        {"tool_choice": {"type": "none"}},
+        {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+        {"temperature": 0.7},
+        {"top_p": 0.5},
+        {"top_k": 3},
+        {"stop_sequences": ["the"]},
+        {"max_tokens": 3},
+        {"metadata": {"user_id": "x"}},
+    ],
+    ids=str,
+)
+def test_parameters_lose_nothing(conversation, changes):
+    ask, whole, *_ = conversation
+    assert ask(**changes) == whole - 1
+
+
+# -- Marks that the vendor refuses ------------------------------------------------------------------
+
+ORDER = (
+    "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that blocks "
+    "are processed in the following order: `tools`, `system`, `messages`."
+)
+BREACHES = {
+    "five marks": (
+        [user(*(text(f"Block {i}.", MARK) for i in range(5)))],
+        "A maximum of 4 blocks with cache_control may be provided. Found 5.",
+    ),
+    "a mark on empty text": (
+        [user(text("Hello."), text("", MARK))],
+        "messages.0.content.1.text: cache_control cannot be set for empty text blocks",
+    ),
+    "a mark on thinking": (
+        [
+            user(text("Hello.")),
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "x", "cache_control": MARK},
+                    text("Yes."),
+                ],
+            },
+            user(text("So?")),
+        ],
+        "messages.1.content.0: cache_control cannot be set for thinking blocks",
+    ),
+    "1h after 5m": (
+        [user(text("One.", MARK), text("Two.", HOUR))],
+        f"messages.0.content.1.cache_control.ttl: {ORDER}",
+    ),
+    "an unknown ttl": (
+        [user(text("Hello.", {"type": "ephemeral", "ttl": "soon"}))],
+        "messages.0.content.0.cache_control.ttl: Input should be '5m' or '1h'",
+    ),
+    "a negative ttl": (
+        [user(text("Hello.", {"type": "ephemeral", "ttl": "-5m"}))],
+        "messages.0.content.0.cache_control.ttl: Input should be '5m' or '1h'",
+    ),
+    "a ttl of another type": (
+        [user(text("Hello.", {"type": "ephemeral", "ttl": 300}))],
+        "messages.0.content.0.cache_control.ttl: Input should be '5m' or '1h'",
+    ),
+    "an unknown type": (
+        [user(text("Hello.", {"type": "persistent"}))],
+        "messages.0.content.0.cache_control.type: Input should be 'ephemeral'",
+    ),
+    "a mark inside a tool_result, not on its last block": (
+        [
+            user(text("Hello.")),
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "n", "input": {}}]},
+            user({"type": "tool_result", "tool_use_id": "t", "content": [text("a", MARK), text("b")]}),
+        ],
+        "messages.2.content.0.content.0.cache_control: only the last block of a tool_result can carry it",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def strict(built):
+    import conftest
+
+    running = conftest.Server("--strict-api")
+    yield running.anthropic()
+    running.stop()
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_breach_is_ignored_and_said(claude, name):
+    messages, sentence = BREACHES[name]
+    message, headers = raw(claude, messages)
+    assert message.content
+    assert headers["x-reprise-cache-warning"] == sentence
+
+
+@pytest.mark.parametrize("name", BREACHES)
+def test_a_strict_server_refuses_in_the_vendors_words(strict, name):
+    messages, sentence = BREACHES[name]
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        create(strict, messages)
+    body = refused.value.body
+    assert body["error"] == {"type": "invalid_request_error", "message": sentence}
+    assert body["request_id"] == refused.value.response.headers["request-id"]
+
+
+def test_a_strict_server_knows_the_vendors_lifetimes_only(strict):
+    with pytest.raises(anthropic.BadRequestError, match="'5m' or '1h'"):
+        create(strict, [user(text("Hello.", {"type": "ephemeral", "ttl": "30m"}))])
+    assert create(strict, [user(text("One.", HOUR), text("Two.", MARK))]).content
+
+
+def test_the_fifth_mark_is_the_one_ignored(claude, document):
+    blocks = [text(document(f"fifth {i}", 40), MARK) for i in range(5)]
+    usage = create(claude, [user(*blocks)]).usage
+    assert usage.input_tokens > 40, "what only the fifth marks is not written"
+
+
+def test_a_mark_on_the_last_block_only_is_enough(claude, document):
+    messages = [user(text(document("last only 1")), text(document("last only 2"), MARK))]
+    first = create(claude, messages).usage
+    assert first.input_tokens < 12, "the template's end of the prompt"
+    read, write, rest = counts(create(claude, messages).usage)
+    assert (write, rest) == (0, 1)
+
+
+# -- Bad input --------------------------------------------------------------------------------------
+
+BAD = {
+    "no max_tokens": ({"messages": [user(text("x"))]}, "max_tokens: Field required"),
+    "no messages": ({"max_tokens": 1, "messages": []}, "messages: at least one message is required"),
+    "an image": (
+        {"max_tokens": 1, "messages": [user(text("x"), {"type": "image", "source": {}})]},
+        "messages.0.content.1: image blocks are not supported by this model",
+    ),
+    "a document in a tool_result": (
+        {
+            "max_tokens": 1,
+            "messages": [
+                user({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document"}]})
+            ],
+        },
+        "messages.0.content.0.content.0: document blocks are not supported by this model",
+    ),
+    "a system block of another type": (
+        {"max_tokens": 1, "system": [{"type": "image"}], "messages": [user(text("x"))]},
+        "system.0: image blocks are not supported by this model",
+    ),
+    "a role of its own": (
+        {"max_tokens": 1, "messages": [{"role": "tool", "content": "x"}]},
+        "messages.0.role: Input should be 'user', 'assistant' or 'system'",
+    ),
+    "a tool without a schema": (
+        {"max_tokens": 1, "tools": [{"name": "n"}], "messages": [user(text("x"))]},
+        "tools.0.custom.input_schema: Input should be an object",
+    ),
+    "a tool with a broken schema": (
+        {
+            "max_tokens": 1,
+            "tools": [{"name": "n", "input_schema": {"type": ["x"]}}],
+            "messages": [user(text("x"))],
+        },
+        "tools.0.custom.input_schema.type: Input should be 'object'",
+    ),
+    "a tool of the vendor's": (
+        {
+            "max_tokens": 1,
+            "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+            "messages": [user(text("x"))],
+        },
+        "tools.0: tools of type 'web_search_20250305' are not supported by this model",
+    ),
+    "text of another type": (
+        {"max_tokens": 1, "messages": [user({"type": "text", "text": 5})]},
+        "messages.0.content.0.text: Input should be a string",
+    ),
+    "a stop sequence of another type": (
+        {"max_tokens": 1, "stop_sequences": [1], "messages": [user(text("x"))]},
+        "stop_sequences.0: Input should be a string of at most 1024 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_a_400_that_names_the_place(server, name):
+    body, sentence = BAD[name]
+    status, headers, reply = server.ask("POST", "/v1/messages", body)
+    reply = json.loads(reply)
+    assert (status, reply["type"]) == (400, "error"), reply
+    assert reply["error"] == {"type": "invalid_request_error", "message": sentence}
+    assert reply["request_id"] == headers["request-id"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"messages": "x", "max_tokens": 1}', b"\xff"])
+def test_what_is_no_request_is_a_400_in_the_vendors_shape(server, body):
+    status, _, reply = server.ask("POST", "/v1/messages", body)
+    assert status == 400 and json.loads(reply)["error"]["type"] == "invalid_request_error"
+
+
+def test_other_refusals_have_the_vendors_shape(server):
+    for method, path, status, kind in (
+        ("POST", "/v1/messages/batches", 404, "not_found_error"),
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+    ):
+        got, _, reply = server.ask(method, path)
+        assert got == status and json.loads(reply)["error"]["type"] == kind
+
+
+def test_a_body_over_the_limit_is_request_too_large(server):
+    status, _, reply = server.ask("POST", "/v1/messages", b'{"a":"' + b"x" * (33 << 20) + b'"}')
+    assert status == 413 and json.loads(reply)["error"]["type"] == "request_too_large"
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_100000_messages_are_answered_in_bounded_time(server, marked):
+    messages = [
+        {"role": ("user", "assistant")[i % 2], "content": [text("x", MARK if marked else None)]}
+        for i in range(99_999)
+    ]
+    began = time.monotonic()
+    status, _, reply = server.ask("POST", "/v1/messages", {"max_tokens": 1, "messages": messages})
+    assert status == 400, "longer than the context"
+    assert "prompt is too long" in json.loads(reply)["error"]["message"]
+    assert time.monotonic() - began < 60
+    assert server.ask("GET", "/health")[0] == 200
+
+
+# -- The agent's billing line ---------------------------------------------------------------------
+
+BILLING = "x-anthropic-billing-header: cc_version=2.1.197.{0:03x}; cc_entrypoint=cli; cch={0:05x};"
+
+
+def test_the_billing_line_spoils_nothing(start, document):
+    own = start()
+    client = own.anthropic()
+    words = document("billing")
+    system = lambda n: [text(BILLING.format(n)), text(words, MARK)]
+    first = counts(create(client, "Hm?", system=system(1)).usage)
+    second = counts(create(client, "Hm?", system=system(2)).usage)
+    assert sum(first) == sum(second) == total(client, [user(text("Hm?"))], system=[text(words)])
+    assert second[2] == 1, "everything was found"
+    own.wait_idle()
+    assert sum("billing line" in line for line in own.log) == 1, "said once"
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        lambda line, words: [text(words), text(line)],
+        lambda line, words: [text(line + " more"), text(words)],
+        lambda line, words: [text("  " + line), text(words)],
+    ],
+    ids=["second block", "with more behind", "with space before"],
+)
+def test_the_same_words_elsewhere_stay(claude, document, system):
+    words = document("billing elsewhere", 40)
+    line = BILLING.format(7)
+    messages = [user(text("Hm?"))]
+    with_line = total(claude, messages, system=system(line, words))
+    assert with_line > total(claude, messages, system=[text(words)]) + 20
+
+
+def test_the_billing_line_can_be_kept(start, document):
+    own = start("--keep-billing-line").anthropic()
+    messages = [user(text("Hm?"))]
+    kept = total(own, messages, system=[text(BILLING.format(7)), text("Be kind.")])
+    assert kept > total(own, messages, system=[text("Be kind.")]) + 20
+
+
+# -- Full pinned memory ---------------------------------------------------------------------------
+
+
+def test_marks_beyond_pinned_memory_are_cached_without_a_promise_and_said(start, document):
+    own = start("--kv-memory", "200M", "--context", "2048").anthropic()
+    warned = 0
+    for i in range(40):
+        message, headers = raw(own, [user(text(document(f"pinned {i}", 500), HOUR))])
+        read, write, rest = counts(message.usage)
+        if "x-reprise-cache-warning" in headers:
+            assert "pinned memory is full" in headers["x-reprise-cache-warning"]
+            assert write == 0 and rest > 500
+            warned += 1
+        else:
+            assert write > 500
+    assert warned > 0
