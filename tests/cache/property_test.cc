@@ -205,7 +205,7 @@ TEST(PrefixCacheProperty, EveryShortSequenceOfMarkedPromptsEqualsTheNaiveCache) 
     SCOPED_TRACE(fmt::format("pin_blocks {}", pinned));
     Exhaustive({.blocks = 3, .pin_blocks = pinned}, PromiseOperations()).Run(kSanitized ? 3 : 4);
   }
-  Exhaustive({.blocks = 4, .pin_blocks = 3}, PromiseOperations()).Run(kSanitized ? 3 : 4);
+  Exhaustive({.blocks = 2, .pin_blocks = 1}, PromiseOperations()).Run(kSanitized ? 3 : 5);
 }
 
 // One random life of a world: sequences of several tenants over a small alphabet, so that they
