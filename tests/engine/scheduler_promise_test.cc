@@ -44,31 +44,51 @@ TEST_F(SchedulerPromiseTest, AMarkedPrefixIsReadWhateverRanMeanwhile) {
 }
 
 TEST_F(SchedulerPromiseTest, TheLifetimeCountsFromTheSubmissionAndARequestThatWaitsStillFindsIt) {
-  MakePool(8, kOptions, 2);
+  MakePool(8, kOptions, 3);
   Mark(Count(1, 8), 1, {{8, minutes(20)}});
   RunUntilIdle();
-  Ask(Count(100, 20), 4);  // leaves no room for the next beside it
+  Ask(Count(100, 16), 4);  // leaves no room for the next beside it
   Step();
   clock_.Advance(minutes(19));
-  const SequenceId waits = Ask(Count(1, 12), 1);
+  const SequenceId waits = Mark(Count(1, 20), 1, {{12, minutes(30)}});
   Step();
   EXPECT_FALSE(cached_.contains(waits));
   Pass(minutes(19));  // without the request, the promise would have ended
   RunUntilIdle();
   EXPECT_EQ(cached_[waits], 8U);
+  EXPECT_EQ(cache_->sizes().promises, 2U);
   Pass(minutes(1));
-  EXPECT_EQ(cache_->sizes().promises, 0U) << "renewed from its start, not from its admission";
+  EXPECT_EQ(cache_->sizes().promises, 1U) << "renewed from its start, not from its admission";
+  Pass(minutes(10));
+  EXPECT_EQ(cache_->sizes().promises, 0U);
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerPromiseTest, AHitRenewsWhatWasPromisedOnlyAfterItsRequestCame) {
+  MakePool(32, kOptions, 16);
+  const SequenceId first = Mark(Count(1, 20), 1, {{20, minutes(20)}});
+  Step();
+  clock_.Advance(minutes(5));
+  const SequenceId second = Ask(Count(1, 21), 1);  // waits for the first one's prefill
+  RunUntilIdle();
+  EXPECT_TRUE(Accepted(first));
+  EXPECT_EQ(cached_[second], 20U);
+  Pass(minutes(15));
+  EXPECT_EQ(cache_->sizes().promises, 1U);
+  Pass(minutes(5));
+  EXPECT_EQ(cache_->sizes().promises, 0U);
   ExpectNothingHeld();
 }
 
 TEST_F(SchedulerPromiseTest, ACancelledRequestKeepsWhatItReached) {
-  MakePool(32, kOptions, 16);
-  const SequenceId id = Mark(Count(1, 30), 5, {{7, minutes(5)}, {20, minutes(5)}});
+  MakePool(32, {.prefill_chunk = 6}, 16);
+  const SequenceId id =
+      Mark(Count(1, 30), 5, {{3, minutes(5)}, {5, minutes(5)}, {7, minutes(5)}, {20, minutes(5)}});
   Step();
   EXPECT_EQ(cache_->sizes().promises, 1U);
   EXPECT_GT(cache_->sizes().reserved_blocks, 0U);
   EXPECT_NE(scheduler_->Remove(id), nullptr);
-  EXPECT_EQ(cache_->sizes().promises, 1U);
+  EXPECT_EQ(cache_->sizes().promises, 2U);
   EXPECT_EQ(cache_->sizes().pinned_blocks, 2U);
   ExpectNothingHeld();
 }
