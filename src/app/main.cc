@@ -8,6 +8,7 @@
 
 #include "api/marker_rules.h"
 #include "app/inspect.h"
+#include "app/openmp.h"
 #include "app/perplexity.h"
 #include "app/serve.h"
 #include "app/tokenize.h"
@@ -152,4 +153,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace reprise
 
-int main(int argc, char** argv) { return reprise::Main(argc, argv); }
+int main(int argc, char** argv) {
+  reprise::BoundOpenMpSpinning(argv);
+  return reprise::Main(argc, argv);
+}

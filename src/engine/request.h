@@ -89,7 +89,7 @@ struct FinishedEvent {
   int prompt_tokens = 0;
   int cached_tokens = 0;
   std::vector<BreakpointOutcome> breakpoints = {};  // as in StartedEvent
-  int completion_tokens = 0;                   // generated, an end-of-generation token included
+  int completion_tokens = 0;     // generated, an end-of-generation token included
   std::vector<TokenId> reply;    // generated tokens, without an end-of-generation token
   uint64_t logits_checksum = 0;  // over the bits of all logits sampled from, in order
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;

@@ -151,8 +151,6 @@ void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
     if (!sequence.started) {
       Begin(sequence);
       started(sequence);
-    } else {
-      cache_->Fulfil(sequence.reservation, Published(sequence));
     }
     running_.push_back(std::move(waiting_[i]));
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));

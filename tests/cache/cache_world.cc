@@ -9,8 +9,11 @@ CacheWorld::CacheWorld(Size size)
       pool_(BlockPool::Create(size.blocks, block_tokens_ * sizeof(uint64_t)).value()),
       cache_(std::make_unique<PrefixCache>(
           pool_.get(), &clock_,
-          PrefixCache::Options{.block_tokens = size.block_tokens, .retention = kRetention})),
-      naive_(size.blocks, block_tokens_, kRetention),
+          PrefixCache::Options{.block_tokens = size.block_tokens,
+                               .retention = kRetention,
+                               .pin_blocks = size.pin_blocks,
+                               .pin_blocks_per_scope = size.pin_blocks_per_scope})),
+      naive_(size.blocks, block_tokens_, kRetention, {size.pin_blocks, size.pin_blocks_per_scope}),
       sequences_(size.sequences) {}
 
 uint64_t CacheWorld::Row(const std::string& scope, std::span<const TokenId> tokens) {
@@ -52,6 +55,9 @@ void CacheWorld::Begin(size_t slot, const std::string& scope, const Words& promp
   Sequence& sequence = sequences_[slot];
   sequence.running = true;
   sequence.scope = scope;
+  sequence.prompt = prompt;
+  naive_.Renew(scope, prompt, clock_.Now());
+  cache_->Renew(scope, prompt, clock_.Now());
   auto found = naive_.Match(scope, prompt, limit, clock_.Now());
   PrefixMatch match = cache_->Match(scope, prompt, limit);
   EXPECT_EQ(match.tokens, found.tokens);
@@ -66,6 +72,7 @@ void CacheWorld::Begin(size_t slot, const std::string& scope, const Words& promp
   }
   sequence.table = std::move(match.blocks);
   sequence.published_blocks = sequence.table.size();
+  sequence.published = sequence.table.size() * block_tokens_;
   sequence.lease = std::move(match.lease);
   sequence.naive_lease = found.lease;
   if (match.partial) {
@@ -83,6 +90,17 @@ void CacheWorld::Begin(size_t slot, const std::string& scope, const Words& promp
     if (partial == Partial::kCopyAndLetGo) LetGoPartial(slot);
   }
   sequence.tokens = Words(prompt.begin(), prompt.begin() + tokens);
+}
+
+void CacheWorld::Promise(size_t slot, const std::vector<Breakpoint>& breakpoints) {
+  Sequence& sequence = sequences_[slot];
+  sequence.promised = true;
+  sequence.naive_reservation = ++last_reservation_;
+  const TimePoint start = clock_.Now();
+  EXPECT_EQ(
+      cache_->Promise(sequence.scope, sequence.prompt, breakpoints, start, sequence.reservation),
+      naive_.Accept(sequence.scope, sequence.prompt, breakpoints, start,
+                    sequence.naive_reservation));
 }
 
 void CacheWorld::LetGoPartial(size_t slot) {
@@ -120,11 +138,17 @@ void CacheWorld::Publish(size_t slot) {
   size_t first = sequence.published_blocks * block_tokens_;
   for (; first < sequence.tokens.size(); first += block_tokens_) PublishBlock(sequence, first);
   sequence.published_blocks = sequence.tokens.size() / block_tokens_;
+  sequence.published = sequence.tokens.size();
+  cache_->Fulfil(sequence.reservation, sequence.tokens);
+  naive_.Fulfil(sequence.naive_reservation, sequence.tokens);
 }
 
 void CacheWorld::End(size_t slot) {
   LetGoPartial(slot);
   Sequence& sequence = sequences_[slot];
+  const Words published(sequence.tokens.begin(), sequence.tokens.begin() + sequence.published);
+  cache_->Conclude(sequence.reservation, published);
+  naive_.Conclude(sequence.naive_reservation, published);
   for (const BlockId block : sequence.table) {
     pool_->Release(block);
     naive_.Release(block);
@@ -134,8 +158,10 @@ void CacheWorld::End(size_t slot) {
   sequence = Sequence{};
 }
 
-bool CacheWorld::Run(size_t slot, const std::string& scope, const Words& prompt) {
+bool CacheWorld::Run(size_t slot, const std::string& scope, const Words& prompt,
+                     const std::vector<Breakpoint>& breakpoints) {
   Begin(slot, scope, prompt, prompt.size(), Partial::kCopyAndLetGo);
+  Promise(slot, breakpoints);
   bool fits = true;
   while (fits && tokens(slot).size() < prompt.size()) {
     fits = Append(slot, prompt[tokens(slot).size()]);
@@ -161,6 +187,13 @@ void CacheWorld::Compare() {
   EXPECT_EQ(sizes.cached_blocks, naive_.cached_blocks());
   EXPECT_EQ(sizes.private_blocks, sizes.total_blocks - sizes.free_blocks - sizes.cached_blocks);
   EXPECT_EQ(sizes.leased_blocks, naive_.leased_blocks());
+  EXPECT_EQ(sizes.pinned_blocks, naive_.pinned_blocks());
+  EXPECT_EQ(sizes.reserved_blocks, naive_.reserved_blocks());
+  EXPECT_EQ(sizes.promises, naive_.promises());
+  constexpr Duration k5m = std::chrono::minutes(5), k1h = std::chrono::hours(1);
+  EXPECT_EQ(sizes.promises_to_5m, naive_.promises_of(Duration::zero(), k5m));
+  EXPECT_EQ(sizes.promises_to_1h, naive_.promises_of(k5m, k1h));
+  EXPECT_EQ(sizes.promises_beyond_1h, naive_.promises_of(k1h, Duration::max()));
   EXPECT_EQ(sizes.cached_tokens, naive_.cached_tokens());
   EXPECT_EQ(sizes.scopes, naive_.scopes());
   EXPECT_EQ(cache_->available_blocks(), naive_.available_blocks());

@@ -29,6 +29,8 @@ class CacheWorld {
     size_t blocks = 3;
     int block_tokens = 2;
     size_t sequences = 2;
+    size_t pin_blocks = 0;
+    size_t pin_blocks_per_scope = 1000;
   };
   static constexpr Duration kRetention = std::chrono::seconds(10);
   enum class Partial { kCopyAndLetGo, kCopyAndKeepLease };
@@ -41,13 +43,18 @@ class CacheWorld {
   // The verbs. REQUIRES: Begin on a slot that is not running, the others on one that is.
   void Begin(size_t slot, const std::string& scope, const Words& prompt, size_t limit,
              Partial partial);
+  // What of its prompt is to be kept. From then on it appends what the prompt says.
+  void Promise(size_t slot, const std::vector<Breakpoint>& breakpoints);
+  const Words& prompt(size_t slot) const { return sequences_[slot].prompt; }
+  bool promised(size_t slot) const { return sequences_[slot].promised; }
   bool Append(size_t slot, TokenId token);  // computes one row; false if no block is to be had
   void Publish(size_t slot);                // all computed rows, block by block
   void LetGoPartial(size_t slot);
   void End(size_t slot);
-  // Begin, Append the rest of the prompt (publishing each full block) and Publish; true if all
-  // fitted.
-  bool Run(size_t slot, const std::string& scope, const Words& prompt);
+  // Begin, Promise, Append the rest of the prompt (publishing each full block) and Publish; true if
+  // all fitted.
+  bool Run(size_t slot, const std::string& scope, const Words& prompt,
+           const std::vector<Breakpoint>& breakpoints = {});
 
   void Advance(Duration by) { clock_.Advance(by); }
   void Expire();
@@ -63,9 +70,14 @@ class CacheWorld {
   struct Sequence {
     bool running = false;
     std::string scope;
+    Words prompt;
     Words tokens;  // whose rows are computed
     std::vector<BlockId> table;
     size_t published_blocks = 0;  // full ones
+    size_t published = 0;         // tokens
+    bool promised = false;
+    Reservation reservation;
+    uint64_t naive_reservation = 0;
     Lease lease;
     NaivePrefixCache::LeaseId naive_lease = 0;
     BlockId partial;  // held by the leases below, and its rows
@@ -89,6 +101,7 @@ class CacheWorld {
   std::unique_ptr<PrefixCache> cache_;
   NaivePrefixCache naive_;
   std::vector<Sequence> sequences_;
+  uint64_t last_reservation_ = 0;
 };
 
 }  // namespace reprise

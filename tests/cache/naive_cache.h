@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "cache/breakpoint.h"
 
 namespace reprise {
 
@@ -39,8 +40,16 @@ class NaivePrefixCache {
     std::optional<BlockId> evicted;  // then this very block is handed out
   };
 
-  NaivePrefixCache(size_t total_blocks, size_t block_tokens, Duration retention)
-      : total_blocks_(total_blocks), block_tokens_(block_tokens), retention_(retention) {}
+  struct Shares {  // what promises may hold
+    size_t blocks = 0;
+    size_t blocks_per_scope = 0;
+  };
+
+  NaivePrefixCache(size_t total_blocks, size_t block_tokens, Duration retention, Shares shares)
+      : total_blocks_(total_blocks),
+        block_tokens_(block_tokens),
+        retention_(retention),
+        shares_(shares) {}
 
   Found Match(const std::string& scope, const Words& tokens, size_t limit, TimePoint now) {
     const Words wanted(tokens.begin(), tokens.begin() + std::min(limit, tokens.size()));
@@ -105,8 +114,11 @@ class NaivePrefixCache {
     MoveLease(lease, own);
     for (Entry& entry : entries_)
       if (&entry != own && entry.scope == scope && Edge(entry) == first &&
-          StartsWith(tokens, entry.tokens))
+          StartsWith(tokens, entry.tokens)) {
         entry.superseded = true;
+        for (Promise& promise : promises_)
+          if (promise.holder == entry.id) promise.holder = own->id;
+      }
     DropSuperseded();
     return block;
   }
@@ -126,26 +138,95 @@ class NaivePrefixCache {
   }
   void ReleaseLease(LeaseId& lease) { MoveLease(lease, nullptr); }
 
+  // -- Promises. Whether a breakpoint is accepted is found by trying.
+  std::vector<BreakpointOutcome> Accept(const std::string& scope, const Words& prompt,
+                                        const std::vector<Breakpoint>& breakpoints, TimePoint start,
+                                        uint64_t reservation) {
+    std::vector<BreakpointOutcome> outcomes;
+    for (const Breakpoint& breakpoint : breakpoints) {
+      const NaivePrefixCache before(*this);
+      TakeOn(scope, prompt, breakpoint, start, reservation);
+      const bool fits = pinned_blocks() + reserved_blocks() <= shares_.blocks &&
+                        PinnedOf(scope) + ReservedOf(scope) <= shares_.blocks_per_scope;
+      if (!fits) *this = before;
+      outcomes.push_back({breakpoint.tokens, breakpoint.ttl, fits});
+    }
+    return outcomes;
+  }
+  void Fulfil(uint64_t id, const Words& published) {
+    if (!reservations_.contains(id)) return;
+    Reservation& reservation = reservations_.at(id);
+    const size_t full = published.size() / block_tokens_ * block_tokens_;
+    const bool ends = reservation.pending.back().tokens <= published.size() &&
+                      Peek(reservation.scope, published) == published.size();
+    const size_t reached = ends ? published.size() : full;
+    std::erase_if(reservation.pending, [&](const Breakpoint& breakpoint) {
+      if (breakpoint.tokens > reached) return false;
+      const size_t end = (breakpoint.tokens + block_tokens_ - 1) / block_tokens_ * block_tokens_;
+      const Entry* holder = end <= full
+                                ? Find(reservation.scope, First(published, end))
+                                : NearestBrother(reservation.scope, published, published.size());
+      Make(reservation.scope, First(published, breakpoint.tokens), *holder, breakpoint.ttl,
+           reservation.start);
+      return true;
+    });
+    if (reservation.pending.empty()) {
+      reservations_.erase(id);
+    } else if (full > reservation.depth * block_tokens_) {
+      reservation.depth = full / block_tokens_;
+      reservation.holder = Find(reservation.scope, First(published, full))->id;
+    }
+  }
+  void Conclude(uint64_t id, const Words& published) {
+    if (!reservations_.contains(id)) return;
+    auto& pending = reservations_.at(id).pending;
+    std::erase_if(pending, [&](const auto& b) { return b.tokens > published.size(); });
+    if (!pending.empty()) Fulfil(id, published);
+    reservations_.erase(id);
+  }
+  void Renew(const std::string& scope, const Words& prompt, TimePoint start) {
+    for (Promise& promise : promises_)
+      if (promise.scope == scope && StartsWith(prompt, promise.tokens) && start < promise.expires)
+        promise.expires = std::max(promise.expires, start + promise.ttl);
+  }
+  size_t promises() const { return promises_.size(); }
+  size_t promises_of(Duration more_than, Duration at_most) const {
+    return static_cast<size_t>(std::ranges::count_if(
+        promises_, [&](const auto& p) { return p.ttl > more_than && p.ttl <= at_most; }));
+  }
+  size_t pinned_blocks() const {
+    return static_cast<size_t>(
+        std::ranges::count_if(entries_, [this](const Entry& entry) { return Promised(entry); }));
+  }
+  size_t reserved_blocks() const {
+    size_t sum = 0;
+    for (const auto& [id, reservation] : reservations_) sum += Reserved(reservation);
+    return sum;
+  }
+
   size_t Expire(TimePoint now) {
     size_t freed = 0;
+    std::erase_if(promises_, [&](const Promise& promise) { return promise.expires <= now; });
     while (Oldest() != nullptr && now - Oldest()->last_use >= retention_) Drop(*Oldest()), ++freed;
     return freed;
   }
   std::optional<TimePoint> next_expiry() const {
-    if (Oldest() == nullptr) return std::nullopt;
-    return Oldest()->last_use + retention_;
+    std::optional<TimePoint> next;
+    if (Oldest() != nullptr) next = Oldest()->last_use + retention_;
+    for (const Promise& promise : promises_)
+      next = next ? std::min(*next, promise.expires) : promise.expires;
+    return next;
   }
   size_t Flush() {
-    size_t freed = 0;
-    while (Oldest() != nullptr) Drop(*Oldest()), ++freed;
-    return freed;
+    promises_.clear();
+    return DropUnheld();
   }
 
   size_t free_blocks() const { return total_blocks_ - references_.size(); }
   size_t cached_blocks() const { return entries_.size(); }
   size_t available_blocks() const {  // by trying
     NaivePrefixCache copy(*this);
-    copy.Flush();
+    copy.DropUnheld();
     return copy.free_blocks();
   }
   size_t leased_blocks() const {
@@ -161,6 +242,7 @@ class NaivePrefixCache {
   size_t scopes() const {
     std::set<std::string> scopes;
     for (const Entry& entry : entries_) scopes.insert(entry.scope);
+    for (const auto& [id, reservation] : reservations_) scopes.insert(reservation.scope);
     return scopes.size();
   }
   // Calls visit(scope, tokens) for all that is findable.
@@ -181,6 +263,24 @@ class NaivePrefixCache {
     TimePoint last_use;
   };
 
+  struct Promise {
+    std::string scope;
+    Words tokens;  // all from the first one
+    uint64_t holder = 0;
+    Duration ttl{};
+    TimePoint expires;
+  };
+  struct Reservation {
+    std::string scope;
+    TimePoint start;
+    std::vector<Breakpoint> pending;
+    size_t depth = 0;     // of the holder, in blocks
+    uint64_t holder = 0;  // 0: the root
+  };
+
+  static Words First(const Words& tokens, size_t count) {
+    return {tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(count)};
+  }
   static size_t Common(const Words& a, const Words& b) {
     return static_cast<size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
   }
@@ -201,6 +301,62 @@ class NaivePrefixCache {
       return lease.second == entry.id || IsAncestor(entry, ById(lease.second));
     });
   }
+  bool Keeps(uint64_t holder, const Entry& entry) const {
+    return holder == entry.id || (holder != 0 && IsAncestor(entry, ById(holder)));
+  }
+  bool Promised(const Entry& entry) const {
+    return std::ranges::any_of(promises_, [&](const auto& p) { return Keeps(p.holder, entry); }) ||
+           std::ranges::any_of(reservations_,
+                               [&](const auto& r) { return Keeps(r.second.holder, entry); });
+  }
+  size_t Reserved(const Reservation& reservation) const {
+    const size_t end = reservation.pending.back().tokens;
+    return (end + block_tokens_ - 1) / block_tokens_ - reservation.depth;
+  }
+  size_t PinnedOf(const std::string& scope) const {
+    return static_cast<size_t>(std::ranges::count_if(
+        entries_, [&](const Entry& entry) { return entry.scope == scope && Promised(entry); }));
+  }
+  size_t ReservedOf(const std::string& scope) const {
+    size_t sum = 0;
+    for (const auto& [id, reservation] : reservations_)
+      if (reservation.scope == scope) sum += Reserved(reservation);
+    return sum;
+  }
+  void Make(const std::string& scope, const Words& tokens, const Entry& holder, Duration ttl,
+            TimePoint start) {
+    for (Promise& promise : promises_) {
+      if (promise.scope != scope || promise.tokens != tokens) continue;
+      promise.ttl = start < promise.expires ? std::max(promise.ttl, ttl) : ttl;
+      promise.expires = std::max(promise.expires, start + ttl);
+      return;
+    }
+    promises_.push_back({scope, tokens, holder.id, ttl, start + ttl});
+  }
+  // Promises what is cached, reserves what is not.
+  void TakeOn(const std::string& scope, const Words& prompt, const Breakpoint& breakpoint,
+              TimePoint start, uint64_t id) {
+    const size_t found = Peek(scope, prompt);
+    const size_t full = found / block_tokens_ * block_tokens_;
+    if (breakpoint.tokens <= found) {
+      const size_t end = (breakpoint.tokens + block_tokens_ - 1) / block_tokens_ * block_tokens_;
+      const Entry* holder =
+          end <= full ? Find(scope, First(prompt, end)) : NearestBrother(scope, prompt, found);
+      return Make(scope, First(prompt, breakpoint.tokens), *holder, breakpoint.ttl, start);
+    }
+    Reservation& reservation = reservations_[id];
+    reservation.scope = scope;
+    reservation.start = start;
+    reservation.pending.push_back(breakpoint);
+    reservation.depth = full / block_tokens_;
+    reservation.holder = full > 0 ? Find(scope, First(prompt, full))->id : 0;
+  }
+  size_t DropUnheld() {
+    size_t freed = 0;
+    while (Oldest() != nullptr) Drop(*Oldest()), ++freed;
+    return freed;
+  }
+
   bool IsLeaf(const Entry& entry) const {
     return std::ranges::none_of(entries_,
                                 [&](const Entry& other) { return IsAncestor(entry, other); });
@@ -209,7 +365,7 @@ class NaivePrefixCache {
   const Entry* Oldest() const {
     const Entry* oldest = nullptr;
     for (const Entry& entry : entries_)
-      if (!entry.superseded && IsLeaf(entry) && !Held(entry) &&
+      if (!entry.superseded && IsLeaf(entry) && !Held(entry) && !Promised(entry) &&
           (oldest == nullptr || entry.last_tick < oldest->last_tick))
         oldest = &entry;
     return oldest;
@@ -269,6 +425,9 @@ class NaivePrefixCache {
   size_t total_blocks_;
   size_t block_tokens_;
   Duration retention_;
+  Shares shares_;
+  std::vector<Promise> promises_;
+  std::map<uint64_t, Reservation> reservations_;
   std::list<Entry> entries_;
   std::map<LeaseId, uint64_t> leases_;  // to the entry's id
   std::map<BlockId, uint32_t> references_;

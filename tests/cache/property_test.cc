@@ -154,6 +154,42 @@ std::vector<Operation> WordOperations() {
   return operations;
 }
 
+// Prompts with breakpoints at every place, over all words of one to three letters of two.
+std::vector<Operation> PromiseOperations() {
+  std::vector<Words> words = {{}};
+  for (size_t i = 0; words[i].size() < 3; ++i)
+    for (const TokenId token : {0, 1}) {
+      words.push_back(words[i]);
+      words.back().push_back(token);
+    }
+  constexpr Duration kTtl = CacheWorld::kRetention * 8 / 10;
+  std::vector<Operation> operations;
+  for (const Words& word : words)
+    for (size_t tokens = 0; tokens <= word.size() && !word.empty(); ++tokens) {
+      std::vector<Breakpoint> breakpoints;
+      if (tokens > 0) breakpoints.push_back({tokens, kTtl * static_cast<int>(1 + tokens % 2)});
+      if (tokens == 1) breakpoints.push_back({word.size(), kTtl});
+      operations.push_back({fmt::format("run 0 {} keeping {}", Letters(word), tokens), Idle(0),
+                            [=](CacheWorld& w) { w.Run(0, "", word, breakpoints); }});
+    }
+  operations.push_back({"begin 1 aba keeping 2 and 3", Idle(1), [=](CacheWorld& world) {
+                          world.Begin(1, "", {0, 1, 0}, 3, Partial::kCopyAndLetGo);
+                          world.Promise(1, {{2, kTtl}, {3, kTtl}});
+                        }});
+  operations.push_back({"append and publish 1",
+                        [](const CacheWorld& world) {
+                          return world.running(1) &&
+                                 world.tokens(1).size() < world.prompt(1).size();
+                        },
+                        [](CacheWorld& world) {
+                          world.Append(1, world.prompt(1)[world.tokens(1).size()]);
+                          world.Publish(1);
+                        }});
+  for (const size_t slot : {0, 1}) AddEnd(operations, slot);
+  AddTime(operations);
+  return operations;
+}
+
 TEST(PrefixCacheProperty, EveryShortSequenceOfTokenStepsEqualsTheNaiveCache) {
   Exhaustive({.blocks = 3}, TokenOperations()).Run(kSanitized ? 7 : 8);
 }
@@ -162,6 +198,14 @@ TEST(PrefixCacheProperty, EveryShortSequenceOfPromptsEqualsTheNaiveCache) {
   Exhaustive({.blocks = 1}, WordOperations()).Run(3);
   Exhaustive({.blocks = 2}, WordOperations()).Run(3);
   Exhaustive({.blocks = 3}, WordOperations()).Run(kSanitized ? 3 : 4);
+}
+
+TEST(PrefixCacheProperty, EveryShortSequenceOfMarkedPromptsEqualsTheNaiveCache) {
+  for (const size_t pinned : {1, 2, 3}) {
+    SCOPED_TRACE(fmt::format("pin_blocks {}", pinned));
+    Exhaustive({.blocks = 3, .pin_blocks = pinned}, PromiseOperations()).Run(kSanitized ? 3 : 4);
+  }
+  Exhaustive({.blocks = 2, .pin_blocks = 1}, PromiseOperations()).Run(kSanitized ? 3 : 5);
 }
 
 // One random life of a world: sequences of several tenants over a small alphabet, so that they
@@ -227,18 +271,42 @@ class RandomLife {
       Log("publish {}", slot);
       world_.Publish(slot);
     } else if (world_.tokens(slot).size() < longest_) {
-      const TokenId letter = Letter();
+      // A prompt with breakpoints is followed to its end.
+      const size_t length = world_.tokens(slot).size();
+      const bool follows = world_.promised(slot) && length < world_.prompt(slot).size();
+      const TokenId letter = follows ? world_.prompt(slot)[length] : Letter();
       Log("append {} {}", slot, Letters({letter}));
       world_.Append(slot, letter);
     }
   }
 
+  // Ascending places in a prompt, with lifetimes around the retention and of every class.
+  std::vector<Breakpoint> Breakpoints(size_t prompt_size) {
+    std::vector<Breakpoint> breakpoints(Below(3) == 0 ? Below(4) : 0);
+    for (Breakpoint& breakpoint : breakpoints) {
+      breakpoint.tokens = 1 + Below(prompt_size);
+      breakpoint.ttl = CacheWorld::kRetention * (1 + Below(30)) / 10;
+      if (Below(10) == 0) breakpoint.ttl *= 50;
+      if (Below(50) == 0) breakpoint.ttl *= 500;
+    }
+    std::ranges::sort(breakpoints, {}, &Breakpoint::tokens);
+    return breakpoints;
+  }
+  static std::string Places(const std::vector<Breakpoint>& breakpoints) {
+    std::string places;
+    for (const Breakpoint& breakpoint : breakpoints)
+      places += fmt::format(" keep {} for {} s", breakpoint.tokens,
+                            std::chrono::duration<double>(breakpoint.ttl).count());
+    return places;
+  }
+
   void Start(size_t slot) {
     const Words prompt = Word(1 + Below(longest_));
     const std::string scope = Scope();
+    const std::vector<Breakpoint> breakpoints = Breakpoints(prompt.size());
     if (Below(2) == 0) {
-      Log("run {} {} {}", slot, scope, Letters(prompt));
-      world_.Run(slot, scope, prompt);
+      Log("run {} {} {}{}", slot, scope, Letters(prompt), Places(breakpoints));
+      world_.Run(slot, scope, prompt, breakpoints);
       return;
     }
     const size_t limit = Below(prompt.size() + 2);
@@ -246,14 +314,18 @@ class RandomLife {
     Log("begin {} {} {} limit {}{}", slot, scope, Letters(prompt), limit,
         partial == Partial::kCopyAndKeepLease ? " keeping its partial lease" : "");
     world_.Begin(slot, scope, prompt, limit, partial);
+    if (breakpoints.empty()) return;
+    Log("promise {}{}", slot, Places(breakpoints));
+    world_.Promise(slot, breakpoints);
   }
 
-  // Whatever is cached: nothing of it may be in the way of a sequence that fits the pool.
+  // Whatever is cached: nothing of it may be in the way of a sequence that fits beside promises.
   void CheckThatOneSequenceMayUseEverything() {
     for (size_t slot = 0; slot < size_.sequences; ++slot)
       if (world_.running(slot)) world_.End(slot);
-    EXPECT_EQ(world_.cache().available_blocks(), size_.blocks);
-    const Words prompt = Word(size_.blocks * static_cast<size_t>(size_.block_tokens));
+    EXPECT_GE(world_.cache().available_blocks(), size_.blocks - size_.pin_blocks);
+    const Words prompt =
+        Word((size_.blocks - size_.pin_blocks) * static_cast<size_t>(size_.block_tokens));
     EXPECT_TRUE(world_.Run(0, Scope(), prompt));
     EXPECT_EQ(world_.tokens(0), prompt);
     world_.Compare();
@@ -270,16 +342,26 @@ class RandomLife {
 
 TEST(PrefixCacheProperty, LongRandomLivesEqualTheNaiveCache) {
   const uint32_t first_seed = std::random_device{}();
-  const CacheWorld::Size sizes[] = {{.blocks = 4, .block_tokens = 2, .sequences = 3},
-                                    {.blocks = 12, .block_tokens = 3, .sequences = 4},
-                                    {.blocks = 30, .block_tokens = 4, .sequences = 8},
-                                    {.blocks = 25, .block_tokens = 1, .sequences = 6}};
+  const CacheWorld::Size sizes[] = {
+      {.blocks = 4, .block_tokens = 2, .sequences = 3},
+      {.blocks = 12, .block_tokens = 3, .sequences = 4},
+      {.blocks = 30, .block_tokens = 4, .sequences = 8},
+      {.blocks = 25, .block_tokens = 1, .sequences = 6},
+      {.blocks = 6, .block_tokens = 2, .sequences = 3, .pin_blocks = 2},
+      {.blocks = 12, .block_tokens = 3, .sequences = 4, .pin_blocks = 7},
+      {.blocks = 30, .block_tokens = 4, .sequences = 8, .pin_blocks = 15},
+      {.blocks = 30,
+       .block_tokens = 4,
+       .sequences = 8,
+       .pin_blocks = 20,
+       .pin_blocks_per_scope = 5},
+      {.blocks = 25, .block_tokens = 1, .sequences = 6, .pin_blocks = 12}};
   uint32_t seed = first_seed;
   for (const CacheWorld::Size& size : sizes)
     for (const TokenId letters : {2, 3}) {
       const size_t longest = 4 * static_cast<size_t>(size.block_tokens) + 1;
-      SCOPED_TRACE(fmt::format("seed {} blocks {} block_tokens {} letters {}", seed, size.blocks,
-                               size.block_tokens, letters));
+      SCOPED_TRACE(fmt::format("seed {} blocks {} block_tokens {} letters {} pin_blocks {}", seed,
+                               size.blocks, size.block_tokens, letters, size.pin_blocks));
       RandomLife(seed++, size, letters, longest).Live(kSanitized ? 3000 : 20000);
       if (HasFailure()) return;
     }

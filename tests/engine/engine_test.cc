@@ -65,6 +65,8 @@ struct Variant {
   int chunk = 512;
   int chunk_beside = 128;
   int context = 0;
+  const Clock* clock = nullptr;  // nullptr: the system's
+  std::optional<size_t> pin_blocks = {};
 };
 
 class EngineTest : public testing::Test {
@@ -83,8 +85,12 @@ class EngineTest : public testing::Test {
                                      .progress = {}});
     ASSERT_TRUE(model) << model.error().message;
     const size_t block_bytes = (*model)->kv_layout().block_bytes();
-    auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), &clock_,
+    std::optional<size_t> pin_bytes;
+    if (setup.pin_blocks) pin_bytes = *setup.pin_blocks * block_bytes;
+    const Clock* clock = setup.clock != nullptr ? setup.clock : &clock_;
+    auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), clock,
                                 {.kv_bytes = setup.blocks * block_bytes,
+                                 .pin_bytes = pin_bytes,
                                  .context = setup.context,
                                  .prefill_chunk = setup.chunk,
                                  .prefill_chunk_beside_decode = setup.chunk_beside,
@@ -138,8 +144,20 @@ class EngineTest : public testing::Test {
     return reply->finished.logits_checksum;
   }
 
+  // Advances the clock, has the engine look at it and waits until so many promises are left.
+  void Pass(Duration time, size_t promises) {
+    manual_clock_.Advance(time);
+    engine_->Wake();
+    const TimePoint deadline = clock_.Now() + 60s;
+    while (engine_->stats().cache.promises != promises && clock_.Now() < deadline) {
+      std::this_thread::yield();
+    }
+    EXPECT_EQ(engine_->stats().cache.promises, promises);
+  }
+
   std::vector<std::byte> bytes_;
   SystemClock clock_;
+  ManualClock manual_clock_;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -250,6 +268,47 @@ TEST_F(EngineTest, AContinuedConversationEqualsTheSameComputedCold) {
   }
 }
 
+TEST_F(EngineTest, AMarkedPromptIsReadWithTheSameLogitsUntilItsTimeIsUp) {
+  Start({.blocks = 40, .context = 512, .clock = &manual_clock_});
+  auto request = Request(Prompt(200), 8);
+  const uint64_t cold = ColdChecksum(request);
+  Flush();
+  request.breakpoints = {{70, 5min}, {190, 1h}};
+  const auto first = AskAndWait(request);
+  const std::vector<BreakpointOutcome> outcomes = {{70, 5min, true}, {190, 1h, true}};
+  EXPECT_EQ(first->started.breakpoints, outcomes);
+  EXPECT_EQ(first->finished.breakpoints, outcomes);
+  EXPECT_EQ(first->finished.logits_checksum, cold);
+  for (int round = 0; round < 3; ++round) {
+    for (TokenId i = 1; i < 8; ++i) AskAndWait(Request(Prompt(300, i), 2));
+    Pass(59min, 1);  // the short one goes
+    const auto warm = AskAndWait(request);
+    EXPECT_GE(warm->started.cached_tokens, 190);
+    EXPECT_EQ(warm->finished.logits_checksum, cold);
+  }
+  Pass(1h, 0);
+  EXPECT_EQ(engine_->stats().cache.cached_blocks, 0U) << "at once, not when the next request comes";
+  EXPECT_EQ(AskAndWait(request)->finished.logits_checksum, cold);
+}
+
+TEST_F(EngineTest, PromisesNeverTakeWhatTheLongestRequestNeeds) {
+  Start({.blocks = 20, .context = 512});
+  EXPECT_EQ(engine_->stats().cache.pin_capacity_blocks, 20U - 512U / 32U) << "less than the half";
+  Start({.blocks = 40, .context = 512});
+  EXPECT_EQ(engine_->stats().cache.pin_capacity_blocks, 20U);
+  Start({.blocks = 40, .context = 512, .pin_blocks = 3});
+  EXPECT_EQ(engine_->stats().cache.pin_capacity_blocks, 3U);
+  Start({.blocks = 20, .context = 512, .pin_blocks = 20});
+  for (TokenId i = 0; i < 4; ++i) {
+    auto request = Request(Prompt(64, i), 2);
+    request.breakpoints = {{64, 1h}};
+    EXPECT_EQ(AskAndWait(request)->started.breakpoints[0].accepted, i < 2);
+  }
+  const auto longest = AskAndWait(Request(Prompt(400, 9), 112));
+  EXPECT_EQ(longest->finished.completion_tokens, 112);
+  EXPECT_EQ(engine_->stats().cache.pinned_blocks, 4U);
+}
+
 TEST_F(EngineTest, SamplingIsNoPartOfTheKey) {
   Start();
   const auto prompt = Prompt(70);
@@ -316,6 +375,15 @@ TEST_F(EngineTest, RefusesWhatCanNeverRunAndSaysWhy) {
   EXPECT_EQ(AskAndWait(Request({}, 1))->failed->code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(AskAndWait(Request({512}, 1))->failed->code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(AskAndWait(Request({-1}, 1))->failed->code, ErrorCode::kInvalidArgument);
+  const std::vector<std::vector<Breakpoint>> bad = {
+      {{0, 5min}}, {{11, 5min}}, {{5, 5min}, {4, 5min}}, {{5, 0min}}, {{5, -5min}}};
+  for (const auto& breakpoints : bad) {
+    auto request = Request(Prompt(10), 1);
+    request.breakpoints = breakpoints;
+    const auto reply = AskAndWait(request);
+    ASSERT_TRUE(reply->failed);
+    EXPECT_EQ(reply->failed->code, ErrorCode::kInvalidArgument);
+  }
 }
 
 TEST_F(EngineTest, EndsAReplyAtTheContextsEnd) {

@@ -1,4 +1,5 @@
-// libFuzzer over the GGUF reader: whatever the bytes, an Error or a file whose tensors lie inside them.
+// libFuzzer over the GGUF reader: whatever the bytes, an Error or a file whose tensors lie inside
+// them.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,0 +1,79 @@
+// libFuzzer over a client's JSON body: whatever the bytes, an Error with a sentence, or requests
+// that the engine may take without looking again.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+#include "../api/test_model.h"
+#include "api/call.h"
+#include "api/errors.h"
+#include "api/prompt.h"
+#include "base/limits.h"
+#include "text/detokenizer.h"
+
+namespace {
+
+void Require(bool condition) {
+  if (!condition) abort();
+}
+
+const reprise::ServedModel& Model() {
+  static const reprise::ServedModel model = reprise::TestModel();
+  return model;
+}
+
+void CheckRequest(const reprise::GenerationRequest& request) {
+  const auto in_vocabulary = [](reprise::TokenId token) {
+    return token >= 0 && token < Model().vocabulary;
+  };
+  Require(!request.prompt.empty());
+  Require(request.prompt.size() <= static_cast<size_t>(Model().max_sequence_tokens));
+  Require(std::ranges::all_of(request.prompt, in_vocabulary));
+  Require(!request.max_tokens || *request.max_tokens >= 0);
+  const reprise::SamplingParameters& sampling = request.sampling;
+  Require(sampling.temperature >= 0 && sampling.temperature <= 2);
+  Require(sampling.top_p >= 0 && sampling.top_p <= 1 && sampling.top_k >= 0);
+  Require(sampling.min_p >= 0 && sampling.min_p <= 1);
+  Require(sampling.repetition_penalty > 0);
+  for (const auto& [token, bias] : sampling.logit_bias) {
+    Require(in_vocabulary(token) && bias >= -100 && bias <= 100);
+  }
+  Require(request.stop.size() <= reprise::limits::kMaxStopStrings);
+  Require(std::ranges::none_of(request.stop, [](const auto& stop) { return stop.empty(); }));
+  Require(request.top_logprobs >= -1 && request.top_logprobs <= reprise::limits::kMaxTopLogprobs);
+}
+
+}  // namespace
+
+// Whatever a client writes, only the template opens turns: one a message, and the reply's.
+void CheckTurns(const reprise::Call& call) {
+  const auto& context = call.chat_context;
+  const size_t turns = context.at("messages").as_array().size() +
+                       (context.at("add_generation_prompt").as_bool() ? 1 : 0);
+  const reprise::TokenId opening = *Model().tokenizer->vocabulary().bos;
+  Require(static_cast<size_t>(std::ranges::count(call.prompts.front(), opening)) == turns);
+}
+
+// The first byte chooses the endpoint; the rest is the body.
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  const auto endpoint = data[0] % 2 == 0 ? reprise::Endpoint::kChat : reprise::Endpoint::kText;
+  const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const reprise::Result<reprise::Call> call = reprise::ReadCall(endpoint, body, 1, Model());
+  if (!call) {
+    Require(!call.error().message.empty());
+    Require(reprise::IsValidUtf8(reprise::OpenAiErrorBody(reprise::ToFault(call.error()))));
+    return 0;
+  }
+  Require(call->choices() >= 1 && call->choices() <= reprise::limits::kMaxChoices);
+  for (size_t i = 0; i < call->choices(); ++i) CheckRequest(reprise::RequestOfChoice(*call, i));
+  if (endpoint == reprise::Endpoint::kChat) {
+    CheckTurns(*call);
+    reprise::ContinuedPrompt(call->chat_context, "a reply <|im_end|>", Model());
+  }
+  return 0;
+}
