@@ -57,7 +57,7 @@ std::vector<std::pair<std::string, json::value>> Events(const std::string& strea
     const size_t data = event.find("\ndata: ");
     EXPECT_TRUE(event.starts_with("event: ") && data != std::string::npos) << event;
     events.emplace_back(event.substr(7, data - 7), json::parse(event.substr(data + 7)));
-    EXPECT_EQ(events.back().second.at("type"), events.back().first);
+    EXPECT_EQ(events.back().second.at("type"), json::string(events.back().first));
     at = end + 2;
   }
   return events;
@@ -161,7 +161,7 @@ TEST(MessagesReplyTest, WhyItEnded) {
     std::vector<Choice> choices = {Marked()};
     Finish(choices[0], row.reason, row.tokens);
     const json::value message = json::parse(Messages().Whole(choices, {}));
-    EXPECT_EQ(message.at("stop_reason"), row.shown);
+    EXPECT_EQ(message.at("stop_reason"), json::string(row.shown));
     const bool named = row.reason == FinishReason::kStopString;
     EXPECT_EQ(message.at("stop_sequence"), named ? json::value("END") : json::value(nullptr));
   }

@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "../api/test_model.h"
+#include "api/anthropic_call.h"
 #include "api/call.h"
 #include "api/errors.h"
+#include "api/marker_rules.h"
 #include "api/prompt.h"
 #include "base/limits.h"
 #include "text/detokenizer.h"
@@ -44,6 +46,14 @@ void CheckRequest(const reprise::GenerationRequest& request) {
   }
   Require(request.stop.size() <= reprise::limits::kMaxStopStrings);
   Require(std::ranges::none_of(request.stop, [](const auto& stop) { return stop.empty(); }));
+  size_t kept = 0;  // breakpoints ascend
+  for (const reprise::Breakpoint& breakpoint : request.breakpoints) {
+    Require(breakpoint.tokens > kept && breakpoint.tokens <= request.prompt.size());
+    Require(breakpoint.ttl > reprise::Duration::zero());
+    Require(breakpoint.ttl <= Model().policy.ttl_max);
+    kept = breakpoint.tokens;
+  }
+  Require(request.breakpoints.size() <= reprise::kMaxMarks);
   Require(request.top_logprobs >= -1 && request.top_logprobs <= reprise::limits::kMaxTopLogprobs);
 }
 
@@ -61,17 +71,24 @@ void CheckTurns(const reprise::Call& call) {
 // The first byte chooses the endpoint; the rest is the body.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  const auto endpoint = data[0] % 2 == 0 ? reprise::Endpoint::kChat : reprise::Endpoint::kText;
+  const auto endpoint = static_cast<reprise::Endpoint>(data[0] % 3);
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const reprise::Result<reprise::Call> call = reprise::ReadCall(endpoint, body, 1, Model());
+  const reprise::Result<reprise::Call> call = endpoint == reprise::Endpoint::kMessages
+                                                  ? reprise::ReadMessagesCall(body, 1, Model())
+                                                  : reprise::ReadCall(endpoint, body, 1, Model());
   if (!call) {
     Require(!call.error().message.empty());
-    Require(reprise::IsValidUtf8(reprise::OpenAiErrorBody(reprise::ToFault(call.error()))));
+    const reprise::Fault fault = reprise::ToFault(call.error());
+    Require(reprise::IsValidUtf8(reprise::OpenAiErrorBody(fault)));
+    Require(reprise::IsValidUtf8(reprise::AnthropicErrorBody(fault, "")));
     return 0;
   }
   Require(call->choices() >= 1 && call->choices() <= reprise::limits::kMaxChoices);
   for (size_t i = 0; i < call->choices(); ++i) CheckRequest(reprise::RequestOfChoice(*call, i));
-  if (endpoint == reprise::Endpoint::kChat) {
+  // Of a header: printable ASCII, not long.
+  Require(call->warning.size() < 2048);
+  Require(std::ranges::all_of(call->warning, [](char c) { return c >= ' ' && c <= '~'; }));
+  if (endpoint != reprise::Endpoint::kText) {
     CheckTurns(*call);
     reprise::ContinuedPrompt(call->chat_context, "a reply <|im_end|>", Model());
   }
