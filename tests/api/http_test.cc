@@ -100,6 +100,15 @@ TEST_F(HttpTest, ARequestPipelinedBehindAStreamWaitsForItsEnd) {
   EXPECT_EQ(client.Read().body, R"({"status":"ok"})");
 }
 
+TEST_F(HttpTest, AnEmptyLineBetweenRequestsIsSkipped) {
+  TestClient client(server_->port());
+  const std::string empty = "\r\n\r\n";
+  client.Send(empty + PostBytes("/tokenize", R"({"content":"a"})") + empty);
+  EXPECT_EQ(client.Read().status, 200);
+  client.Get("/health");
+  EXPECT_EQ(client.Read().status, 200);
+}
+
 TEST_F(HttpTest, ABodyMayComeInChunksAndInDrops) {
   TestClient client(server_->port());
   const std::string bytes =
@@ -125,7 +134,7 @@ TEST_F(HttpTest, ABodyOverTheLimitIsRefusedAndTheClientSeesIt) {
                           limits::kMaxBodyBytes + 1));
   const std::string piece(1u << 20, ' ');
   for (size_t sent = 0; sent <= limits::kMaxBodyBytes; sent += piece.size()) {
-    if (!client.Send(piece)) break;  // a client that sends first and reads later
+    ASSERT_TRUE(client.Send(piece)) << "a client that sends first and reads later";
   }
   const Reply reply = client.Read();
   EXPECT_EQ(reply.status, 413);

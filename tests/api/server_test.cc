@@ -6,8 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "../text/test_vocabulary.h"
@@ -94,6 +96,20 @@ TEST_F(ServerTest, AStreamsHeaderWaitsForTheLookup) {
   EXPECT_EQ(client.Read().status, 200) << "the connection goes on";
 }
 
+TEST_F(ServerTest, AStreamOfTwoPromptsWaitsForBothLookups) {
+  TestClient client(server_->port());
+  client.Post("/v1/completions", R"({"prompt":[[5,6,7],[8,9]],"stream":true})");
+  ASSERT_TRUE(engine_.WaitForRequests(2));
+  engine_.Send(0, Started(3, 2));
+  engine_.Send(0, Text("first"));
+  EXPECT_TRUE(client.SilentFor(50));
+  engine_.Send(1, Started(2, 1));
+  ASSERT_TRUE(client.ReadUntil("first"));
+  engine_.Send(0, Finished(engine_.request(0), 2, {5}));
+  engine_.Send(1, Finished(engine_.request(1), 1, {5}));
+  EXPECT_EQ(client.Read().headers.at("x-reprise-cache"), "read=3, write=0, computed=2");
+}
+
 TEST_F(ServerTest, ARefusalBeforeTheFirstByteIsAProperStatus) {
   engine_.AnswerWith([](const GenerationRequest&, const EventSink& sink) {
     sink(FailedEvent{{ErrorCode::kOverloaded, "Too many.", ""}});
@@ -163,7 +179,10 @@ TEST_F(ServerTest, AClientThatDoesNotReadIsCancelledAtTheBacklogsBound) {
   engine_.Send(0, Started(5, 0));
   ASSERT_TRUE(client.ReadUntil("assistant"));
   const std::string piece(64u << 10, 'x');
-  for (size_t sent = 0; sent < 4 * limits::kMaxStreamBacklogBytes; sent += piece.size()) {
+  for (int i = 0; i < 16; ++i) engine_.Send(0, Text(piece));
+  // Time for the server to take these and stand before a full socket.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  for (size_t sent = 0; sent < 2 * limits::kMaxStreamBacklogBytes; sent += piece.size()) {
     engine_.Send(0, Text(piece));
   }
   EXPECT_TRUE(engine_.WaitForCancel(0));
