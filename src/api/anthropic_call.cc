@@ -62,11 +62,14 @@ void ReadMessagesParameters(FieldReader& fields, CompletionParameters& parameter
   ReadStopSequences(fields, parameters.stop);
 }
 
-Status ReadPrompt(FieldReader& fields, const ServedModel& model, Call& call) {
+enum class Marks : uint8_t { kPlaced, kIgnored };
+
+Status ReadPrompt(FieldReader& fields, const ServedModel& model, Marks marks, Call& call) {
   MarkerRules rules(model.policy);
   AnthropicChat chat = ReadAnthropicChat(fields, model, rules);
   fields.Adopt(rules.status());
   if (!fields.ok()) return fields.status();
+  if (marks == Marks::kIgnored) chat.prompt.marks.clear();
   Result<RenderedPrompt> rendered = RenderPrompt(chat.prompt, model);
   if (!rendered) return std::unexpected(std::move(rendered).error());
   call.prompts.push_back(std::move(rendered->tokens));
@@ -88,7 +91,7 @@ Result<Call> ReadMessagesCall(std::string_view body, uint64_t seed, const Served
   FieldReader fields(*object, "");
   CheckModelName(fields, model);
   ReadMessagesParameters(fields, call.parameters);
-  if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, call));
+  if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, Marks::kPlaced, call));
   if (fields.ok()) fields.Adopt(CheckPrompts(call, model));
   if (!fields.ok()) return std::unexpected(fields.status().error());
   return call;
@@ -100,7 +103,7 @@ Result<size_t> CountMessageTokens(std::string_view body, const ServedModel& mode
   Call call;
   FieldReader fields(*object, "");
   CheckModelName(fields, model);
-  if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, call));
+  if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, Marks::kIgnored, call));
   if (!fields.ok()) return std::unexpected(fields.status().error());
   return call.prompts.front().size();
 }

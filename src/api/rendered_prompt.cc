@@ -23,13 +23,9 @@ std::string_view ContentOf(const json::object& message) {
                                                     : std::string_view();
 }
 
-// `content` with other text behind `offset` bytes.
-json::string WithOtherText(std::string_view content, size_t offset) {
-  offset = std::min(offset, content.size());
-  std::string changed(content.substr(0, offset));
-  changed += content.substr(offset).starts_with(kOtherText) ? kStillOtherText : kOtherText;
-  changed += content.substr(offset);
-  return json::string(changed);
+// What is other than `text`; all have the same size.
+std::string_view OtherThan(std::string_view text) {
+  return text.starts_with(kOtherText) ? kStillOtherText : kOtherText;
 }
 
 // How many bytes both begin with, whole characters only.
@@ -63,21 +59,39 @@ class Prober {
  private:
   json::array& messages() { return context_.at("messages").as_array(); }
 
-  // Renders with `place` as `changed`; 0 when the template refuses it.
-  size_t StableWith(json::value& place, json::value changed) {
-    json::value original = std::exchange(place, std::move(changed));
+  // How far the rendering is the same when the messages from `first` on begin with other text; 0
+  // when the template refuses that.
+  size_t StableBefore(size_t first) {
+    ForEachContentFrom(first, [](json::string& content) { content.insert(0, OtherThan(content)); });
     const Result<std::string> other = RenderChat(context_, model_);
-    place = std::move(original);
+    ForEachContentFrom(first, [](json::string& content) { content.erase(0, kOtherText.size()); });
     return other ? CommonBytes(rendered_, *other) : 0;
+  }
+
+  template <typename Change>
+  void ForEachContentFrom(size_t first, Change change) {
+    for (size_t i = first; i < messages().size(); ++i) {
+      json::value* content = messages()[i].as_object().if_contains("content");
+      if (content != nullptr && content->is_string()) change(content->get_string());
+    }
+  }
+
+  // The same with `place` as `changed` too.
+  size_t StableWith(json::value& place, json::value changed, size_t first) {
+    json::value original = std::exchange(place, std::move(changed));
+    const size_t stable = StableBefore(first);
+    place = std::move(original);
+    return stable;
   }
 
   size_t BehindText(size_t index, size_t offset) {
     json::object& message = messages()[index].as_object();
-    json::string changed = WithOtherText(ContentOf(message), offset);
-    const size_t stable = StableWith(message["content"], std::move(changed));
+    json::string content(ContentOf(message));
+    offset = std::min(offset, content.size());
+    content.insert(offset, OtherThan(std::string_view(content).substr(offset)));
+    const size_t stable = StableWith(message["content"], std::move(content), index + 1);
     // Text that the template does not show ends where the next message's begins.
-    const bool hidden = stable == rendered_.size() && index + 1 < messages().size();
-    return hidden ? BehindText(index + 1, 0) : stable;
+    return stable == rendered_.size() ? StableBefore(index + 1) : stable;
   }
 
   // The list ends there, or another element follows.
@@ -97,7 +111,9 @@ class Prober {
         {"function",
          {{"name", kOtherText}, {"description", kOtherText}, {"parameters", json::object()}}}};
     json::value& tools = context_.at("tools");
-    return StableWith(tools, Continued(tools.as_array(), index, other));
+    const bool has_system =
+        !messages().empty() && messages().front().as_object().at("role") == "system";
+    return StableWith(tools, Continued(tools.as_array(), index, other), has_system ? 1 : 0);
   }
 
   size_t BehindCall(size_t index, size_t call) {
@@ -106,10 +122,9 @@ class Prober {
         {"type", "function"},
         {"function", {{"name", kOtherText}, {"arguments", json::object()}}}};
     json::value& calls = messages()[index].as_object().at("tool_calls");
-    const size_t stable = StableWith(calls, Continued(calls.as_array(), call, other));
-    // Some templates refuse a second call; then what the next message says is changed.
-    if (stable > 0 || index + 1 >= messages().size()) return stable;
-    return BehindText(index + 1, 0);
+    const size_t stable = StableWith(calls, Continued(calls.as_array(), call, other), index + 1);
+    // Some templates refuse a second call; then what the next message says is changed alone.
+    return stable > 0 || index + 1 >= messages().size() ? stable : StableBefore(index + 1);
   }
 
   json::object& context_;

@@ -4,9 +4,11 @@
 // the tokens.
 //
 // A mark's position is measured, not computed from the template's rules: the conversation is
-// rendered once more with other text right behind the mark, and the two renderings agree just as
-// far as nothing behind the mark has a say. That holds for every template, whether it trims,
-// repeats or reorders. A token that reaches over the place is behind it.
+// rendered once more with other text right behind the mark and at the beginning of every later
+// message, and the two renderings agree just as far as nothing behind the mark has a say. That
+// holds for every template, whether it trims, repeats or reorders. Behind a tool are the tools and
+// messages after it, but not the system text, which most templates with tools write before them.
+// A token that reaches over the place is behind it.
 // Pure functions over immutable parts; any thread.
 
 #include <vector>

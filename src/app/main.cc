@@ -66,6 +66,10 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, int& ma
                   "memory for the prompt cache, such as 512M or 8G; default: a quarter of the RAM")
       ->transform(CLI::AsSizeValue(false));
   serve
+      .add_option("--pin-memory", options.engine.pin_bytes,
+                  "of that, what marked prompts may hold until their time is up; default: half")
+      ->transform(CLI::AsSizeValue(false));
+  serve
       .add_option("--retention", retention_s,
                   "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: 10m")
       ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))

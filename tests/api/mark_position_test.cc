@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -82,14 +85,15 @@ TEST(MarkPositionTest, WhatATemplateTrimsIsNoPartOfThePrefix) {
   EXPECT_TRUE(KeptOf(model, kTwo, {Behind(1, 1)}).kept.at(0).ends_with("user\n\n"));
 }
 
-TEST(MarkPositionTest, FollowsTextThatTheTemplateMoves) {
+TEST(MarkPositionTest, WhatTheTemplateMovesBehindTheMarkIsNoPartOfThePrefix) {
   const ServedModel model = TestModel(kReordering);
   const char* messages = R"([{"role":"system","content":"s-s"},{"role":"user","content":"1"},
     {"role":"assistant","content":"2"},{"role":"user","content":"3"}])";
   const Found found = KeptOf(model, messages, {Behind(0, 3), Behind(1, 1)});
   EXPECT_EQ(found.prompt, "[user]1[assistant]2[user]s-s 3");
-  EXPECT_EQ(found.kept, (std::vector<std::string>{"[user]1", "[user]1[assistant]2[user]s-s"}))
-      << "ascending, whatever the order of the conversation";
+  EXPECT_EQ(found.kept, (std::vector<std::string>{"[user]", "[user]1"}))
+      << "the system text stands behind what follows it in the conversation";
+  EXPECT_EQ(KeptOf(model, messages, {Behind(3, 1)}).kept, (std::vector<std::string>{found.prompt}));
 }
 
 TEST(MarkPositionTest, EndsBetweenTextsThatTheTemplateJoins) {
@@ -162,6 +166,55 @@ TEST(MarkPositionTest, MarksAtOnePlaceAreOneOfTheLongestLifetime) {
   const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
   ASSERT_EQ(rendered->breakpoints.size(), 1U);
   EXPECT_EQ(rendered->breakpoints[0].ttl, std::chrono::hours(12));
+}
+
+// The promise itself, under the templates of whole families: the prompt of another conversation
+// that differs only behind the mark begins with the marked tokens, and the mark is not a trivial
+// one.
+TEST(MarkPositionTest, UnderEveryFamilysTemplateTheMarkedPrefixIsSharedWhateverFollows) {
+  size_t tried = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(REPRISE_TEMPLATES)) {
+    SCOPED_TRACE(entry.path().filename().string());
+    std::ifstream file(entry.path());
+    const std::string source(std::istreambuf_iterator<char>(file), {});
+    const ServedModel model = TestModel(source.c_str());
+    const auto render = [&](size_t changed_from, std::vector<CacheMark> marks) {
+      const std::string texts[] = {"system-s", " user-u\n", "hello-a", "more-u"};
+      json::array messages;
+      for (size_t i = 0; i < 4; ++i) {
+        const char* roles[] = {"system", "user", "assistant", "user"};
+        messages.push_back(
+            {{"role", roles[i]}, {"content", i < changed_from ? texts[i] : "other"}});
+      }
+      ChatPrompt chat;
+      chat.context = {{"messages", std::move(messages)},
+                      {"add_generation_prompt", true},
+                      {"bos_token", model.bos_token},
+                      {"eos_token", model.eos_token}};
+      chat.marks = std::move(marks);
+      const Result<RenderedPrompt> rendered = RenderPrompt(chat, model);
+      EXPECT_TRUE(rendered) << rendered.error().message;
+      return *rendered;
+    };
+    for (size_t marked = 0; marked < 4; ++marked) {
+      const RenderedPrompt whole = render(4, {Behind(marked, 100)});
+      ASSERT_EQ(whole.breakpoints.size(), 1U) << "message " << marked;
+      const size_t kept = whole.breakpoints[0].tokens;
+      const RenderedPrompt other = render(marked + 1, {});
+      const auto parted = std::ranges::mismatch(whole.tokens, other.tokens).in1;
+      EXPECT_LE(kept, static_cast<size_t>(parted - whole.tokens.begin())) << "message " << marked;
+      // The one of Mistral's style writes the system text last.
+      if (marked == 0 && entry.path().stem() == "mistral") continue;
+      std::vector<TokenId> prefix = whole.tokens;
+      prefix.resize(kept);
+      const char* const ends[] = {"system-s", "user-u", "hello-a", "more-u"};
+      std::string text = model.tokenizer->Decode(prefix, true);
+      if (text.ends_with('\n')) text.pop_back();  // not all trim
+      EXPECT_TRUE(text.ends_with(ends[marked])) << text;
+    }
+    ++tried;
+  }
+  EXPECT_GE(tried, 9U);
 }
 
 // -- Tools ----------------------------------------------------------------------------------------

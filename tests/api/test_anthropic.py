@@ -579,15 +579,53 @@ def test_the_billing_line_can_be_kept(start, document):
 
 
 def test_marks_beyond_pinned_memory_are_cached_without_a_promise_and_said(start, document):
-    own = start("--kv-memory", "200M", "--context", "2048").anthropic()
+    own = start("--pin-memory", "16M").anthropic()  # 700 tokens of this model
     warned = 0
-    for i in range(40):
-        message, headers = raw(own, [user(text(document(f"pinned {i}", 500), HOUR))])
+    for i in range(4):
+        message, headers = raw(own, [user(text(document(f"pinned {i}", 400), HOUR))])
         read, write, rest = counts(message.usage)
         if "x-reprise-cache-warning" in headers:
             assert "pinned memory is full" in headers["x-reprise-cache-warning"]
-            assert write == 0 and rest > 500
+            assert write == 0 and rest > 400
             warned += 1
         else:
-            assert write > 500
-    assert warned > 0
+            assert write > 400
+    assert 0 < warned < 4
+    again = raw(own, [user(text(document("pinned 3", 400), HOUR))])[0].usage
+    assert again.input_tokens == 1, "what could not be promised was cached all the same"
+
+
+# -- Silence ----------------------------------------------------------------------------------------
+
+
+def test_a_stream_is_pinged_while_its_prompt_is_computed(start, document):
+    """The exact arithmetic is slow enough to wait for."""
+    import conftest
+
+    own = start("--compute", "exact", "--context", "8192")
+    body = {"max_tokens": 1, "stream": True, "messages": [user(text(document("silence", 4000)))]}
+    first, second = own.connect(), own.connect()
+    began = time.monotonic()
+    first.sendall(conftest.request_bytes("/v1/messages", body))
+    got = b""
+    while b"message_start" not in got:
+        got += first.recv(4096)
+    assert time.monotonic() - began < 5, "the lookup comes before the prompt is computed"
+    # The second one waits for what the first computes: it is pinged before it has been looked up.
+    second.sendall(conftest.request_bytes("/v1/messages", body))
+    waiting = b""
+    while b"event: ping" not in got or b"event: ping" not in waiting:
+        assert time.monotonic() - began < 25 and b"content_block" not in got
+        for raw_socket, name in ((first, "got"), (second, "waiting")):
+            raw_socket.settimeout(0.5)
+            try:
+                piece = raw_socket.recv(4096)
+            except TimeoutError:
+                continue
+            if name == "got":
+                got += piece
+            else:
+                waiting += piece
+    assert b"HTTP/1.1 200" in waiting and b"event: message_start" not in waiting
+    first.close()
+    second.close()

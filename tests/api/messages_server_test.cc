@@ -1,0 +1,170 @@
+// The messages API over real sockets, with an engine that a test plays.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../text/test_vocabulary.h"
+#include "api/server.h"
+#include "base/log.h"
+#include "fake_engine.h"
+#include "test_client.h"
+#include "test_model.h"
+
+namespace reprise {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::hours;
+using std::chrono::minutes;
+
+constexpr const char* kMarked =
+    R"({"max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"hello",
+        "cache_control":{"type":"ephemeral","ttl":"1h"}}]}]})";
+constexpr const char* kStream =
+    R"({"max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hello"}]})";
+
+class MessagesServerTest : public ::testing::Test {
+ protected:
+  MessagesServerTest() {
+    SetLogLevel(LogLevel::kError);
+    ServerOptions options;
+    options.port = 0;
+    options.model_name = "tiny";
+    auto started = Server::Start(engine_, model_.tokenizer, model_.chat_template, options);
+    EXPECT_TRUE(started);
+    server_ = std::move(*started);
+  }
+
+  Reply Ask(std::string_view body, std::string_view path = "/v1/messages") {
+    TestClient client(server_->port());
+    client.Post(path, body);
+    return client.Read();
+  }
+
+  // Answers each request as if it accepted its breakpoints or not.
+  void Answer(bool accepted, std::vector<TokenId> reply = {5}) {
+    engine_.AnswerWith([=](const GenerationRequest& request, const EventSink& sink) {
+      if (request.priority == Priority::kBackground) return;
+      StartedEvent started{static_cast<int>(request.prompt.size()), 1};
+      for (const Breakpoint& breakpoint : request.breakpoints) {
+        started.breakpoints.push_back({breakpoint.tokens, breakpoint.ttl, accepted});
+      }
+      sink(started);
+      sink(Text("aaaa"));
+      sink(Finished(request, 1, reply));
+    });
+  }
+
+  const ServedModel model_ = TestModel();
+  FakeEngine engine_{model_.vocabulary};
+  std::unique_ptr<Server> server_;
+};
+
+TEST_F(MessagesServerTest, MarksReachTheEngineAndWhatIsWrittenTheClient) {
+  Answer(true);
+  const Reply reply = Ask(kMarked);
+  ASSERT_EQ(reply.status, 200);
+  const GenerationRequest request = engine_.request(0);
+  ASSERT_EQ(request.breakpoints.size(), 1U);
+  EXPECT_EQ(request.breakpoints[0].ttl, hours(1));
+  EXPECT_EQ(request.max_tokens, 9);
+  const size_t kept = request.breakpoints[0].tokens;
+  const size_t total = request.prompt.size();
+  EXPECT_LT(kept, total) << "the template's end of the turn is behind the mark";
+  EXPECT_EQ(reply.headers.at("x-reprise-cache"),
+            fmt::format("read=1, write={}, computed={}", kept - 1, total - 1));
+  EXPECT_FALSE(reply.headers.contains("x-reprise-cache-warning"));
+  EXPECT_TRUE(reply.headers.at("request-id").starts_with("req_"));
+  const json::value usage = json::parse(reply.body).at("usage");
+  EXPECT_EQ(usage.at("cache_creation").at("ephemeral_1h_input_tokens").as_int64(), kept - 1);
+  EXPECT_EQ(usage.at("input_tokens").as_int64(), total - kept);
+}
+
+TEST_F(MessagesServerTest, AMarkThatPinnedMemoryCannotHoldIsSaidInWholeRepliesAndStreams) {
+  Answer(false);
+  for (const char* field : {"", R"("stream":true,)"}) {
+    const Reply reply = Ask(fmt::format(
+        R"({{{}"max_tokens":9,"messages":[{{"role":"user","content":[{{"type":"text","text":"a",
+            "cache_control":{{"type":"ephemeral"}}}},{{"type":"text","text":"b",
+            "cache_control":{{"type":"ephemeral","ttl":"x"}}}}]}}]}})",
+        field));
+    EXPECT_EQ(reply.status, 200);
+    EXPECT_TRUE(reply.headers.at("x-reprise-cache").find("write=0,") != std::string::npos);
+    EXPECT_EQ(reply.headers.at("x-reprise-cache-warning"),
+              "messages.0.content.1.cache_control.ttl: Input should be '5m' or '1h' | pinned "
+              "memory is full: cached without the lifetime asked for");
+  }
+}
+
+TEST_F(MessagesServerTest, AnOverloadedServerSays529) {
+  engine_.AnswerWith([](const GenerationRequest&, const EventSink& sink) {
+    sink(FailedEvent{{ErrorCode::kOverloaded, "Too many.", ""}});
+  });
+  const Reply reply = Ask(kStream);
+  EXPECT_EQ(reply.status, 529);
+  EXPECT_EQ(reply.headers.at("retry-after"), "1");
+  EXPECT_EQ(json::parse(reply.body).at("error").at("type"), "overloaded_error");
+}
+
+TEST_F(MessagesServerTest, AFailureInMidStreamIsAnErrorEventAndTheEnd) {
+  TestClient client(server_->port());
+  client.Post("/v1/messages", kStream);
+  ASSERT_TRUE(engine_.WaitForRequests(1));
+  engine_.Send(0, Started(5, 0));
+  ASSERT_TRUE(client.ReadUntil("message_start"));
+  engine_.Send(0, Text("he"));
+  engine_.Send(0, FailedEvent{{ErrorCode::kInternal, "Broke.", ""}});
+  const Reply reply = client.Read();
+  EXPECT_EQ(reply.status, 200);
+  const size_t error = reply.body.find("event: error\ndata: ");
+  ASSERT_NE(error, std::string::npos);
+  const json::value data = json::parse(reply.body.substr(error + 19));
+  EXPECT_EQ(data.at("error"), (json::object{{"type", "api_error"}, {"message", "Broke."}}));
+  EXPECT_EQ(data.at("request_id"), json::string(reply.headers.at("request-id")));
+  EXPECT_EQ(reply.body.find("message_stop"), std::string::npos);
+}
+
+TEST_F(MessagesServerTest, CountingReachesNoEngine) {
+  const Reply reply = Ask(kMarked, "/v1/messages/count_tokens");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_GT(json::parse(reply.body).at("input_tokens").as_int64(), 5);
+  EXPECT_EQ(engine_.requests(), 0U);
+}
+
+TEST_F(MessagesServerTest, AReplyIsPrefilledForTheNextTurnButNotAContinuedOne) {
+  const TokenId half = IdOf(model_.tokenizer->vocabulary(), "aa");
+  Answer(true, {half, half});
+  Ask(kMarked);
+  ASSERT_TRUE(engine_.WaitForRequests(2));
+  EXPECT_EQ(engine_.request(1).priority, Priority::kBackground);
+  EXPECT_TRUE(engine_.request(1).breakpoints.empty());
+  Ask(R"({"max_tokens":9,"messages":[{"role":"user","content":"a"},
+                                     {"role":"assistant","content":"b"}]})");
+  Ask(R"({"max_tokens":9,"messages":[{"role":"user","content":"a"}]})");
+  ASSERT_TRUE(engine_.WaitForRequests(5));
+  EXPECT_EQ(engine_.request(2).priority, Priority::kNormal);
+  EXPECT_EQ(engine_.request(3).priority, Priority::kNormal);
+  EXPECT_EQ(engine_.request(4).priority, Priority::kBackground);
+}
+
+TEST_F(MessagesServerTest, ModelsAreListedForBothVendorsClients) {
+  TestClient client(server_->port());
+  client.Get("/v1/models?limit=5");
+  const json::value body = json::parse(client.Read().body);
+  EXPECT_EQ(body.at("object"), "list");
+  EXPECT_EQ(body.at("has_more"), false);
+  EXPECT_EQ(body.at("first_id"), "tiny");
+  const json::value& model = body.at("data").at(0);
+  EXPECT_EQ(model.at("object"), "model");
+  EXPECT_EQ(model.at("type"), "model");
+  EXPECT_EQ(std::string_view(model.at("created_at").as_string()).size(), 20U);
+}
+
+}  // namespace
+}  // namespace reprise
