@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -272,6 +273,50 @@ TEST(CallTest, AStrictServerKnowsItsNameOnly) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kNotFound);
   EXPECT_TRUE(ReadCall(Endpoint::kText, R"({"model":"tiny","prompt":"x"})", 0, model));
+}
+
+std::vector<Breakpoint> MarksOf(std::string_view fields) {
+  const auto call = ReadCall(Endpoint::kChat, fmt::format("{{{}}}", fields), 42, Model());
+  EXPECT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->warning, "");
+  return call->breakpoints.at(0);
+}
+
+TEST(CallTest, OpenAiMarksTakeTheirLifetimesFromTheNearestField) {
+  const auto marks = [](std::string_view point, std::string_view more) {
+    return MarksOf(fmt::format(R"("messages":[{{"role":"user","content":[
+        {{"type":"text","text":"a","prompt_cache_breakpoint":{{"mode":"explicit"{}}}}},
+        {{"type":"text","text":"b"}}]}}]{})",
+                               point, more));
+  };
+  constexpr const char* kRequest = R"(,"prompt_cache_options":{"mode":"explicit","ttl":"2h"})";
+  EXPECT_EQ(marks("", "").at(0).ttl, std::chrono::minutes(30));
+  EXPECT_EQ(marks("", kRequest).at(0).ttl, std::chrono::hours(2));
+  EXPECT_EQ(marks(R"(,"ttl":"12h")", kRequest).at(0).ttl, std::chrono::hours(12));
+}
+
+TEST(CallTest, ALifetimeForTheWholePromptTakesOneOfTheFourPlaces) {
+  std::string parts;
+  for (int i = 0; i < 6; ++i) {
+    parts += R"({"type":"text","text":"a-","prompt_cache_breakpoint":{"mode":"explicit"}},)";
+  }
+  const std::string messages = fmt::format(
+      R"("messages":[{{"role":"user","content":[{}{{"type":"text","text":"b"}}]}}])", parts);
+  const auto four = MarksOf(messages);
+  const auto with_end = MarksOf(messages + R"(,"prompt_cache_retention":"24h")");
+  ASSERT_EQ(four.size(), 4U);
+  ASSERT_EQ(with_end.size(), 4U);
+  EXPECT_EQ(with_end[0], four[1]) << "the latest three";
+  EXPECT_EQ(with_end[3].ttl, std::chrono::hours(24));
+  EXPECT_GT(with_end[3].tokens, four[3].tokens);
+}
+
+TEST(CallTest, ExplicitCachingWithoutAMarkIsNone) {
+  constexpr const char* kExplicit = R"(,"prompt_cache_options":{"mode":"explicit"})";
+  EXPECT_EQ(Chat(kExplicit)->parameters.cache, CacheUse::kNone);
+  EXPECT_EQ(Prompt(R"("x")", kExplicit)->parameters.cache, CacheUse::kNone);
+  EXPECT_EQ(Chat(R"(,"prompt_cache_options":{"mode":"implicit"})")->parameters.cache,
+            CacheUse::kReadAndPublish);
 }
 
 }  // namespace

@@ -251,6 +251,15 @@ def test_a_mark_is_no_part_of_the_prompt(claude, document):
     assert rest == 1 and read > 100
 
 
+def test_a_hit_by_way_of_a_mark_gives_the_same_bits(claude, server, document):
+    words = document("same bits")
+    cold = create(claude, [user(text(words, MARK), text("So?"))], max_tokens=12)
+    warm = create(claude, [user(text(words, MARK), text("So?"))], max_tokens=12)
+    assert warm.usage.cache_read_input_tokens > 100 > cold.usage.cache_read_input_tokens
+    assert warm.logits_checksum == cold.logits_checksum
+    assert warm.content == cold.content
+
+
 def test_any_ttl_up_to_the_longest_is_taken(claude, document):
     for name, ttl in (("t1", "30m"), ("t2", "12h"), ("t3", "90s"), ("t4", "1d")):
         messages = [user(text(document(name), {"type": "ephemeral", "ttl": ttl}))]
