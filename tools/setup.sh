@@ -33,16 +33,31 @@ install_packages() {
 
 # build PRESET TARGET…: configures once, then builds; prints only what matters.
 build() {
-  local preset=$1
+  local preset=$1 log
   shift
+  log=$(mktemp)
   if [ ! -f "build/$preset/build.ninja" ]; then
     say "configuring ($preset)"
-    cmake --preset "$preset" >"/tmp/reprise-cmake.$$" 2>&1 || { cat "/tmp/reprise-cmake.$$" >&2; rm -f "/tmp/reprise-cmake.$$"; die "cmake failed"; }
-    rm -f "/tmp/reprise-cmake.$$"
+    cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; die "cmake failed"; }
   fi
-  ninja -C "build/$preset" -n "$@" 2>/dev/null | grep -q 'no work to do' && return
-  say "building ($preset); the first time takes some minutes"
-  cmake --build --preset "$preset" -j "$JOBS" --target "$@" >&2 || die "the build failed"
+  if ninja -C "build/$preset" -n "$@" | grep -qE 'Building|Linking'; then
+    say "building ($preset); the first time takes some minutes"
+  fi
+  ninja -C "build/$preset" -j "$JOBS" "$@" >"$log" 2>&1 &
+  local pid=$!
+  show_progress "$pid" "$log"
+  wait "$pid" || { grep -v '^\[' "$log" >&2; die "the build failed"; }
+  rm -f "$log"
+}
+
+# show_progress PID LOG: ninja's last step, on one line of a terminal, until PID ends.
+show_progress() {
+  [ -t 2 ] || return 0
+  while kill -0 "$1" 2>/dev/null; do
+    printf '\r%-100.100s' "$(tail -n 1 "$2")" >&2
+    sleep 0.2
+  done
+  printf '\r%-100s\r' '' >&2
 }
 
 fetch_model() {

@@ -1,9 +1,9 @@
 #include "text/tokenizer.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <random>
 #include <string>
 #include <thread>
@@ -145,22 +145,28 @@ TEST_F(ByteLevelTest, ThreadsGetTheSameIds) {
   for (const Ids& ids : found) EXPECT_EQ(ids, expected);
 }
 
-// Time for a text of `size` bytes made by repeating `unit`; the fastest of two.
-double SecondsFor(const Tokenizer& tokenizer, std::string_view unit, size_t size) {
-  double fastest = 1e9;
-  for (int round = 0; round < 2; ++round) {
-    std::string text(1, static_cast<char>('0' + round));  // not the remembered segment
-    while (text.size() < size) text += unit;
-    const auto start = std::chrono::steady_clock::now();
-    tokenizer.Encode(text, {.parse_special = true});
-    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-    fastest = std::min(fastest, taken.count());
-  }
-  return fastest;
+double ThreadSeconds() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Merging works on a heap, n log n: sixteen times the text takes about 20 times as long, where
-// quadratic work would take 256 times.
+// Processor time of this thread for a text of `size` bytes made by repeating `unit`; the least of
+// three, since what runs beside it still costs cache.
+double SecondsFor(const Tokenizer& tokenizer, std::string_view unit, size_t size) {
+  double least = 1e9;
+  for (int round = 0; round < 3; ++round) {
+    std::string text(1, static_cast<char>('0' + round));  // not the remembered segment
+    while (text.size() < size) text += unit;
+    const double start = ThreadSeconds();
+    tokenizer.Encode(text, {.parse_special = true});
+    least = std::min(least, ThreadSeconds() - start);
+  }
+  return least;
+}
+
+// Merging works on a heap, n log n: sixteen times the text takes about 20 times as long (more where
+// it leaves the cache), where quadratic work would take 256 times. The bound lies half way.
 TEST(TokenizerTest, NoTextTakesQuadraticTime) {
   for (const char* pre : {"smollm", "llama-bpe", "tekken", "deepseek-llm", "deepseek-v3"}) {
     Vocabulary vocabulary = ByteLevelVocabulary();
@@ -170,14 +176,14 @@ TEST(TokenizerTest, NoTextTakesQuadraticTime) {
          {"a", " ", "hello", "\n", "\t ", "!", "<|im_", "1", "\u4E2D", "\x01"}) {
       const double small = SecondsFor(*tokenizer, unit, 1 << 13);
       const double large = SecondsFor(*tokenizer, unit, 1 << 17);
-      EXPECT_LT(large, 80 * std::max(small, 1e-4)) << pre << " " << unit;
+      EXPECT_LT(large, 128 * std::max(small, 1e-4)) << pre << " " << unit;
     }
   }
   const auto sentencepiece = Create(SentencePieceVocabulary());
   for (const std::string_view unit : {"h", " ", "hello", "hello ", "\u4E2D"}) {
     const double small = SecondsFor(*sentencepiece, unit, 1 << 13);
     const double large = SecondsFor(*sentencepiece, unit, 1 << 17);
-    EXPECT_LT(large, 80 * std::max(small, 1e-4)) << unit;
+    EXPECT_LT(large, 128 * std::max(small, 1e-4)) << unit;
   }
 }
 
