@@ -89,9 +89,7 @@ class Prober {
     json::string content(ContentOf(message));
     offset = std::min(offset, content.size());
     content.insert(offset, OtherThan(std::string_view(content).substr(offset)));
-    const size_t stable = StableWith(message["content"], std::move(content), index + 1);
-    // Text that the template does not show ends where the next message's begins.
-    return stable == rendered_.size() ? StableBefore(index + 1) : stable;
+    return StableWith(message["content"], std::move(content), index + 1);
   }
 
   // The list ends there, or another element follows.
