@@ -163,7 +163,7 @@ class EngineTest : public testing::Test {
 
 TEST_F(EngineTest, GivesTheSameLogitsColdAndWhollyRead) {
   Start();
-  for (size_t length : {1U, 31U, 32U, 33U, 64U, 65U, 200U}) {
+  for (size_t length : {1U, 31U, 32U, 33U, 64U, 65U, 200U, 513U, 600U}) {
     const auto request = Request(Prompt(length), 8);
     const uint64_t cold = ColdChecksum(request);
     const auto warm = AskAndWait(request);

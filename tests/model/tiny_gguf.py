@@ -13,8 +13,8 @@ HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY = 256, 512, 4, 2, 64
 
 def k_blocks(random, kind, rows, columns, deviation):
     """Random blocks of a K type, which the package can read only. Their elements have about the
-    wanted deviation. The factors d are powers of two: their products with the blocks' integer scales,
-    which --compute fast rounds to f16, are then exact and hide no error of anything else."""
+    wanted deviation. The factors d are powers of two: their products with the blocks' integer
+    scales, which --compute fast rounds to f16, are then exact and hide no error of anything else."""
     count = rows * columns // 256
     fill = lambda size: random.integers(0, 256, (count, size), dtype=np.uint8)
 
