@@ -40,24 +40,22 @@ build() {
     say "configuring ($preset)"
     cmake --preset "$preset" >"$log" 2>&1 || { cat "$log" >&2; die "cmake failed"; }
   fi
-  if ninja -C "build/$preset" -n "$@" | grep -qE 'Building|Linking'; then
-    say "building ($preset); the first time takes some minutes"
-  fi
   ninja -C "build/$preset" -j "$JOBS" "$@" >"$log" 2>&1 &
-  local pid=$!
-  show_progress "$pid" "$log"
-  wait "$pid" || { grep -v '^\[' "$log" >&2; die "the build failed"; }
+  watch_build "$preset" "$!" "$log"
+  wait "$!" || { grep -v '^\[' "$log" >&2; die "the build failed"; }
   rm -f "$log"
 }
 
-# show_progress PID LOG: ninja's last step, on one line of a terminal, until PID ends.
-show_progress() {
-  [ -t 2 ] || return 0
-  while kill -0 "$1" 2>/dev/null; do
-    printf '\r%-100.100s' "$(tail -n 1 "$2")" >&2
-    sleep 0.2
+# watch_build PRESET PID LOG: once a build takes more than a second, says so; on a terminal, shows
+# ninja's last step on one line until PID ends.
+watch_build() {
+  local tick=0
+  while kill -0 "$2" 2>/dev/null; do
+    [ $((tick += 1)) -ne 10 ] || say "building ($1); the first time takes some minutes"
+    [ ! -t 2 ] || [ "$tick" -le 10 ] || printf '\r%-100.100s' "$(tail -n 1 "$3")" >&2
+    sleep 0.1
   done
-  printf '\r%-100s\r' '' >&2
+  [ ! -t 2 ] || [ "$tick" -le 10 ] || printf '\r%-100s\r' '' >&2
 }
 
 fetch_model() {

@@ -133,14 +133,6 @@ void Prefill(benchmark::State& state, AttentionFunction attention, const Heads& 
 }
 
 // The default model's elementwise work on `rows` rows, one layer of it.
-struct Elementwise {
-  decltype(&plain::RmsNorm) rms_norm;
-  decltype(&plain::Rope) rope;
-  decltype(&plain::SwiGlu) swiglu;
-  decltype(&plain::Add) add;
-};
-constexpr Elementwise kPlain = {plain::RmsNorm, plain::Rope, plain::SwiGlu, plain::Add};
-
 class Rows {
  public:
   explicit Rows(int rows)
@@ -154,16 +146,18 @@ class Rows {
     for (int i = 0; i < rows; ++i) positions_.push_back(i);
   }
 
-  void Norm(const Elementwise& kernels) {
-    kernels.rms_norm(x_.data(), rows_, 576, weight_.data(), 1e-5F, x_.data());
+  void Norm(const ElementwiseKernels& kernels) {
+    reprise::RmsNorm(kernels, x_.data(), rows_, 576, weight_.data(), 1e-5F, x_.data());
   }
-  void Rope(const Elementwise& kernels) {
-    kernels.rope(x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
+  void Rope(const ElementwiseKernels& kernels) {
+    reprise::Rope(kernels, x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
   }
-  void SwiGlu(const Elementwise& kernels) {
-    kernels.swiglu(gate_.data(), up_.data(), gate_.size());
+  void SwiGlu(const ElementwiseKernels& kernels) {
+    reprise::SwiGlu(kernels, gate_.data(), up_.data(), gate_.size());
   }
-  void Add(const Elementwise& kernels) { kernels.add(x_.data(), y_.data(), x_.size()); }
+  void Add(const ElementwiseKernels& kernels) {
+    reprise::Add(kernels, x_.data(), y_.data(), x_.size());
+  }
 
  private:
   int rows_;
@@ -178,18 +172,19 @@ class Rows {
 };
 
 // Calls of one row are too short for the clock: a thousand at a time.
-void MeasureRows(benchmark::State& state, const Elementwise& kernels, int rows,
-                 void (Rows::*run)(const Elementwise&)) {
+void MeasureRows(benchmark::State& state, const ElementwiseKernels& kernels, int rows,
+                 void (Rows::*run)(const ElementwiseKernels&)) {
   Rows work(rows);
   const int calls = rows == 1 ? 1000 : 1;
-  const auto repeat = [&](const Elementwise& which) {
+  const auto repeat = [&](const ElementwiseKernels& which) {
     for (int i = 0; i < calls; ++i) (work.*run)(which);
   };
   TakeTurns(state, 1.0 * calls * rows,
-            {{"Grows", [&] { repeat(kernels); }}, {"plain", [&] { repeat(kPlain); }}});
+            {{"Grows", [&] { repeat(kernels); }}, {"plain", [&] { repeat(plain::kElementwise); }}});
 }
 
-void Register(const std::string& isa, AttentionFunction attention, const Elementwise& kernels) {
+void Register(const std::string& isa, AttentionFunction attention,
+              const ElementwiseKernels& kernels) {
   for (const Heads& model : kModels) {
     for (const int context : {512, 2048, 8192}) {
       const std::string name = std::string(model.model) + "/" + isa + "/" + std::to_string(context);
@@ -207,7 +202,7 @@ void Register(const std::string& isa, AttentionFunction attention, const Element
   }
   const struct {
     const char* name;
-    void (Rows::*run)(const Elementwise&);
+    void (Rows::*run)(const ElementwiseKernels&);
   } operations[] = {
       {"norm", &Rows::Norm}, {"rope", &Rows::Rope}, {"swiglu", &Rows::SwiGlu}, {"add", &Rows::Add}};
   for (const auto& operation : operations) {
@@ -224,13 +219,12 @@ void Register(const std::string& isa, AttentionFunction attention, const Element
 // Names: attention/{decode,prefill512}/<model>/<isa>/<context>,
 // elementwise/<operation>/<isa>/<rows>.
 const bool kRegistered = [] {
-  Register("plain", plain::Attention, kPlain);
+  Register("plain", plain::Attention, plain::kElementwise);
   if (DetectIsa() >= Isa::kAvx2) {
-    Register("avx2", avx2::Attention, {avx2::RmsNorm, avx2::Rope, avx2::SwiGlu, avx2::Add});
+    Register("avx2", avx2::Attention, avx2::kElementwise);
   }
   if (DetectIsa() >= Isa::kAvx512) {
-    Register("avx512", avx512::Attention,
-             {avx512::RmsNorm, avx512::Rope, avx512::SwiGlu, avx512::Add});
+    Register("avx512", avx512::Attention, avx512::kElementwise);
   }
   return true;
 }();

@@ -38,7 +38,7 @@ class Server:
         self.host, self.port = parsed.hostname, parsed.port
 
     def chat(self, messages, max_tokens=1, **more):
-        """One streamed greedy request: text, usage and seconds to the first and last text."""
+        """One streamed greedy request: text, usage, seconds to the first and last text, pauses."""
         body = dict(model="default", messages=messages, max_tokens=max_tokens, temperature=0,
                     stream=True, stream_options={"include_usage": True}, **more)
         connection = http.client.HTTPConnection(self.host, self.port, timeout=900)
@@ -48,7 +48,7 @@ class Server:
         response = connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"{response.status}: {response.read(400)!r}")
-        first = last = None
+        times = []  # of each piece of text
         text, usage = "", {}
         for line in response:
             if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
@@ -58,12 +58,12 @@ class Server:
             for choice in event["choices"]:
                 piece = choice["delta"].get("content")
                 if piece or choice.get("finish_reason"):
-                    last = time.perf_counter() - begin
-                    first = first or last
+                    times.append(time.perf_counter() - begin)
                 text += piece or ""
         connection.close()
-        return {"text": text, "first": first, "last": last, "prompt": usage["prompt_tokens"],
+        return {"text": text, "first": times[0], "last": times[-1], "prompt": usage["prompt_tokens"],
                 "reply": usage["completion_tokens"],
+                "pauses": [b - a for a, b in zip(times, times[1:])],
                 "read": usage["prompt_tokens_details"]["cached_tokens"]}
 
 
@@ -154,6 +154,16 @@ def workloads(server, progress):
     computed = sum(r["prompt"] - r["read"] for r in replies)
     yield (f"| 8 requests at once on one new document: prompt tokens computed | {computed:,} "
            f"({computed / replies[0]['prompt']:.2f} × one prompt) |")
+
+    progress("a stream beside a long prompt")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        streaming = pool.submit(server.chat, messages(prose(300, "beside"), "Tell me a story."), 160,
+                                ignore_eos=True)
+        time.sleep(0.5)
+        server.chat(messages(prose(32_000, f"beside {time.time()}"), "What is this about?"))
+        pauses = sorted(1e3 * pause for pause in streaming.result()["pauses"])
+    yield (f"| a stream beside a new prompt of 7,000 tokens: pause between tokens, median / longest "
+           f"| {statistics.median(pauses):.0f} / {pauses[-1]:.0f} ms |")
 
 
 def measure(server, repeats):

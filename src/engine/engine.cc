@@ -90,10 +90,10 @@ class EngineThread final : public Engine {
   void Receive(FlushMessage message);
   void Receive(WakeMessage) {}  // Run goes on to look at the clock
   std::optional<Error> Refuse(const GenerationRequest& request) const;
+  void CountEnded(const GenerationRequest& request);
 
   void Step();
-  // Fills the batch from the plan, runs the model; logits of the i-th share that wants them are row
-  // i.
+  // Runs the model over the plan; row i of logits_ is the i-th share's that wants logits.
   void ForwardPlan(const std::vector<Scheduler::Share>& plan);
   // Samples one token, and sets the sequence's ending when it was the last.
   void Continue(Sequence& sequence, std::span<const float> logits);
@@ -264,22 +264,19 @@ std::optional<Error> EngineThread::Refuse(const GenerationRequest& request) cons
   return std::nullopt;
 }
 
+void EngineThread::CountEnded(const GenerationRequest& request) {
+  --outstanding_;
+  if (request.priority == Priority::kBackground) --outstanding_background_;
+}
+
 void EngineThread::Receive(SubmitMessage message) {
   std::optional<Error> refused = std::move(message.refused);
   if (!refused) refused = Refuse(message.request);
   if (refused) {
-    --outstanding_;
-    if (message.request.priority == Priority::kBackground) --outstanding_background_;
+    CountEnded(message.request);
     ++counters_.failed;
     message.sink(FailedEvent{std::move(*refused)});
     return;
-  }
-  // A fill in the background may become urgent; what it counts as here stays what it came as.
-  if (message.request.priority == Priority::kBackground) {
-    message.sink = [this, sink = std::move(message.sink)](Event&& event) {
-      if (!std::holds_alternative<StartedEvent>(event)) --outstanding_background_;
-      sink(std::move(event));
-    };
   }
   scheduler_.Enqueue(std::make_unique<Sequence>(message.id, std::move(message.request),
                                                 std::move(message.sink), message.submitted));
@@ -288,7 +285,7 @@ void EngineThread::Receive(SubmitMessage message) {
 void EngineThread::Receive(CancelMessage message) {
   std::unique_ptr<Sequence> sequence = scheduler_.Remove(message.id);
   if (sequence == nullptr) return;
-  --outstanding_;
+  CountEnded(sequence->request);
   ++counters_.cancelled;
   sequence->sink(FailedEvent{{ErrorCode::kCancelled, "the request was cancelled", {}}});
 }
@@ -403,7 +400,7 @@ void EngineThread::FinishSatisfied() {
 void EngineThread::Finish(SequenceId id) {
   std::unique_ptr<Sequence> sequence = scheduler_.Remove(id);
   CHECK(sequence != nullptr, "a sequence ends once");
-  --outstanding_;
+  CountEnded(sequence->request);
   // A cache fill ends without having been sampled from: its limit of 0 tokens is reached.
   Sequence::Ending ending =
       std::move(sequence->ending).value_or(Sequence::Ending{.reason = FinishReason::kLength});

@@ -25,9 +25,7 @@ std::span<const TokenId> Published(const Sequence& sequence) {
   return std::span<const TokenId>(sequence.tokens).first(sequence.published);
 }
 
-bool IsBackground(const Sequence& sequence) {
-  return sequence.request.priority == Priority::kBackground;
-}
+bool IsBackground(const std::unique_ptr<Sequence>& sequence) { return sequence->background(); }
 
 }  // namespace
 
@@ -76,8 +74,7 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
     if (common <= owner->published) continue;
     if (!cached) cached = cache_->Peek(sequence.request.scope, sequence.tokens);
     if (common <= *cached) continue;
-    // Somebody waits for it now: a fill in the background becomes urgent.
-    if (!IsBackground(sequence)) owner->request.priority = Priority::kNormal;
+    if (!sequence.background()) owner->urgent = true;
     sequence.waits_for = {owner->id, common};
     return true;
   }
@@ -133,13 +130,12 @@ void Scheduler::Begin(Sequence& sequence) {
 }
 
 void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
-  const auto is_background = [](const auto& s) { return IsBackground(*s); };
   const bool only_background =
-      std::ranges::all_of(waiting_, is_background) && std::ranges::all_of(running_, is_background);
+      std::ranges::all_of(waiting_, IsBackground) && std::ranges::all_of(running_, IsBackground);
   bool full = false;
   for (size_t i = 0; i < waiting_.size() && !full;) {
     Sequence& sequence = *waiting_[i];
-    const bool held_back = IsBackground(sequence) && !only_background;
+    const bool held_back = sequence.background() && !only_background;
     if (held_back || WaitsForPrefill(sequence)) {
       ++i;
       continue;
@@ -162,7 +158,7 @@ void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
 
 size_t Scheduler::YoungestRunning() const {
   for (size_t i = running_.size(); i-- > 0;) {
-    if (IsBackground(*running_[i])) return i;
+    if (running_[i]->background()) return i;
   }
   return running_.size() - 1;
 }
@@ -192,10 +188,9 @@ void Scheduler::EnsureBlock(Sequence& sequence) {
 // (so that a short one need not wait for a long one), what is left over to the oldest again.
 void Scheduler::PlanPrefill(size_t budget) {
   std::vector<Sequence*> prompts;
-  const bool background_only =
-      std::ranges::all_of(running_, [](const auto& s) { return IsBackground(*s); });
+  const bool background_only = std::ranges::all_of(running_, IsBackground);
   for (const auto& sequence : running_) {
-    if (sequence->prefilling() && (background_only || !IsBackground(*sequence))) {
+    if (sequence->prefilling() && (background_only || !sequence->background())) {
       prompts.push_back(sequence.get());
     }
   }

@@ -37,11 +37,11 @@ struct Sequence {
         submitted(now) {}
 
   size_t prompt_size() const { return request.prompt.size(); }
-  size_t reply_size() const { return tokens.size() - prompt_size(); }
   bool generates() const { return request.max_tokens.value_or(1) > 0; }
   // Rows still to compute: all but the newest for a prompt being read, one for a stream.
   size_t uncomputed() const { return tokens.size() - computed; }
   bool prefilling() const { return computed < prompt_size() || uncomputed() > 1; }
+  bool background() const { return request.priority == Priority::kBackground && !urgent; }
   bool publishes() const { return request.cache == CacheUse::kReadAndPublish; }
 
   SequenceId id;
@@ -62,6 +62,8 @@ struct Sequence {
     size_t tokens = 0;
   };
   std::optional<SharedPrefill> waits_for;
+
+  bool urgent = false;  // came in the background, but now somebody waits for what it computes
 
   // Set once the sequence has come to its end; the engine then takes it out and reports.
   struct Ending {

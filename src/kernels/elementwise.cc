@@ -1,11 +1,41 @@
 #include "kernels/elementwise.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
 
 namespace reprise {
 namespace {
+
+// From which size on work is forked, the same for all instruction sets. Waking a second thread
+// costs 2 to 5 us; a core does about 8 elements a nanosecond of what only streams, and one or two
+// of what takes an exp.
+constexpr int64_t kForkStreamed = 128 * 1024;  // elements: RmsNorm, Rope, Add
+constexpr int64_t kForkExp = 16 * 1024;        // elements: SwiGlu
+
+// Elements that one thread takes at once from a flat array: 16 KiB, whole vectors of any kind.
+constexpr int64_t kSliceElements = 4096;
+
+// body(i) for i = 0, step, 2 step .. below count. Without a fork there is no parallel region at
+// all: entering one costs 0.3 us even on one thread, as much as the norm of a row.
+template <typename Body>
+void ForEach(int64_t count, int64_t step, bool fork, Body body) {
+  if (!fork) {
+    for (int64_t i = 0; i < count; i += step) body(i);
+    return;
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < count; i += step) body(i);
+}
+
+// The same by slices of a flat array: body(first, elements).
+template <typename Body>
+void ForEachSlice(size_t size, int64_t fork_from, Body body) {
+  const auto count = static_cast<int64_t>(size);
+  ForEach(count, kSliceElements, count >= fork_from,
+          [=](int64_t i) { body(i, std::min(count - i, kSliceElements)); });
+}
 
 // A page is computed whole: 64 positions x 32 frequencies take about 0.1 ms, once.
 constexpr int kPagePositions = 64;
@@ -46,6 +76,35 @@ const float* RopeCache::Row(int position) {
     }
   }
   return pages_[page].get() + static_cast<size_t>(position % kPagePositions) * 2 * half;
+}
+
+void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
+             const float* weight, float epsilon, float* out) {
+  ForEach(rows, 1, int64_t{rows} * columns >= kForkStreamed, [=, &kernels](int64_t r) {
+    kernels.norm_row(x + r * columns, columns, weight, epsilon, out + r * columns);
+  });
+}
+
+void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
+          const RopeAngles& angles) {
+  const auto rotate =
+      angles.pairing == RopePairing::kAdjacent ? kernels.rotate_adjacent : kernels.rotate_halves;
+  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkStreamed, [=, &angles](int64_t r) {
+    for (int h = 0; h < heads; ++h) {
+      rotate(x + (r * heads + h) * head_dim, angles.rows[r], angles.half);
+    }
+  });
+}
+
+void SwiGlu(const ElementwiseKernels& kernels, float* gate, const float* up, size_t count) {
+  ForEachSlice(count, kForkExp, [=, &kernels](int64_t i, int64_t elements) {
+    kernels.swiglu(gate + i, up + i, elements);
+  });
+}
+
+void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t count) {
+  ForEachSlice(count, kForkStreamed,
+               [=, &kernels](int64_t i, int64_t elements) { kernels.add(x + i, y + i, elements); });
 }
 
 }  // namespace reprise

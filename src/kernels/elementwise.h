@@ -1,15 +1,16 @@
 #pragma once
 
 // The operations of a forward pass that are not products: norm, rotary embedding, activation,
-// residual sum; one implementation per instruction set. Parameters as in class Operations, which
-// operations.cc puts in front of them. For Compute::kExact take `plain`: it rounds nothing below
-// f32.
+// residual sum. Each instruction set supplies the work on one row or slice (ElementwiseKernels);
+// the functions below cut and fork it. Parameters as in class Operations, which operations.cc puts
+// in front of them. For Compute::kExact take `plain`: it rounds nothing below f32.
 //
 // Each row (of Rope, RmsNorm) or element depends only on its own input, in a fixed order. Forked
 // over omp_get_max_threads() of the calling thread only where the work pays for the fork.
 // Any thread, but for RopeCache: one caller at a time.
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
@@ -27,12 +28,7 @@ struct RopeAngles {
 
 // Cosines and sines by position, computed once in double precision and kept (pages of positions,
 // only those that occur; 8 bytes a position and frequency). Keyed on the table's contents: another
-// table empties it. Operations owns one:
-//
-//   void Rope(float* x, int rows, int heads, int head_dim, const RopeTable& table,
-//             std::span<const int> positions) override {
-//     avx512::Rope(x, rows, heads, head_dim, rope_cache_.Lookup(table, positions));
-//   }
+// table empties it. Operations owns one.
 class RopeCache {
  public:
   // Valid until the next Lookup. REQUIRES: positions ≥ 0.
@@ -46,31 +42,38 @@ class RopeCache {
   std::vector<const float*> rows_;
 };
 
-// RmsNorm: out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight; out may be x.
-// Rope: rotates x[rows, heads, head_dim] in place; REQUIRES: 2 * angles.half ≤ head_dim.
-// SwiGlu: gate[i] = silu(gate[i]) * up[i].   Add: x[i] += y[i].
-// Exp: out[i] = e^x[i] within 2 ulp (results below the smallest normal may be 0; e^-inf is 0, NaN
-// stays NaN): the very function inside SwiGlu and Attention, shown for its test.
+// On one thread; forks nothing.
+struct ElementwiseKernels {
+  void (*norm_row)(const float* x, int columns, const float* weight, float epsilon, float* out);
+  // One head; angles: cos[half], then sin[half].
+  void (*rotate_adjacent)(float* x, const float* angles, int half);
+  void (*rotate_halves)(float* x, const float* angles, int half);
+  void (*swiglu)(float* gate, const float* up, int64_t count);
+  void (*add)(float* x, const float* y, int64_t count);
+  // out[i] = e^x[i] within 2 ulp (results below the smallest normal may be 0; e^-inf is 0, NaN
+  // stays NaN): the very function inside swiglu and attention, shown for its test.
+  void (*exp)(const float* x, int64_t count, float* out);
+};
+
 namespace avx512 {
-void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon, float* out);
-void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles);
-void SwiGlu(float* gate, const float* up, size_t count);
-void Add(float* x, const float* y, size_t count);
-void Exp(const float* x, size_t count, float* out);
-}  // namespace avx512
+extern const ElementwiseKernels kElementwise;
+}
 namespace avx2 {
-void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon, float* out);
-void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles);
-void SwiGlu(float* gate, const float* up, size_t count);
-void Add(float* x, const float* y, size_t count);
-void Exp(const float* x, size_t count, float* out);
-}  // namespace avx2
+extern const ElementwiseKernels kElementwise;
+}
 namespace plain {
-void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon, float* out);
-void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles);
-void SwiGlu(float* gate, const float* up, size_t count);
-void Add(float* x, const float* y, size_t count);
-void Exp(const float* x, size_t count, float* out);
-}  // namespace plain
+extern const ElementwiseKernels kElementwise;
+}
+
+// out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight; out may be x.
+void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
+             const float* weight, float epsilon, float* out);
+// Rotates x[rows, heads, head_dim] in place. REQUIRES: 2 * angles.half ≤ head_dim.
+void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
+          const RopeAngles& angles);
+// gate[i] = silu(gate[i]) * up[i].
+void SwiGlu(const ElementwiseKernels& kernels, float* gate, const float* up, size_t count);
+// x[i] += y[i].
+void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t count);
 
 }  // namespace reprise

@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "kernels/elementwise.h"
-#include "kernels/elementwise_fork.h"
 #include "kernels/exp_avx2.h"
 
 namespace reprise {
@@ -100,43 +99,19 @@ void AddSlice(float* x, const float* y, int64_t count) {
   }
 }
 
+void ExpSlice(const float* x, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i += 8) {
+    const __m256i mask = Lanes(i, count);
+    Store(out + i, mask, Exp8(Load(x + i, mask)));
+  }
+}
+
 }  // namespace
 
 namespace avx2 {
 
-void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
-             float* out) {
-  ForEach(rows, 1, int64_t{rows} * columns >= kForkStreamed, [=](int64_t r) {
-    NormRow(x + r * columns, columns, weight, epsilon, out + r * columns);
-  });
-}
-
-void Rope(float* x, int rows, int heads, int head_dim, const RopeAngles& angles) {
-  const auto rotate = angles.pairing == RopePairing::kAdjacent ? RotateAdjacent : RotateHalves;
-  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkStreamed, [=, &angles](int64_t r) {
-    for (int h = 0; h < heads; ++h) {
-      rotate(x + (r * heads + h) * head_dim, angles.rows[r], angles.half);
-    }
-  });
-}
-
-void SwiGlu(float* gate, const float* up, size_t count) {
-  ForEachSlice(static_cast<int64_t>(count), kForkExp,
-               [=](int64_t i, int64_t elements) { SwiGluSlice(gate + i, up + i, elements); });
-}
-
-void Add(float* x, const float* y, size_t count) {
-  ForEachSlice(static_cast<int64_t>(count), kForkStreamed,
-               [=](int64_t i, int64_t elements) { AddSlice(x + i, y + i, elements); });
-}
-
-void Exp(const float* x, size_t count, float* out) {
-  const int64_t total = static_cast<int64_t>(count);
-  for (int64_t i = 0; i < total; i += 8) {
-    const __m256i mask = Lanes(i, total);
-    Store(out + i, mask, Exp8(Load(x + i, mask)));
-  }
-}
+const ElementwiseKernels kElementwise = {NormRow,     RotateAdjacent, RotateHalves,
+                                         SwiGluSlice, AddSlice,       ExpSlice};
 
 }  // namespace avx2
 }  // namespace reprise

@@ -15,43 +15,24 @@ struct KernelTable {
   Isa isa;
   Compute compute;
   const ProductKernels& product;
-  decltype(&plain::RmsNorm) rms_norm;
-  decltype(&plain::Rope) rope;
-  decltype(&plain::SwiGlu) swiglu;
-  decltype(&plain::Add) add;
+  const ElementwiseKernels& elementwise;
   decltype(&plain::Attention) attention;
 };
 
-const ProductKernels& ProductKernelsOf(Isa isa) {
-  switch (isa) {
-    case Isa::kAvx512:
-      return avx512::kProduct;
-    case Isa::kAvx2:
-      return avx2::kProduct;
-    case Isa::kPlain:
-      break;
-  }
-  return plain::kProduct;
-}
-
 KernelTable KernelTableOf(Isa isa, Compute compute) {
-  const ProductKernels& product = ProductKernelsOf(isa);
-  if (compute == Compute::kExact) {
-    return {isa,         compute,       product,    plain::RmsNorm,
-            plain::Rope, plain::SwiGlu, plain::Add, exact::Attention};
-  }
+  const bool is_exact = compute == Compute::kExact;
   switch (isa) {
     case Isa::kAvx512:
-      return {isa,          compute,        product,     avx512::RmsNorm,
-              avx512::Rope, avx512::SwiGlu, avx512::Add, avx512::Attention};
+      return {isa, compute, avx512::kProduct, is_exact ? plain::kElementwise : avx512::kElementwise,
+              is_exact ? exact::Attention : avx512::Attention};
     case Isa::kAvx2:
-      return {isa,        compute,      product,   avx2::RmsNorm,
-              avx2::Rope, avx2::SwiGlu, avx2::Add, avx2::Attention};
+      return {isa, compute, avx2::kProduct, is_exact ? plain::kElementwise : avx2::kElementwise,
+              is_exact ? exact::Attention : avx2::Attention};
     case Isa::kPlain:
       break;
   }
-  return {isa,         compute,       product,    plain::RmsNorm,
-          plain::Rope, plain::SwiGlu, plain::Add, plain::Attention};
+  return {isa, compute, plain::kProduct, plain::kElementwise,
+          is_exact ? exact::Attention : plain::Attention};
 }
 
 class TableOperations final : public Operations {
@@ -77,23 +58,24 @@ class TableOperations final : public Operations {
   void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                float* out) override {
     SetThreads();
-    table_.rms_norm(x, rows, columns, weight, epsilon, out);
+    reprise::RmsNorm(table_.elementwise, x, rows, columns, weight, epsilon, out);
   }
 
   void Rope(float* x, int rows, int heads, int head_dim, const RopeTable& table,
             std::span<const int> positions) override {
     SetThreads();
-    table_.rope(x, rows, heads, head_dim, rope_cache_.Lookup(table, positions));
+    reprise::Rope(table_.elementwise, x, rows, heads, head_dim,
+                  rope_cache_.Lookup(table, positions));
   }
 
   void SwiGlu(float* gate, const float* up, size_t count) override {
     SetThreads();
-    table_.swiglu(gate, up, count);
+    reprise::SwiGlu(table_.elementwise, gate, up, count);
   }
 
   void Add(float* x, const float* y, size_t count) override {
     SetThreads();
-    table_.add(x, y, count);
+    reprise::Add(table_.elementwise, x, y, count);
   }
 
   void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,

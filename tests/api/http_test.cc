@@ -10,10 +10,7 @@
 
 #include "api/server.h"
 #include "base/limits.h"
-#include "base/log.h"
-#include "fake_engine.h"
-#include "test_client.h"
-#include "test_model.h"
+#include "played_server.h"
 #include "text/detokenizer.h"
 
 namespace reprise {
@@ -21,38 +18,24 @@ namespace {
 
 namespace json = boost::json;
 
-class HttpTest : public ::testing::Test {
+class HttpTest : public PlayedServerTest {
  protected:
-  HttpTest() {
-    SetLogLevel(LogLevel::kError);
-    ServerOptions options;
-    options.port = 0;
-    options.model_name = "tiny";
-    auto started = Server::Start(engine_, model_.tokenizer, model_.chat_template, options);
-    EXPECT_TRUE(started);
-    server_ = std::move(*started);
-  }
-
-  Reply Ask(std::string_view bytes, bool head_only = false) {
+  HttpReply Ask(std::string_view bytes, bool head_only = false) {
     TestClient client(server_->port());
     client.Send(bytes);
     return client.Read(head_only);
   }
-  std::string CodeOf(const Reply& reply) {
+  std::string CodeOf(const HttpReply& reply) {
     const json::value code = json::parse(reply.body).at("error").at("code");
     return code.is_null() ? "" : std::string(code.as_string());
   }
-
-  const ServedModel model_ = TestModel();
-  FakeEngine engine_{model_.vocabulary};
-  std::unique_ptr<Server> server_;
 };
 
 TEST_F(HttpTest, UnknownPathsAndWrongMethodsHaveTheVendorsShape) {
-  const Reply unknown = Ask("GET /v2/nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+  const HttpReply unknown = Ask("GET /v2/nothing HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(unknown.status, 404);
   EXPECT_EQ(CodeOf(unknown), "not_found");
-  const Reply wrong = Ask("GET /v1/chat/completions HTTP/1.1\r\nHost: x\r\n\r\n");
+  const HttpReply wrong = Ask("GET /v1/chat/completions HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(wrong.headers.at("allow"), "POST");
   EXPECT_EQ(CodeOf(wrong), "method_not_allowed");
@@ -61,7 +44,7 @@ TEST_F(HttpTest, UnknownPathsAndWrongMethodsHaveTheVendorsShape) {
 
 TEST_F(HttpTest, APathThatIsNotUtf8IsQuotedAsValidJson) {
   EXPECT_EQ(CodeOf(Ask("GET /\xff\xc3 HTTP/1.1\r\nHost: x\r\n\r\n")), "not_found");
-  const Reply reply = Ask("GET /v1/chat/completions/\xed\xa0\x80 HTTP/1.1\r\nHost: x\r\n\r\n");
+  const HttpReply reply = Ask("GET /v1/chat/completions/\xed\xa0\x80 HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(IsValidUtf8(reply.body));
 }
 
@@ -136,14 +119,14 @@ TEST_F(HttpTest, ABodyOverTheLimitIsRefusedAndTheClientSeesIt) {
   for (size_t sent = 0; sent <= limits::kMaxBodyBytes; sent += piece.size()) {
     ASSERT_TRUE(client.Send(piece)) << "a client that sends first and reads later";
   }
-  const Reply reply = client.Read();
+  const HttpReply reply = client.Read();
   EXPECT_EQ(reply.status, 413);
   EXPECT_EQ(CodeOf(reply), "request_too_large");
   EXPECT_EQ(reply.headers.at("connection"), "close");
 }
 
 TEST_F(HttpTest, AHugeHeaderIsRefused) {
-  const Reply reply =
+  const HttpReply reply =
       Ask("GET / HTTP/1.1\r\nX: " + std::string(limits::kMaxHeaderBytes + 1, 'x') + "\r\n\r\n");
   EXPECT_EQ(reply.status, 431);
 }

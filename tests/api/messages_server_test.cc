@@ -11,10 +11,7 @@
 
 #include "../text/test_vocabulary.h"
 #include "api/server.h"
-#include "base/log.h"
-#include "fake_engine.h"
-#include "test_client.h"
-#include "test_model.h"
+#include "played_server.h"
 
 namespace reprise {
 namespace {
@@ -29,19 +26,9 @@ constexpr const char* kMarked =
 constexpr const char* kStream =
     R"({"max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hello"}]})";
 
-class MessagesServerTest : public ::testing::Test {
+class MessagesServerTest : public PlayedServerTest {
  protected:
-  MessagesServerTest() {
-    SetLogLevel(LogLevel::kError);
-    ServerOptions options;
-    options.port = 0;
-    options.model_name = "tiny";
-    auto started = Server::Start(engine_, model_.tokenizer, model_.chat_template, options);
-    EXPECT_TRUE(started);
-    server_ = std::move(*started);
-  }
-
-  Reply Ask(std::string_view body, std::string_view path = "/v1/messages") {
+  HttpReply Ask(std::string_view body, std::string_view path = "/v1/messages") {
     TestClient client(server_->port());
     client.Post(path, body);
     return client.Read();
@@ -60,15 +47,11 @@ class MessagesServerTest : public ::testing::Test {
       sink(Finished(request, 1, reply));
     });
   }
-
-  const ServedModel model_ = TestModel();
-  FakeEngine engine_{model_.vocabulary};
-  std::unique_ptr<Server> server_;
 };
 
 TEST_F(MessagesServerTest, MarksReachTheEngineAndWhatIsWrittenTheClient) {
   Answer(true);
-  const Reply reply = Ask(kMarked);
+  const HttpReply reply = Ask(kMarked);
   ASSERT_EQ(reply.status, 200);
   const GenerationRequest request = engine_.request(0);
   ASSERT_EQ(request.breakpoints.size(), 1U);
@@ -89,7 +72,7 @@ TEST_F(MessagesServerTest, MarksReachTheEngineAndWhatIsWrittenTheClient) {
 TEST_F(MessagesServerTest, AMarkThatPinnedMemoryCannotHoldIsSaidInWholeRepliesAndStreams) {
   Answer(false);
   for (const char* field : {"", R"("stream":true,)"}) {
-    const Reply reply = Ask(fmt::format(
+    const HttpReply reply = Ask(fmt::format(
         R"({{{}"max_tokens":9,"messages":[{{"role":"user","content":[{{"type":"text","text":"a",
             "cache_control":{{"type":"ephemeral"}}}},{{"type":"text","text":"b",
             "cache_control":{{"type":"ephemeral","ttl":"x"}}}}]}}]}})",
@@ -106,7 +89,7 @@ TEST_F(MessagesServerTest, AnOverloadedServerSays529) {
   engine_.AnswerWith([](const GenerationRequest&, const EventSink& sink) {
     sink(FailedEvent{{ErrorCode::kOverloaded, "Too many.", ""}});
   });
-  const Reply reply = Ask(kStream);
+  const HttpReply reply = Ask(kStream);
   EXPECT_EQ(reply.status, 529);
   EXPECT_EQ(reply.headers.at("retry-after"), "1");
   EXPECT_EQ(json::parse(reply.body).at("error").at("type"), "overloaded_error");
@@ -120,7 +103,7 @@ TEST_F(MessagesServerTest, AFailureInMidStreamIsAnErrorEventAndTheEnd) {
   ASSERT_TRUE(client.ReadUntil("message_start"));
   engine_.Send(0, Text("he"));
   engine_.Send(0, FailedEvent{{ErrorCode::kInternal, "Broke.", ""}});
-  const Reply reply = client.Read();
+  const HttpReply reply = client.Read();
   EXPECT_EQ(reply.status, 200);
   const size_t error = reply.body.find("event: error\ndata: ");
   ASSERT_NE(error, std::string::npos);
@@ -131,7 +114,7 @@ TEST_F(MessagesServerTest, AFailureInMidStreamIsAnErrorEventAndTheEnd) {
 }
 
 TEST_F(MessagesServerTest, CountingReachesNoEngine) {
-  const Reply reply = Ask(kMarked, "/v1/messages/count_tokens");
+  const HttpReply reply = Ask(kMarked, "/v1/messages/count_tokens");
   EXPECT_EQ(reply.status, 200);
   EXPECT_GT(json::parse(reply.body).at("input_tokens").as_int64(), 5);
   EXPECT_EQ(engine_.requests(), 0U);

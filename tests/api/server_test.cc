@@ -14,10 +14,7 @@
 
 #include "../text/test_vocabulary.h"
 #include "base/limits.h"
-#include "base/log.h"
-#include "fake_engine.h"
-#include "test_client.h"
-#include "test_model.h"
+#include "played_server.h"
 
 namespace reprise {
 namespace {
@@ -29,28 +26,13 @@ constexpr const char* kChatStream =
     R"({"messages":[{"role":"user","content":"hello"}],"stream":true,
         "stream_options":{"include_usage":true}})";
 
-class ServerTest : public ::testing::Test {
+class ServerTest : public PlayedServerTest {
  protected:
-  ServerTest() {
-    SetLogLevel(LogLevel::kError);
-    ServerOptions options;
-    options.port = 0;
-    options.model_name = "tiny";
-    options.expose_logits_checksum = true;
-    auto started = Server::Start(engine_, model_.tokenizer, model_.chat_template, options);
-    EXPECT_TRUE(started);
-    server_ = std::move(*started);
-  }
-
   void Alive() {
     TestClient client(server_->port());
     client.Get("/health");
     EXPECT_EQ(client.Read().status, 200);
   }
-
-  const ServedModel model_ = TestModel();
-  FakeEngine engine_{model_.vocabulary};
-  std::unique_ptr<Server> server_;
 };
 
 TEST_F(ServerTest, AWholeReplyCarriesTextUsageAndCacheHeader) {
@@ -63,7 +45,7 @@ TEST_F(ServerTest, AWholeReplyCarriesTextUsageAndCacheHeader) {
   engine_.Send(0, Text("hel"));
   engine_.Send(0, Text("lo"));
   engine_.Send(0, Finished(request, 3, {5, 6}, FinishReason::kLength));
-  const Reply reply = client.Read();
+  const HttpReply reply = client.Read();
   ASSERT_EQ(reply.status, 200);
   EXPECT_EQ(reply.headers.at("x-reprise-cache"),
             fmt::format("read=3, write=0, computed={}", prompt - 3));
@@ -86,7 +68,7 @@ TEST_F(ServerTest, AStreamsHeaderWaitsForTheLookup) {
   EXPECT_TRUE(client.ReadUntil("\"role\":\"assistant\"")) << "sent before any prefill";
   engine_.Send(0, Text("hi"));
   engine_.Send(0, Finished(request, 2, {5}));
-  const Reply reply = client.Read();
+  const HttpReply reply = client.Read();
   EXPECT_EQ(reply.status, 200);
   EXPECT_TRUE(reply.headers.at("x-reprise-cache").starts_with("read=2,"));
   EXPECT_NE(reply.body.find(R"("delta":{"content":"hi"})"), std::string::npos);
@@ -116,7 +98,7 @@ TEST_F(ServerTest, ARefusalBeforeTheFirstByteIsAProperStatus) {
   });
   TestClient client(server_->port());
   client.Post("/v1/chat/completions", kChatStream);
-  const Reply reply = client.Read();
+  const HttpReply reply = client.Read();
   EXPECT_EQ(reply.status, 429);
   EXPECT_EQ(reply.headers.at("retry-after"), "1");
   EXPECT_EQ(json::parse(reply.body).at("error").at("message"), "Too many.");
@@ -131,7 +113,7 @@ TEST_F(ServerTest, AFailureInMidStreamIsAnEventWithoutDone) {
   for (int i = 0; i < 2; ++i) {  // whether or not the events come together
     TestClient client(server_->port());
     client.Post("/v1/chat/completions", kChatStream);
-    const Reply reply = client.Read();
+    const HttpReply reply = client.Read();
     EXPECT_NE(reply.body.find("Broke."), std::string::npos);
     EXPECT_EQ(reply.body.find("[DONE]"), std::string::npos);
   }

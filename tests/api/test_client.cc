@@ -106,8 +106,8 @@ std::optional<std::string> TestClient::TakeLine() {
   return line;
 }
 
-Reply TestClient::Read(bool head_only) {
-  Reply reply;
+HttpReply TestClient::Read(bool head_only) {
+  HttpReply reply;
   const auto status = TakeLine();
   if (!status || status->size() < 12) return {};
   for (auto line = TakeLine(); line && !line->empty(); line = TakeLine()) {

@@ -10,7 +10,7 @@
 
 namespace reprise {
 
-struct Reply {
+struct HttpReply {
   int status = 0;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;                            // chunks put together
@@ -26,7 +26,7 @@ class TestClient {
   bool Send(std::string_view bytes);
   bool Post(std::string_view path, std::string_view body);
   bool Get(std::string_view path);
-  Reply Read(bool head_only = false);  // status 0: closed before a whole response
+  HttpReply Read(bool head_only = false);  // status 0: closed before a whole response
   // Whether nothing arrives within `ms`.
   bool SilentFor(int ms);
   // Reads on until `text` has come.

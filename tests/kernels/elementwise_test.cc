@@ -19,23 +19,13 @@ namespace {
 
 struct Variant {
   std::string name;
-  decltype(&plain::RmsNorm) rms_norm;
-  decltype(&plain::Rope) rope;
-  decltype(&plain::SwiGlu) swiglu;
-  decltype(&plain::Add) add;
-  decltype(&plain::Exp) exp;
+  const ElementwiseKernels& kernels;
 };
 
 std::vector<Variant> Variants() {
-  std::vector<Variant> variants = {
-      {"plain", plain::RmsNorm, plain::Rope, plain::SwiGlu, plain::Add, plain::Exp}};
-  if (DetectIsa() >= Isa::kAvx2) {
-    variants.push_back({"avx2", avx2::RmsNorm, avx2::Rope, avx2::SwiGlu, avx2::Add, avx2::Exp});
-  }
-  if (DetectIsa() >= Isa::kAvx512) {
-    variants.push_back(
-        {"avx512", avx512::RmsNorm, avx512::Rope, avx512::SwiGlu, avx512::Add, avx512::Exp});
-  }
+  std::vector<Variant> variants = {{"plain", plain::kElementwise}};
+  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", avx2::kElementwise});
+  if (DetectIsa() >= Isa::kAvx512) variants.push_back({"avx512", avx512::kElementwise});
   return variants;
 }
 
@@ -70,7 +60,7 @@ TEST(ExpTest, IsWithinTwoUlpOverTheWholeRange) {
   }
   std::vector<float> outputs(inputs.size());
   for (const Variant& variant : Variants()) {
-    variant.exp(inputs.data(), inputs.size(), outputs.data());
+    variant.kernels.exp(inputs.data(), inputs.size(), outputs.data());
     double worst = 0;
     for (size_t i = 0; i < inputs.size(); ++i) {
       const double ulps = Ulps(outputs[i], std::exp(static_cast<double>(inputs[i])));
@@ -94,7 +84,7 @@ TEST(ExpTest, IsExactWhereAttentionReliesOnIt) {
   for (const Variant& variant : Variants()) {
     SCOPED_TRACE(variant.name);
     float out[std::size(inputs)];
-    variant.exp(inputs, std::size(inputs), out);
+    variant.kernels.exp(inputs, std::size(inputs), out);
     EXPECT_EQ(out[0], 1.0F) << "the largest score of a partition has the weight 1";
     EXPECT_EQ(out[1], 1.0F);
     EXPECT_EQ(Bits(out + 2, 1)[0], 0U) << "no partition yet: weight +0";
@@ -110,10 +100,10 @@ TEST(ExpTest, OfAnElementDoesNotDependOnItsLane) {
   const std::vector<float> inputs = RandomFloats(61, 1);
   for (const Variant& variant : Variants()) {
     std::vector<float> all(inputs.size());
-    variant.exp(inputs.data(), inputs.size(), all.data());
+    variant.kernels.exp(inputs.data(), inputs.size(), all.data());
     for (size_t i = 0; i < inputs.size(); ++i) {
       float one = 0;
-      variant.exp(&inputs[i], 1, &one);
+      variant.kernels.exp(&inputs[i], 1, &one);
       ASSERT_EQ(Bits(&one, 1), Bits(&all[i], 1)) << variant.name << ", element " << i;
     }
   }
@@ -128,7 +118,7 @@ TEST(RmsNormTest, IsNearTheReference) {
       const std::vector<float> x = RandomFloats(n, 2);
       const std::vector<float> weight = RandomFloats(n, 3);
       std::vector<float> out(n);
-      variant.rms_norm(x.data(), 1, columns, weight.data(), kEpsilon, out.data());
+      RmsNorm(variant.kernels, x.data(), 1, columns, weight.data(), kEpsilon, out.data());
       double squares = 0;
       for (const float value : x)
         squares += static_cast<double>(value) * static_cast<double>(value);
@@ -151,11 +141,12 @@ TEST(RmsNormTest, OfARowIsTheSameAmongOthersAndInPlace) {
   const std::vector<float> weight = RandomFloats(n, 5);
   for (const Variant& variant : Variants()) {
     std::vector<float> together = x;
-    variant.rms_norm(together.data(), kRows, kColumns, weight.data(), 1e-5F, together.data());
+    RmsNorm(variant.kernels, together.data(), kRows, kColumns, weight.data(), 1e-5F,
+            together.data());
     for (const int row : {0, 1, 199, 200, 399}) {
       std::vector<float> alone(n);
       const size_t at = static_cast<size_t>(row) * n;
-      variant.rms_norm(&x[at], 1, kColumns, weight.data(), 1e-5F, alone.data());
+      RmsNorm(variant.kernels, &x[at], 1, kColumns, weight.data(), 1e-5F, alone.data());
       ASSERT_EQ(Bits(alone.data(), n), Bits(&together[at], n)) << variant.name << ", row " << row;
     }
   }
@@ -185,8 +176,8 @@ TEST(RopeTest, TurnsThePairsOfBothKindsAndLeavesTheRest) {
         const std::vector<float> x = RandomFloats(positions.size() * kHeads * n, 6);
         std::vector<float> turned = x;
         RopeCache cache;
-        variant.rope(turned.data(), static_cast<int>(positions.size()), kHeads, head_dim,
-                     cache.Lookup(table, positions));
+        Rope(variant.kernels, turned.data(), static_cast<int>(positions.size()), kHeads, head_dim,
+             cache.Lookup(table, positions));
         for (size_t row = 0; row < positions.size() * kHeads; ++row) {
           const float* from = &x[row * n];
           const float* to = &turned[row * n];
@@ -226,12 +217,13 @@ TEST(RopeTest, OfARowIsTheSameAmongOthers) {
   for (const Variant& variant : Variants()) {
     RopeCache cache;
     std::vector<float> together = x;
-    variant.rope(together.data(), kRows, kHeads, kDim, cache.Lookup(table, positions));
+    Rope(variant.kernels, together.data(), kRows, kHeads, kDim, cache.Lookup(table, positions));
     for (const size_t row : {0, 1, 350, 699}) {
       RopeCache fresh;
       std::vector<float> alone(x.begin() + static_cast<ptrdiff_t>(row * n),
                                x.begin() + static_cast<ptrdiff_t>((row + 1) * n));
-      variant.rope(alone.data(), 1, kHeads, kDim, fresh.Lookup(table, {&positions[row], 1}));
+      Rope(variant.kernels, alone.data(), 1, kHeads, kDim,
+           fresh.Lookup(table, {&positions[row], 1}));
       ASSERT_EQ(Bits(alone.data(), n), Bits(&together[row * n], n)) << variant.name;
     }
   }
@@ -256,7 +248,7 @@ TEST(SwiGluTest, IsNearTheReferenceAlsoWhereTheGateSaturates) {
   const std::vector<float> up = RandomFloats(gate.size(), 9);
   for (const Variant& variant : Variants()) {
     std::vector<float> out = gate;
-    variant.swiglu(out.data(), up.data(), out.size());
+    SwiGlu(variant.kernels, out.data(), up.data(), out.size());
     for (size_t i = 0; i < gate.size(); ++i) {
       const double g = static_cast<double>(gate[i]);
       const double exact = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
@@ -275,11 +267,11 @@ TEST(SwiGluTest, AndAddOfAnElementAreTheSameAmongOthers) {
   for (const Variant& variant : Variants()) {
     std::vector<float> gated = x;
     std::vector<float> sums = x;
-    variant.swiglu(gated.data(), y.data(), kCount);
-    variant.add(sums.data(), y.data(), kCount);
+    SwiGlu(variant.kernels, gated.data(), y.data(), kCount);
+    Add(variant.kernels, sums.data(), y.data(), kCount);
     for (size_t i = 0; i < kCount; i += i % 5 == 0 ? 977 : 1) {
       float gate = x[i];
-      variant.swiglu(&gate, &y[i], 1);
+      SwiGlu(variant.kernels, &gate, &y[i], 1);
       ASSERT_EQ(Bits(&gate, 1), Bits(&gated[i], 1)) << variant.name << ", element " << i;
       ASSERT_EQ(sums[i], x[i] + y[i]) << variant.name << ", element " << i;
     }
