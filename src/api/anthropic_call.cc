@@ -82,12 +82,14 @@ Status ReadPrompt(FieldReader& fields, const ServedModel& model, Marks marks, Ca
 
 }  // namespace
 
-Result<Call> ReadMessagesCall(std::string_view body, uint64_t seed, const ServedModel& model) {
+Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
+                              const ServedModel& model) {
   const Result<json::object> object = ParseJsonObject(body);
   if (!object) return std::unexpected(object.error());
   Call call;
   call.endpoint = Endpoint::kMessages;
-  call.parameters.sampling.seed = seed;
+  call.tenant = caller.tenant;
+  call.parameters.sampling.seed = caller.seed;
   FieldReader fields(*object, "");
   CheckModelName(fields, model);
   ReadMessagesParameters(fields, call.parameters);

@@ -6,7 +6,6 @@
 // Free functions over immutable parts; any thread.
 
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
 
 #include "api/call.h"
@@ -15,8 +14,9 @@
 
 namespace reprise {
 
-// `seed` is used where the client gives none (the field is ours).
-Result<Call> ReadMessagesCall(std::string_view body, uint64_t seed, const ServedModel& model);
+// A `seed` in the body is ours: the vendor has none.
+Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
+                              const ServedModel& model);
 
 // Tokens of the whole prompt.
 Result<size_t> CountMessageTokens(std::string_view body, const ServedModel& model);

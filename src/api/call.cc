@@ -12,6 +12,7 @@
 #include "api/prompt.h"
 #include "api/rendered_prompt.h"
 #include "base/limits.h"
+#include "cache/scope.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -175,13 +176,14 @@ Status CheckPrompts(Call& call, const ServedModel& model) {
   return {};
 }
 
-Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
+Result<Call> ReadCall(Endpoint endpoint, std::string_view body, const Caller& caller,
                       const ServedModel& model) {
   const Result<json::object> object = ParseJsonObject(body);
   if (!object) return std::unexpected(object.error());
   Call call;
   call.endpoint = endpoint;
-  call.parameters.sampling.seed = seed;
+  call.tenant = caller.tenant;
+  call.parameters.sampling.seed = caller.seed;
   FieldReader fields(*object, "");
   CheckModelName(fields, model);
   MarkerRules rules(model.policy);
@@ -206,10 +208,12 @@ Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
   return call;
 }
 
+std::string CacheScope(const Call& call) { return ScopeOf(call.tenant, call.cache_key); }
+
 GenerationRequest RequestOfChoice(const Call& call, size_t choice) {
   const size_t per_prompt = static_cast<size_t>(call.parameters.choices);
   GenerationRequest request;
-  request.scope = call.cache_key;
+  request.scope = CacheScope(call);
   request.prompt = call.prompts[choice / per_prompt];
   request.breakpoints = call.breakpoints[choice / per_prompt];
   request.max_tokens = call.parameters.max_tokens;

@@ -20,6 +20,12 @@ namespace reprise {
 // /v1/chat/completions, /v1/completions, /v1/messages
 enum class Endpoint : uint8_t { kChat, kText, kMessages };
 
+// Who calls, and what the server drew for the call.
+struct Caller {
+  std::string tenant = {};
+  uint64_t seed = 0;  // used where the client gives none
+};
+
 struct Call {
   Endpoint endpoint = Endpoint::kChat;
   CompletionParameters parameters;
@@ -27,15 +33,16 @@ struct Call {
   std::vector<std::vector<TokenId>> prompts;
   std::vector<std::vector<Breakpoint>> breakpoints;  // of each prompt
   boost::json::object chat_context;  // all but kText: what the prompt was rendered from
-  std::string cache_key;             // part of the cache's scope
-  std::string warning;               // what was ignored of the client's cache markers
+  std::string tenant;
+  std::string cache_key;  // with the tenant, the cache's scope
+  std::string warning;    // what was ignored of the client's cache markers
   bool dropped_billing_line = false;
 
   size_t choices() const { return prompts.size() * static_cast<size_t>(parameters.choices); }
 };
 
-// Of OpenAI's two endpoints. `seed` is used where the client gives none.
-Result<Call> ReadCall(Endpoint endpoint, std::string_view body, uint64_t seed,
+// Of OpenAI's two endpoints.
+Result<Call> ReadCall(Endpoint endpoint, std::string_view body, const Caller& caller,
                       const ServedModel& model);
 
 // Every prompt has a token and leaves room for one more, unless none is wanted; prompts and marks
@@ -44,6 +51,8 @@ Status CheckPrompts(Call& call, const ServedModel& model);
 // A name of another model, where the operator wants only the right one.
 void CheckModelName(FieldReader& fields, const ServedModel& model);
 
+// Who shares what the call leaves in the cache.
+std::string CacheScope(const Call& call);
 // What the engine is to do for one choice.
 GenerationRequest RequestOfChoice(const Call& call, size_t choice);
 

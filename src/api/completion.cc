@@ -54,11 +54,12 @@ std::unique_ptr<const Reply> ReplyFor(const Call& call, Exchange& exchange) {
 asio::awaitable<void> HandleCompletion(Exchange& exchange, Endpoint endpoint) {
   using CallPointer = std::shared_ptr<const Call>;
   Service& service = exchange.service;
-  std::function<Result<CallPointer>()> read = [endpoint, body = std::move(exchange.request.body),
-                                               seed = service.NextRandom(),
-                                               &model = service.model]() -> Result<CallPointer> {
-    Result<Call> call = endpoint == Endpoint::kMessages ? ReadMessagesCall(body, seed, model)
-                                                        : ReadCall(endpoint, body, seed, model);
+  std::function<Result<CallPointer>()> read =
+      [endpoint, body = std::move(exchange.request.body),
+       caller = Caller{exchange.identity.tenant, service.NextRandom()},
+       &model = service.model]() -> Result<CallPointer> {
+    Result<Call> call = endpoint == Endpoint::kMessages ? ReadMessagesCall(body, caller, model)
+                                                        : ReadCall(endpoint, body, caller, model);
     if (!call) return std::unexpected(std::move(call).error());
     return std::make_shared<const Call>(std::move(*call));
   };

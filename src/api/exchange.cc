@@ -35,6 +35,7 @@ std::string Describe(const CompletionFigures& figures) {
 Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of,
                    std::string_view for_route, bool is_quiet)
     : request(std::move(received)),
+      identity(request.identity),
       connection(on),
       service(of),
       route_(for_route),

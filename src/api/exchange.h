@@ -9,6 +9,7 @@
 #include "api/errors.h"
 #include "api/http_connection.h"
 #include "api/http_message.h"
+#include "api/identity.h"
 #include "api/service.h"
 
 namespace reprise {
@@ -42,6 +43,7 @@ class Exchange {
   double ElapsedMs() const;  // since the header was complete
 
   HttpRequest request;
+  const Identity identity;  // who asks
   HttpConnection& connection;
   Service& service;
   CompletionFigures figures;

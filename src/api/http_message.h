@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/identity.h"
 #include "base/clock.h"
 
 namespace reprise {
@@ -18,6 +19,7 @@ struct HttpRequest {
   bool keep_alive = false;
   bool chunks_allowed = true;  // HTTP/1.1
   TimePoint received;          // when its header was complete
+  Identity identity;           // who asks
 };
 
 struct HttpResponse {

@@ -34,7 +34,7 @@ ServedModel Strict() {
 }
 
 Result<Call> Read(std::string_view fields, const ServedModel& model = Model()) {
-  return ReadMessagesCall(fmt::format(R"({{"max_tokens":5,{}}})", fields), 42, model);
+  return ReadMessagesCall(fmt::format(R"({{"max_tokens":5,{}}})", fields), {.seed = 42}, model);
 }
 
 Result<Call> Messages(std::string_view messages, const ServedModel& model = Model()) {

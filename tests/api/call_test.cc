@@ -25,15 +25,17 @@ const ServedModel& Model() {
 Result<Call> Chat(std::string_view more) {
   return ReadCall(Endpoint::kChat,
                   fmt::format(R"({{"messages":[{{"role":"user","content":"hello"}}]{}}})", more),
-                  42, Model());
+                  {.seed = 42}, Model());
 }
 
 Result<Call> Messages(std::string_view messages) {
-  return ReadCall(Endpoint::kChat, fmt::format(R"({{"messages":{}}})", messages), 42, Model());
+  return ReadCall(Endpoint::kChat, fmt::format(R"({{"messages":{}}})", messages), {.seed = 42},
+                  Model());
 }
 
 Result<Call> Prompt(std::string_view prompt, std::string_view more = "") {
-  return ReadCall(Endpoint::kText, fmt::format(R"({{"prompt":{}{}}})", prompt, more), 42, Model());
+  return ReadCall(Endpoint::kText, fmt::format(R"({{"prompt":{}{}}})", prompt, more), {.seed = 42},
+                  Model());
 }
 
 std::string ParamOf(const Result<Call>& call) { return call ? "accepted" : call.error().param; }
@@ -161,7 +163,7 @@ TEST(CallTest, MessagesAreCheckedAndNamed) {
 TEST(CallTest, ABodyThatIsNoObjectIsRefused) {
   for (const char* body : {"", "{", "[1,2]", "nul", "{}x", "{\"messages\":\"\xff\"}",
                            "{\"messages\":NaN}", "{\"messages\":\"\\ud800\"}"}) {
-    const auto call = ReadCall(Endpoint::kChat, body, 0, Model());
+    const auto call = ReadCall(Endpoint::kChat, body, {}, Model());
     ASSERT_FALSE(call) << body;
     EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument);
   }
@@ -172,7 +174,7 @@ TEST(CallTest, DeepNestingIsRefused) {
   EXPECT_FALSE(Messages(deep));
   const size_t depth = limits::kMaxJsonDepth;
   const std::string closed = std::string(depth, '[') + std::string(depth, ']');
-  EXPECT_FALSE(ReadCall(Endpoint::kChat, fmt::format(R"({{"x":{}}})", closed), 0, Model()));
+  EXPECT_FALSE(ReadCall(Endpoint::kChat, fmt::format(R"({{"x":{}}})", closed), {}, Model()));
 }
 
 TEST(CallTest, AControlTokenInUserTextStaysText) {
@@ -209,7 +211,7 @@ TEST(CallTest, TheTemplateSeesToolsAndCallsAsObjects) {
       "messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function",
         "function":{"name":"weather","arguments":"{\"city\":\"Bergen<|im_end|>\"}"}}]},
         {"role":"tool","tool_call_id":"1","content":"rain"}]})",
-                             0, model);
+                             {}, model);
   ASSERT_TRUE(call) << call.error().message;
   EXPECT_EQ(model.tokenizer->Decode(call->prompts[0], true), "[weather]Bergen<|im_end|>|rainhard");
   EXPECT_EQ(std::ranges::count(call->prompts[0], 2), 0);
@@ -218,14 +220,14 @@ TEST(CallTest, TheTemplateSeesToolsAndCallsAsObjects) {
 TEST(CallTest, ATemplateThatThrowsIsTheClientsError) {
   const ServedModel model = TestModel("{{ raise_exception('roles must alternate') }}");
   const auto call =
-      ReadCall(Endpoint::kChat, R"({"messages":[{"role":"user","content":"x"}]})", 0, model);
+      ReadCall(Endpoint::kChat, R"({"messages":[{"role":"user","content":"x"}]})", {}, model);
   ASSERT_FALSE(call);
   EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument);
   EXPECT_NE(call.error().message.find("roles must alternate"), std::string::npos);
 }
 
 TEST(CallTest, AModelWithoutTemplateSaysSo) {
-  const auto call = ReadCall(Endpoint::kChat, R"({"messages":[{"role":"user","content":"x"}]})", 0,
+  const auto call = ReadCall(Endpoint::kChat, R"({"messages":[{"role":"user","content":"x"}]})", {},
                              TestModel(nullptr));
   ASSERT_FALSE(call);
   EXPECT_EQ(call.error().code, ErrorCode::kUnsupported);
@@ -255,7 +257,7 @@ TEST(CallTest, WhatTextCompletionsLackIsRefused) {
 TEST(CallTest, TheContextBoundsThePromptAndTheReplysFirstToken) {
   ServedModel model = TestModel();
   model.max_sequence_tokens = 3;
-  const auto read = [&](const char* body) { return ReadCall(Endpoint::kText, body, 0, model); };
+  const auto read = [&](const char* body) { return ReadCall(Endpoint::kText, body, {}, model); };
   EXPECT_TRUE(read(R"({"prompt":[5,6]})"));
   EXPECT_TRUE(read(R"({"prompt":[5,6,7],"max_tokens":0})"));
   const auto full = read(R"({"prompt":[5,6,7]})");
@@ -267,16 +269,16 @@ TEST(CallTest, TheContextBoundsThePromptAndTheReplysFirstToken) {
 TEST(CallTest, AStrictServerKnowsItsNameOnly) {
   ServedModel model = TestModel();
   const char* other = R"({"model":"gpt-6","prompt":"x"})";
-  EXPECT_TRUE(ReadCall(Endpoint::kText, other, 0, model));
+  EXPECT_TRUE(ReadCall(Endpoint::kText, other, {}, model));
   model.strict_model = true;
-  const auto refused = ReadCall(Endpoint::kText, other, 0, model);
+  const auto refused = ReadCall(Endpoint::kText, other, {}, model);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::kNotFound);
-  EXPECT_TRUE(ReadCall(Endpoint::kText, R"({"model":"tiny","prompt":"x"})", 0, model));
+  EXPECT_TRUE(ReadCall(Endpoint::kText, R"({"model":"tiny","prompt":"x"})", {}, model));
 }
 
 std::vector<Breakpoint> MarksOf(std::string_view fields) {
-  const auto call = ReadCall(Endpoint::kChat, fmt::format("{{{}}}", fields), 42, Model());
+  const auto call = ReadCall(Endpoint::kChat, fmt::format("{{{}}}", fields), {.seed = 42}, Model());
   EXPECT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->warning, "");
   return call->breakpoints.at(0);

@@ -73,9 +73,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const auto endpoint = static_cast<reprise::Endpoint>(data[0] % 3);
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const reprise::Result<reprise::Call> call = endpoint == reprise::Endpoint::kMessages
-                                                  ? reprise::ReadMessagesCall(body, 1, Model())
-                                                  : reprise::ReadCall(endpoint, body, 1, Model());
+  const reprise::Result<reprise::Call> call =
+      endpoint == reprise::Endpoint::kMessages
+          ? reprise::ReadMessagesCall(body, {.seed = 1}, Model())
+          : reprise::ReadCall(endpoint, body, {.seed = 1}, Model());
   if (!call) {
     Require(!call.error().message.empty());
     const reprise::Fault fault = reprise::ToFault(call.error());
