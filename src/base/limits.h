@@ -36,6 +36,11 @@ inline constexpr size_t kMaxQueuedBackground = 64;   // further fills in the bac
 inline constexpr size_t kMaxRunningSequences = 256;  // further ones wait
 inline constexpr size_t kMaxStepRows = 1024;         // rows of one batch; further ones wait a step
 
+// -- Cache -------------------------------------------------------------------------------------
+// Dropped blocks whose fate is remembered, to explain misses; the oldest are forgotten. With their
+// tokens and two entries of an index they take about 260 bytes each: 8 MiB.
+inline constexpr size_t kMaxRememberedLosses = 1u << 15;
+
 // -- Files (exit code 2, a sentence) -----------------------------------------------------------
 inline constexpr uint64_t kMaxGgufTensors = 1u << 16;
 inline constexpr uint64_t kMaxGgufMetadata = 1u << 16;

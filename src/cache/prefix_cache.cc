@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "cache/drop_log.h"
+#include "cache/path_hash.h"
 #include "cache/prefix_tree.h"
 #include "cache/promise_book.h"
 
@@ -71,6 +73,7 @@ PrefixCache::PrefixCache(BlockPool* pool, const Clock* clock, Options options) :
   book_ =
       std::make_unique<PromiseBook>(tree_.get(), options.pin_blocks,
                                     per_scope > 0 ? per_scope : std::numeric_limits<size_t>::max());
+  drops_ = std::make_unique<internal::DropLog>(options.remembered_losses, tree_->block_tokens());
 }
 
 PrefixCache::~PrefixCache() = default;
@@ -78,14 +81,21 @@ PrefixCache::~PrefixCache() = default;
 PrefixMatch PrefixCache::Match(std::string_view scope, std::span<const TokenId> tokens,
                                size_t limit) {
   PrefixMatch match;
+  const auto wanted = tokens.first(std::min(limit, tokens.size()));
   PrefixNode* deepest = tree_->FindRoot(scope);
-  if (deepest == nullptr) return match;
+  if (deepest == nullptr) {
+    if (!wanted.empty()) match.lost = drops_->Find(internal::ScopePathHash(scope), tokens, 0);
+    return match;
+  }
 
-  const auto partial =
-      tree_->Descend(deepest, tokens.first(std::min(limit, tokens.size())), [&](PrefixNode* node) {
-        match.blocks.push_back(node->block);
-        deepest = node;
-      });
+  const auto partial = tree_->Descend(deepest, wanted, [&](PrefixNode* node) {
+    match.blocks.push_back(node->block);
+    deepest = node;
+  });
+  const size_t full_tokens = match.blocks.size() * tree_->block_tokens();
+  if (full_tokens + partial.common < wanted.size()) {
+    match.lost = drops_->Find(deepest->path_hash, tokens.subspan(full_tokens), partial.common);
+  }
   if (!match.blocks.empty()) match.lease = Lease(tree_.get(), deepest);
   if (partial.node != nullptr) {
     match.partial = partial.node->block;
@@ -93,7 +103,7 @@ PrefixMatch PrefixCache::Match(std::string_view scope, std::span<const TokenId> 
     match.partial_lease = Lease(tree_.get(), partial.node);
     deepest = partial.node;
   }
-  match.tokens = match.blocks.size() * tree_->block_tokens() + match.partial_tokens;
+  match.tokens = full_tokens + match.partial_tokens;
   if (match.tokens > 0) tree_->Touch(deepest);
   return match;
 }
@@ -196,10 +206,16 @@ void PrefixCache::Renew(std::string_view scope, std::span<const TokenId> prompt,
   book_->Renew(scope, prompt, start);
 }
 
-std::optional<BlockId> PrefixCache::Allocate() {
+void PrefixCache::DropOldest(LossCause cause, SequenceId for_whom) {
+  const PrefixNode* leaf = tree_->Oldest();
+  drops_->Add(leaf->parent->path_hash, leaf->Tokens(), {cause, tree_->Now(), for_whom});
+  tree_->EvictOldest();
+}
+
+std::optional<BlockId> PrefixCache::Allocate(SequenceId for_whom) {
   if (auto block = tree_->pool().TryAllocate()) return block;
   if (tree_->Oldest() == nullptr) return std::nullopt;
-  tree_->EvictOldest();
+  DropOldest(LossCause::kEvicted, for_whom);
   ++counters_.evicted_blocks;
   return tree_->pool().TryAllocate();
 }
@@ -215,7 +231,7 @@ size_t PrefixCache::Expire() {
   for (const PrefixNode* oldest = tree_->Oldest();
        oldest != nullptr && now - oldest->last_use >= options_.retention;
        oldest = tree_->Oldest()) {
-    tree_->EvictOldest();
+    DropOldest(LossCause::kExpired);
     ++freed;
   }
   counters_.expired_blocks += freed;
@@ -233,7 +249,7 @@ std::optional<TimePoint> PrefixCache::next_expiry() const {
 size_t PrefixCache::Flush() {
   book_->EndAll();
   size_t freed = 0;
-  for (; tree_->Oldest() != nullptr; ++freed) tree_->EvictOldest();
+  for (; tree_->Oldest() != nullptr; ++freed) DropOldest(LossCause::kFlushed);
   return freed;
 }
 

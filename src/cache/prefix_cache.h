@@ -52,13 +52,16 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "base/limits.h"
 #include "cache/block_pool.h"
 #include "cache/breakpoint.h"
+#include "cache/loss.h"
 
 namespace reprise {
 
 class PrefixCache;
 namespace internal {
+class DropLog;
 struct PrefixNode;
 class PrefixTree;
 class PromiseBook;
@@ -113,6 +116,9 @@ struct PrefixMatch {
   // the caller does not use. If no block can be allocated for the copy, release it and try again
   // without the partial rows: so a sequence that fits the pool never blocks itself.
   Lease partial_lease;
+  // Where the match ends before the limit: what became of a block that would have gone on, if one
+  // is remembered. For diagnosis only.
+  std::optional<Loss> lost;
 };
 
 class PrefixCache {
@@ -122,6 +128,7 @@ class PrefixCache {
     Duration retention = std::chrono::minutes(10);  // more than 0; Duration::max() is for ever
     size_t pin_blocks = 0;                          // that promises may hold
     size_t pin_blocks_per_scope = 0;                // of those, that one scope's may; 0: all
+    size_t remembered_losses = limits::kMaxRememberedLosses;
   };
   struct Counters {                    // since start
     uint64_t evicted_blocks = 0;       // by Allocate, for room
@@ -207,7 +214,8 @@ class PrefixCache {
   void Renew(std::string_view scope, std::span<const TokenId> prompt, TimePoint start);
 
   // A free block with one reference, zeroed, evicting if need be; nullopt if everything is held.
-  std::optional<BlockId> Allocate();
+  // `for_whom` is remembered of what is evicted; 0: nobody.
+  std::optional<BlockId> Allocate(SequenceId for_whom = {});
   // Blocks that Allocate could hand out now: free ones and those that eviction can reach. O(1).
   size_t available_blocks() const;
 
@@ -232,10 +240,12 @@ class PrefixCache {
   internal::PrefixNode* ParentFor(std::string_view scope, std::span<const TokenId> tokens,
                                   size_t first, const Lease& lease);
   BlockId Deduplicate(internal::PrefixNode& found, bool equal, BlockId block, Lease& lease);
+  void DropOldest(LossCause cause, SequenceId for_whom = {});
 
   Options options_;
   std::unique_ptr<internal::PrefixTree> tree_;
   std::unique_ptr<internal::PromiseBook> book_;  // ends before the tree
+  std::unique_ptr<internal::DropLog> drops_;
   Counters counters_;
 };
 

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/check.h"
+#include "cache/path_hash.h"
 #include "cache/prefix_tree.h"
 
 namespace reprise::internal {
@@ -66,6 +67,9 @@ void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
             (node.pinned(Hold::kLease) && !node.pinned(Hold::kPromise) && node.children.empty()),
         "what is superseded is a leaf that a lease holds");
   CHECK(node.root == node.parent->root, "a node is in its parent's scope");
+  CHECK(node.token_count < block_tokens_ ||
+            node.path_hash == ExtendPathHash(node.parent->path_hash, node.Tokens()),
+        "a full node's path hash is its parent's, extended");
   CHECK(node.evictable == (attached && !node.pinned() && node.children.empty()),
         "evictable are the leaves that nothing holds");
   CHECK(node.evictable == evictable_.contains({node.last_tick, const_cast<PrefixNode*>(&node)}),

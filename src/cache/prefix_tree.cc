@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "cache/path_hash.h"
 
 namespace reprise::internal {
 namespace {
@@ -41,6 +42,7 @@ PrefixNode* PrefixTree::FindOrAddRoot(std::string_view scope) {
   const auto root = roots_.emplace(scope, PrefixRoot{}).first;
   root->second.scope = root->first;
   root->second.root = &root->second;
+  root->second.path_hash = ScopePathHash(scope);
   return &root->second;
 }
 
@@ -159,7 +161,10 @@ void PrefixTree::SetTokens(PrefixNode* node, Tokens tokens) {
             std::ranges::equal(node->Tokens(), tokens.first(node->token_count)),
         "a block's published tokens never change");
   std::ranges::copy(tokens, &tokens_[node->block.value * block_tokens_]);
+  const bool was_full = node->token_count == block_tokens_;
   node->token_count = static_cast<uint32_t>(tokens.size());
+  if (!was_full && tokens.size() == block_tokens_)
+    node->path_hash = ExtendPathHash(node->parent->path_hash, tokens);
 }
 
 void PrefixTree::Supersede(PrefixNode* leaf) {

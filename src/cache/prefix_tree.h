@@ -58,6 +58,7 @@ struct PrefixNode {
   uint32_t token_count = 0;           // 1..block_tokens; 0 in roots
   uint32_t depth = 0;                 // blocks from the root; 0 in roots
   BlockId block;                      // none in roots
+  uint64_t path_hash = 0;             // of full nodes and roots: path_hash.h
   NodeState state = NodeState::kUnused;
   bool evictable = false;  // in the eviction order
   std::array<HoldCount, kHolds.size()> holds;

@@ -301,8 +301,12 @@ void EngineThread::Step() {
     ++counters_.requests;
     counters_.prompt_tokens += sequence.prompt_size();
     counters_.cached_tokens += sequence.cached_tokens;
-    sequence.sink(StartedEvent{static_cast<int>(sequence.prompt_size()),
-                               static_cast<int>(sequence.cached_tokens), sequence.breakpoints});
+    StartedEvent event{static_cast<int>(sequence.prompt_size()),
+                       static_cast<int>(sequence.cached_tokens), sequence.breakpoints};
+    if (const auto& lost = sequence.lost) {
+      event.lost = {lost->cause, sequence.admitted - lost->when, lost->for_whom};
+    }
+    sequence.sink(std::move(event));
   });
   FinishSatisfied();
   const std::vector<Scheduler::Share>& plan = scheduler_.Plan();

@@ -13,9 +13,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/ids.h"
 #include "cache/breakpoint.h"
+#include "cache/loss.h"
 
 namespace reprise {
 
@@ -68,6 +70,16 @@ struct TokenInfo {
   std::vector<TokenLogprob> top;  // descending
 };
 
+// Why a prompt could not be read further, as far as the cache remembers: what would have gone on
+// was dropped.
+struct CacheLoss {
+  LossCause cause = LossCause::kEvicted;
+  Duration ago{};       // before the lookup
+  SequenceId for_whom;  // kEvicted: the sequence that took its room
+
+  bool operator==(const CacheLoss&) const = default;
+};
+
 // The prompt was looked up; sent once, before any prefill, so that usage is known at the first
 // byte.
 struct StartedEvent {
@@ -76,6 +88,7 @@ struct StartedEvent {
   // One a breakpoint of the request, in its order; empty with CacheUse::kNone. Counts for both
   // conventions: ComputeUsage(prompt_tokens, cached_tokens, breakpoints), engine/usage.h.
   std::vector<BreakpointOutcome> breakpoints = {};
+  std::optional<CacheLoss> lost = {};
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {

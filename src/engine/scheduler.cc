@@ -95,7 +95,7 @@ bool Scheduler::TakePromptBlocks(Sequence& sequence, PrefixMatch match) {
     AddBlock(sequence, block);
   }
   for (size_t i = 0; i < needed; ++i) {
-    const std::optional<BlockId> block = cache_->Allocate();
+    const std::optional<BlockId> block = cache_->Allocate(sequence.id);
     CHECK(block.has_value(), "available blocks can be allocated");
     if (i == 0 && match.partial) pool_->Copy(*match.partial, *block);
     AddBlock(sequence, *block);
@@ -110,6 +110,7 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
   if (!sequence.publishes()) return TakePromptBlocks(sequence, {});
   const size_t limit = ReadLimit(sequence);
   PrefixMatch match = cache_->Match(sequence.request.scope, sequence.tokens, limit);
+  if (!sequence.started) sequence.lost = match.lost;
   const size_t whole = match.blocks.size() * block_tokens_;
   const bool partial = match.partial.has_value();
   if (TakePromptBlocks(sequence, std::move(match))) return true;
@@ -176,7 +177,7 @@ void Scheduler::SetAside(size_t running_index) {
 // one.
 void Scheduler::EnsureBlock(Sequence& sequence) {
   if (sequence.computed < sequence.blocks.size() * block_tokens_) return;
-  if (const std::optional<BlockId> block = cache_->Allocate()) {
+  if (const std::optional<BlockId> block = cache_->Allocate(sequence.id)) {
     AddBlock(sequence, *block);
     return;
   }

@@ -76,6 +76,7 @@ struct Sequence {
   bool started = false;  // StartedEvent was sent
   // Decided at the first admission.
   size_t cached_tokens = 0;                    // read
+  std::optional<Loss> lost;                    // why no more, if the cache remembers
   std::vector<BreakpointOutcome> breakpoints;  // kept, or not for want of room
   Sampler sampler;
   ReplyText text;

@@ -425,5 +425,45 @@ TEST_F(EngineTest, StopsWithRequestsRunning) {
   EXPECT_EQ(reply->failed->code, ErrorCode::kCancelled);
 }
 
+// ---- why a prompt is not read ------------------------------------------------------------------
+
+TEST_F(EngineTest, AFirstLookupHasLostNothing) {
+  Start();
+  EXPECT_FALSE(AskAndWait(Request(Prompt(100), 1))->started.lost);
+  EXPECT_FALSE(AskAndWait(Request(Prompt(100), 1))->started.lost) << "a hit";
+}
+
+TEST_F(EngineTest, AFlushedPromptSaysSo) {
+  Start({.clock = &manual_clock_});
+  AskAndWait(Request(Prompt(100), 1));
+  Flush();
+  manual_clock_.Advance(7s);
+  EXPECT_EQ(AskAndWait(Request(Prompt(100), 1))->started.lost,
+            (CacheLoss{LossCause::kFlushed, 7s, {}}));
+}
+
+TEST_F(EngineTest, AnExpiredPromptSaysWhen) {
+  Start({.clock = &manual_clock_});
+  AskAndWait(Request(Prompt(100), 1));
+  manual_clock_.Advance(10min);
+  AskAndWait(Request(Prompt(40, 1), 1));  // the engine has looked at its clock before that
+  manual_clock_.Advance(90s);
+  const auto again = AskAndWait(Request(Prompt(100), 1));
+  EXPECT_EQ(again->started.lost, (CacheLoss{LossCause::kExpired, 90s, {}}));
+  EXPECT_EQ(again->started.cached_tokens, 0);
+}
+
+TEST_F(EngineTest, AnEvictedPromptSaysForWhom) {
+  Start({.blocks = 8, .pin_blocks = 0});
+  AskAndWait(Request(Prompt(100), 1));
+  SequenceId second;
+  Ask(Request(Prompt(200, 1), 1), &second)->Wait();
+  const auto again = AskAndWait(Request(Prompt(100), 1));
+  ASSERT_TRUE(again->started.lost);
+  EXPECT_EQ(again->started.lost->cause, LossCause::kEvicted);
+  EXPECT_EQ(again->started.lost->for_whom, second);
+  EXPECT_LT(again->started.cached_tokens, 99);
+}
+
 }  // namespace
 }  // namespace reprise
