@@ -3,10 +3,13 @@
 // Elementwise operations beside the same work in plain C++.
 
 #include <benchmark/benchmark.h>
+#include <sys/mman.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -45,7 +48,7 @@ class Step {
     std::normal_distribution<float> normal;
     for (size_t i = 0; i < out_.size(); ++i) q_.push_back(normal(random));
     const size_t count = static_cast<size_t>(context / layout_.block_tokens);
-    memory_.resize(count * layout_.block_bytes() / sizeof(uint64_t));
+    memory_ = HugePages(count * layout_.block_bytes());
     // Four bf16 of either sign, between 1/8 and 1/4.
     for (uint64_t& word : memory_) word = 0x3E003E003E003E00U | (random() * 0x100000001U & kNoise);
     for (size_t i = 0; i < count; ++i) {
@@ -58,6 +61,19 @@ class Step {
     for (int layer = 0; layer < model_.layers; ++layer) {
       attention({layout_, layer, q_.data(), model_.heads, 0.125F, {&span, 1}, out_.data()},
                 scratch_);
+    }
+  }
+
+  // `count` sequences on the same blocks, one row each, at one position: in one call, or one each.
+  void RunSequences(AttentionFunction attention, int count, bool together) {
+    std::vector<SequenceSpan> spans;
+    for (int i = 0; i < count; ++i) spans.push_back({i, 1, context_ - 1, blocks_});
+    for (int layer = 0; layer < model_.layers; ++layer) {
+      for (int i = 0; i < (together ? 1 : count); ++i) {
+        const std::span<const SequenceSpan> batch =
+            together ? std::span(spans) : std::span(spans).first(1);
+        attention({layout_, layer, q_.data(), model_.heads, 0.125F, batch, out_.data()}, scratch_);
+      }
     }
   }
 
@@ -93,6 +109,15 @@ class Step {
  private:
   static constexpr uint64_t kNoise = 0x807F807F807F807FU;
 
+  // As the server's arena has them.
+  std::span<uint64_t> HugePages(size_t bytes) {
+    constexpr size_t kPage = 2u << 20;
+    const size_t rounded = (bytes + kPage - 1) / kPage * kPage;
+    pages_.reset(static_cast<uint64_t*>(std::aligned_alloc(kPage, rounded)));
+    madvise(pages_.get(), rounded, MADV_HUGEPAGE);
+    return {pages_.get(), bytes / sizeof(uint64_t)};
+  }
+
   static uint64_t ReadLine(const uint64_t* at) {
     return at[0] + at[1] + at[2] + at[3] + at[4] + at[5] + at[6] + at[7];
   }
@@ -103,7 +128,8 @@ class Step {
   int rows_;
   std::vector<float> q_;
   std::vector<float> out_;
-  std::vector<uint64_t> memory_;
+  std::span<uint64_t> memory_;  // of pages_
+  std::unique_ptr<uint64_t, decltype(&std::free)> pages_{nullptr, &std::free};
   std::vector<std::byte*> blocks_;
   AttentionScratch scratch_;
 };
@@ -114,6 +140,17 @@ void Decode(benchmark::State& state, AttentionFunction attention, const Heads& m
             {{"GBs", [&] { step.Run(attention); }},
              {"by_blocks", [&] { step.ReadByBlocks(); }},
              {"in_order", [&] { step.ReadInOrder(); }}});
+}
+
+// Sixteen sequences that decode behind one prefix, beside the same sixteen one by one: how much it
+// gains that what they share is read once.
+void DecodeShared(benchmark::State& state, AttentionFunction attention, const Heads& model,
+                  int context) {
+  constexpr int kSequences = 16;
+  Step step(model, context, kSequences);
+  TakeTurns(state, kSequences * step.bytes(),
+            {{"GBs", [&] { step.RunSequences(attention, kSequences, true); }},
+             {"one_by_one", [&] { step.RunSequences(attention, kSequences, false); }}});
 }
 
 void Prefill(benchmark::State& state, AttentionFunction attention, const Heads& model,
@@ -193,6 +230,11 @@ void Register(const std::string& isa, AttentionFunction attention,
           [=](benchmark::State& state) { Decode(state, attention, model, context); })
           ->UseManualTime()
           ->Iterations(9);
+      benchmark::RegisterBenchmark(
+          ("attention/shared16/" + name).c_str(),
+          [=](benchmark::State& state) { DecodeShared(state, attention, model, context); })
+          ->UseManualTime()
+          ->Iterations(5);
       benchmark::RegisterBenchmark(
           ("attention/prefill512/" + name).c_str(),
           [=](benchmark::State& state) { Prefill(state, attention, model, context); })

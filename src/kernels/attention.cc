@@ -31,13 +31,30 @@ struct TilePlan {
   int kv_head = 0;
   int partitions = 0;  // up to the last row's position
   bool split = false;
-  size_t partials = 0;   // split: where its `partitions` states begin, in bytes from partials_
+  size_t partials = 0;   // split: where its own partitions' states begin, in bytes from partials_
   size_t countdown = 0;  // split: index of the count of partitions still to come
+  int shared = 0;        // leading partitions that a SharedPlan computes
+  size_t shared_plan = 0;
+  int shared_row = 0;  // of its first row among the SharedPlan's
+};
+
+// Tiles of one KV head and one token each, of sequences that follow one another in the batch and
+// begin with the same blocks: over the partitions that all of them see whole they are one tile, so
+// that K and V of a common prefix are read once.
+struct SharedPlan {
+  AttentionTile tile;
+  size_t first_row = 0;
+  int kv_head = 0;
+  size_t first_tile = 0;  // the tiles are first_tile, first_tile + kv_heads, …
+  int tiles = 0;
+  int partitions = 0;
+  size_t partials = 0;  // where the states of its partitions begin
 };
 
 struct Item {
-  int tile = 0;
-  int partition = 0;  // of a split tile
+  bool is_shared = false;
+  size_t plan = 0;    // index of a SharedPlan or a TilePlan
+  int partition = 0;  // of a shared or split one
   int64_t cost = 0;
 };
 
@@ -50,6 +67,14 @@ int64_t Cost(const AttentionTile& tile, int64_t keys) {
 
 int KeysSeen(const AttentionTile& tile) {
   return tile.first_position + (tile.rows - 1) / tile.group + 1;
+}
+
+// Leading partitions that both rows see whole and that lie in the same blocks.
+int SharedPartitions(const SequenceSpan& a, const SequenceSpan& b, int block_tokens) {
+  const int most = (std::min(a.first_position, b.first_position) + 1) / kPartitionTokens;
+  const auto blocks = static_cast<size_t>(most * kPartitionTokens / block_tokens);
+  const auto parting = std::mismatch(a.blocks.begin(), a.blocks.begin() + blocks, b.blocks.begin());
+  return static_cast<int>(parting.first - a.blocks.begin()) * block_tokens / kPartitionTokens;
 }
 
 // A state of `rows` rows in memory, and its size.
@@ -88,6 +113,7 @@ class Run {
     CHECK(call.scale > 0.0F, "the largest score is the largest scaled score");
     threads_ = omp_get_max_threads();
     PlanTiles();
+    if (total_cost_ > kForkCost) PlanShared();
     PlanItems();
   }
 
@@ -114,6 +140,7 @@ class Run {
     const int group = call_.heads / layout.kv_heads;
     const int tile_tokens = std::max(1, kMaxTileRows / group);
     for (const SequenceSpan& sequence : call_.sequences) {
+      first_tiles_.push_back(tiles_.size());
       if (sequence.rows == 0) continue;
       const int last = sequence.first_position + sequence.rows - 1;
       CHECK(sequence.blocks.size() > static_cast<size_t>(last / layout.block_tokens),
@@ -140,24 +167,85 @@ class Run {
     }
   }
 
+  // Runs of decoding sequences with a common prefix. One that shares less than half of what the run
+  // shares would cost the others more than it gains: it begins a new run.
+  void PlanShared() {
+    const KvLayout& layout = call_.layout;
+    const int group = call_.heads / layout.kv_heads;
+    const auto most = static_cast<size_t>(kMaxTileRows / group);
+    const std::span<const SequenceSpan> sequences = call_.sequences;
+    for (size_t first = 0, end = 0; first < sequences.size(); first = end) {
+      end = first + 1;
+      int partitions = 0;
+      for (; end < sequences.size() && end - first < most; ++end) {
+        const SequenceSpan& next = sequences[end];
+        if (sequences[first].rows != 1 || next.rows != 1 ||
+            next.first_row != sequences[end - 1].first_row + 1) {
+          break;
+        }
+        const int common = SharedPartitions(sequences[first], next, layout.block_tokens);
+        if (common == 0 || 2 * common < partitions) break;
+        partitions = partitions == 0 ? common : std::min(partitions, common);
+      }
+      if (end - first > 1) ShareRun(first, static_cast<int>(end - first), partitions);
+    }
+  }
+
+  void ShareRun(size_t first_sequence, int sequences, int partitions) {
+    for (int head = 0; head < call_.layout.kv_heads; ++head) {
+      SharedPlan shared;
+      shared.first_tile = first_tiles_[first_sequence] + static_cast<size_t>(head);
+      const TilePlan& first = tiles_[shared.first_tile];
+      shared.tile = first.tile;
+      shared.tile.rows = sequences * first.tile.group;
+      shared.tile.first_position = partitions * kPartitionTokens - 1;  // every row sees it all
+      shared.first_row = first.first_row;
+      shared.kv_head = head;
+      shared.tiles = sequences;
+      shared.partitions = partitions;
+      shared.partials = TakePartials(partitions, shared.tile.rows);
+      for (int i = 0; i < sequences; ++i) {
+        TilePlan& member = Member(shared, i);
+        member.shared = partitions;
+        member.shared_plan = shared_.size();
+        member.shared_row = i * member.tile.group;
+      }
+      shared_.push_back(shared);
+    }
+  }
+
+  TilePlan& Member(const SharedPlan& shared, int index) {
+    return tiles_[shared.first_tile + static_cast<size_t>(index * call_.layout.kv_heads)];
+  }
+
+  // Room for the states of so many partitions; returns where it begins.
+  size_t TakePartials(int partitions, int rows) {
+    const size_t begin = partial_bytes_;
+    partial_bytes_ += static_cast<size_t>(partitions) * StateBytes(rows, head_dim_);
+    return begin;
+  }
+
   void PlanItems() {
     const int64_t share = total_cost_ / (kShares * threads_);
     for (size_t t = 0; t < tiles_.size(); ++t) {
       TilePlan& plan = tiles_[t];
       const int64_t cost = Cost(plan.tile, KeysSeen(plan.tile));
-      plan.split = threads_ > 1 && total_cost_ > kForkCost && plan.partitions > 1 && cost > share;
+      plan.split = plan.shared > 0 ||
+                   (threads_ > 1 && total_cost_ > kForkCost && plan.partitions > 1 && cost > share);
       if (!plan.split) {
-        items_.push_back({static_cast<int>(t), 0, cost});
+        items_.push_back({false, t, 0, cost});
         continue;
       }
-      plan.partials = partial_bytes_;
-      partial_bytes_ +=
-          static_cast<size_t>(plan.partitions) * StateBytes(plan.tile.rows, head_dim_);
+      plan.partials = TakePartials(plan.partitions - plan.shared, plan.tile.rows);
       plan.countdown = split_tiles_++;
-      for (int p = 0; p < plan.partitions; ++p) {
+      for (int p = plan.shared; p < plan.partitions; ++p) {
         const int keys = std::min(kPartitionTokens, KeysSeen(plan.tile) - p * kPartitionTokens);
-        items_.push_back({static_cast<int>(t), p, Cost(plan.tile, keys)});
+        items_.push_back({false, t, p, Cost(plan.tile, keys)});
       }
+    }
+    for (size_t s = 0; s < shared_.size(); ++s) {
+      const int64_t cost = Cost(shared_[s].tile, kPartitionTokens);
+      for (int p = 0; p < shared_[s].partitions; ++p) items_.push_back({true, s, p, cost});
     }
     countdowns_ = std::vector<std::atomic<int>>(split_tiles_);
     for (const TilePlan& plan : tiles_) {
@@ -168,7 +256,8 @@ class Run {
                      [](const Item& a, const Item& b) { return a.cost > b.cost; });
   }
 
-  size_t FirstElement(const TilePlan& plan) const {
+  template <typename Plan>
+  size_t FirstElement(const Plan& plan) const {
     return plan.first_row * token_stride_ +
            static_cast<size_t>(plan.kv_head * plan.tile.group) * head_dim_;
   }
@@ -183,23 +272,35 @@ class Run {
     return StateAt(own + query_bytes() + StateBytes(kMaxTileRows, head_dim_), kMaxTileRows);
   }
 
+  AttentionState PartialAt(size_t partials, int index, int rows) const {
+    return StateAt(partials_ + partials + static_cast<size_t>(index) * StateBytes(rows, head_dim_),
+                   rows);
+  }
+
   AttentionState Partial(const TilePlan& plan, int partition) const {
-    const size_t bytes = StateBytes(plan.tile.rows, head_dim_);
-    return StateAt(partials_ + plan.partials + static_cast<size_t>(partition) * bytes,
-                   plan.tile.rows);
+    if (partition >= plan.shared) {
+      return PartialAt(plan.partials, partition - plan.shared, plan.tile.rows);
+    }
+    const SharedPlan& shared = shared_[plan.shared_plan];
+    AttentionState state = PartialAt(shared.partials, partition, shared.tile.rows);
+    state.maximum += plan.shared_row;
+    state.sum += plan.shared_row;
+    state.out += static_cast<size_t>(plan.shared_row) * head_dim_;
+    return state;
   }
 
   void RunItem(const Item& item, std::byte* own) {
-    const TilePlan& plan = tiles_[static_cast<size_t>(item.tile)];
+    if (item.is_shared) {
+      RunShared(shared_[item.plan], item.partition, own);
+      return;
+    }
+    const TilePlan& plan = tiles_[item.plan];
     AttentionTile tile = plan.tile;
     kernel_.load_queries(tile, call_.q + FirstElement(plan), token_stride_, own);
     tile.queries = own;
     if (plan.split) {
       kernel_.attend(tile, item.partition, Partial(plan, item.partition));
-      // Who ends last combines, which saves a barrier; the order of combining is fixed all the
-      // same.
-      const bool last = countdowns_[plan.countdown].fetch_sub(1, std::memory_order_acq_rel) == 1;
-      if (last) CombinePartials(plan, Total(own));
+      CountDown(plan, own);
       return;
     }
     const AttentionState total = Total(own);
@@ -209,6 +310,21 @@ class Run {
       kernel_.combine(tile, p, Part(own), total);
     }
     Finish(plan, total);
+  }
+
+  void RunShared(const SharedPlan& shared, int partition, std::byte* own) {
+    AttentionTile tile = shared.tile;
+    kernel_.load_queries(tile, call_.q + FirstElement(shared), token_stride_, own);
+    tile.queries = own;
+    kernel_.attend(tile, partition, PartialAt(shared.partials, partition, tile.rows));
+    for (int i = 0; i < shared.tiles; ++i) CountDown(Member(shared, i), own);
+  }
+
+  // One partition more is there. Who ends last combines, which saves a barrier; the order of
+  // combining is fixed all the same.
+  void CountDown(const TilePlan& plan, std::byte* own) {
+    const bool last = countdowns_[plan.countdown].fetch_sub(1, std::memory_order_acq_rel) == 1;
+    if (last) CombinePartials(plan, Total(own));
   }
 
   void CombinePartials(const TilePlan& plan, const AttentionState& total) const {
@@ -236,6 +352,8 @@ class Run {
   size_t token_stride_;
   int threads_ = 1;
   std::vector<TilePlan> tiles_;
+  std::vector<size_t> first_tiles_;  // of each sequence
+  std::vector<SharedPlan> shared_;
   std::vector<Item> items_;
   int64_t total_cost_ = 0;
   size_t partial_bytes_ = 0;

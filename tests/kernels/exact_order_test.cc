@@ -207,6 +207,37 @@ TEST(ExactOrderTest, TheNumberOfThreadsChangesNothing) {
   });
 }
 
+// What sequences have in common is one tile for all of them. Forty are more than one tile takes; of
+// their positions some see a partition to its last key, some not quite; and a stranger in between
+// ends a run.
+TEST(ExactOrderTest, SharingAPrefixChangesNothing) {
+  constexpr int kLong = 3 * kPartitionTokens + 40;
+  ForEachVariantAndShape([](const AttentionVariant& variant, const AttentionShape& shape) {
+    const AttentionSequence shared(shape, kLong, 51);
+    const AttentionSequence stranger(shape, kPartitionTokens + 3, 52);
+    shared.Store(0, kLong);
+    stranger.Store(0, stranger.length());
+    std::vector<Span> spans;
+    for (int i = 0; i < 40; ++i) spans.push_back({&shared, kLong - 1 - i, 1});
+    spans.push_back({&stranger, kPartitionTokens + 2, 1});
+    for (const int edge : {1, 2, 3}) {
+      for (const int back : {2, 1, 0}) {
+        spans.push_back({&shared, edge * kPartitionTokens - back, 1});
+      }
+    }
+    spans.push_back({&shared, kLong - 9, 9});
+    for (const int count : {1, 2, 5}) {
+      const Threads threads(count);
+      const auto together = AttendTogether(variant, spans);
+      for (size_t i = 0; i < spans.size(); ++i) {
+        const std::vector<float> alone =
+            spans[i].sequence->Attend(variant, spans[i].first, spans[i].rows);
+        ASSERT_EQ(Bits(together[i]), Bits(alone)) << "span " << i << ", " << count << " threads";
+      }
+    }
+  });
+}
+
 // Scores far apart and values so small that products with their probabilities underflow to zeros of
 // either sign: in a partition's sums as in the weights that bring partitions together. The sign
 // must not betray how many keys of probability 0 were added. About the least normal float for
