@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -8,6 +9,11 @@
 
 namespace reprise {
 namespace {
+
+// What a prompt gets in a step beside streams at least, so that it comes to an end whatever pause
+// was wished for; and what a step may cost while nothing is known of the machine.
+constexpr size_t kLeastChunk = 16;
+constexpr double kFirstCost = 64;
 
 size_t CommonPrefix(std::span<const TokenId> a, std::span<const TokenId> b) {
   const size_t length = std::min(a.size(), b.size());
@@ -34,7 +40,8 @@ Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, const Clock* clock, Op
       cache_(cache),
       clock_(clock),
       options_(options),
-      block_tokens_(static_cast<size_t>(cache->block_tokens())) {}
+      block_tokens_(static_cast<size_t>(cache->block_tokens())),
+      pace_(options.cost_per_key) {}
 
 size_t Scheduler::BlocksFor(size_t tokens) const {
   return (tokens + block_tokens_ - 1) / block_tokens_;
@@ -185,9 +192,22 @@ void Scheduler::EnsureBlock(Sequence& sequence) {
   SetAside(YoungestRunning());
 }
 
-// Shares the budget: half to the oldest prompt (so that none starves), the rest to the shortest
-// (so that a short one need not wait for a long one), what is left over to the oldest again.
-void Scheduler::PlanPrefill(size_t budget) {
+// Streams, those that read the same blocks side by side: attention reads what they share once.
+void Scheduler::PlanDecode() {
+  for (const auto& sequence : running_) {
+    if (!sequence->prefilling() && sequence->uncomputed() == 1) {
+      plan_.push_back({sequence.get(), 1, true});
+    }
+  }
+  std::ranges::stable_sort(plan_, [](const Share& a, const Share& b) {
+    return std::ranges::lexicographical_compare(a.sequence->blocks, b.sequence->blocks);
+  });
+}
+
+// Shares the budget, of rows and of cost: half to the oldest prompt (so that none starves), the
+// rest to the shortest (so that a short one need not wait for a long one), what is left over to the
+// oldest again.
+void Scheduler::PlanPrefill(size_t budget, double cost) {
   std::vector<Sequence*> prompts;
   const bool background_only = std::ranges::all_of(running_, IsBackground);
   for (const auto& sequence : running_) {
@@ -196,23 +216,29 @@ void Scheduler::PlanPrefill(size_t budget) {
     }
   }
   if (prompts.empty()) return;
+  cost = std::max(cost, pace_.Cost(kLeastChunk, prompts[0]->computed));
   std::vector<size_t> rows(prompts.size(), 0);
-  const auto give = [&](size_t i, size_t most) {
-    const size_t given = std::min({most, budget, prompts[i]->uncomputed() - rows[i]});
+  const auto give = [&](size_t i, size_t most, double most_cost) {
+    const size_t first = prompts[i]->computed + rows[i];
+    const size_t given = std::min({most, budget, prompts[i]->uncomputed() - rows[i],
+                                   pace_.RowsWithin(std::min(most_cost, cost), first)});
     rows[i] += given;
     budget -= given;
+    cost -= pace_.Cost(given, first);
   };
-  give(0, prompts.size() == 1 ? budget : budget / 2);
+  const bool alone = prompts.size() == 1;
+  give(0, alone ? budget : budget / 2, alone ? cost : cost / 2);
   std::vector<size_t> by_length(prompts.size());
   for (size_t i = 0; i < by_length.size(); ++i) by_length[i] = i;
   std::ranges::stable_sort(by_length, {}, [&](size_t i) { return prompts[i]->uncomputed(); });
   for (size_t i : by_length) {
-    if (i != 0) give(i, budget);
+    if (i != 0) give(i, budget, cost);
   }
-  give(0, budget);
+  give(0, budget, cost);
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (rows[i] == 0) continue;
     Sequence& sequence = *prompts[i];
+    plan_cost_ += pace_.Cost(rows[i], sequence.computed);
     const bool last = rows[i] == sequence.uncomputed();
     plan_.push_back({&sequence, rows[i], last && sequence.generates()});
   }
@@ -226,12 +252,14 @@ const std::vector<Scheduler::Share>& Scheduler::Plan() {
     i = preempted_ == before ? i + 1 : 0;
   }
   plan_.clear();
-  for (const auto& sequence : running_) {
-    if (!sequence->prefilling() && sequence->uncomputed() == 1) {
-      plan_.push_back({sequence.get(), 1, true});
-    }
+  plan_cost_ = 0;
+  PlanDecode();
+  if (plan_.empty()) {
+    PlanPrefill(options_.prefill_chunk, std::numeric_limits<double>::infinity());
+  } else {
+    PlanPrefill(options_.prefill_chunk_beside_decode,
+                pace_.CostWithin(options_.stream_pause).value_or(kFirstCost));
   }
-  PlanPrefill(plan_.empty() ? options_.prefill_chunk : options_.prefill_chunk_beside_decode);
   return plan_;
 }
 

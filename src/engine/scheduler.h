@@ -29,14 +29,17 @@
 #include "cache/block_pool.h"
 #include "cache/prefix_cache.h"
 #include "engine/sequence.h"
+#include "engine/step_pace.h"
 
 namespace reprise {
 
 class Scheduler {
  public:
   struct Options {
-    size_t prefill_chunk = 512;
-    size_t prefill_chunk_beside_decode = 128;
+    size_t prefill_chunk = 512;                // prompt tokens of a step
+    size_t prefill_chunk_beside_decode = 128;  // … beside streams, and not more than take …
+    Duration stream_pause = Duration::max();   // … so long, as far as is known
+    double cost_per_key = 0;                   // of attention, see StepPace
   };
 
   // One sequence's share of a step: its rows are tokens[computed, computed + rows).
@@ -59,6 +62,9 @@ class Scheduler {
 
   // The planned rows are computed: counts them and publishes what became full, and a prompt's end.
   void Advance();
+
+  // The step of the last plan took so long; with ManualClock tests, whatever they say.
+  void Observe(Duration took) { pace_.Observe(plan_cost_, took); }
 
   // Takes a sequence out, wherever it is; what it computed stays cached. nullptr if unknown.
   std::unique_ptr<Sequence> Remove(SequenceId id);
@@ -89,7 +95,8 @@ class Scheduler {
   void Conclude(Sequence& sequence);
   void GiveBack(Sequence& sequence);
   size_t BlocksFor(size_t tokens) const;
-  void PlanPrefill(size_t budget);
+  void PlanDecode();
+  void PlanPrefill(size_t budget, double cost);
 
   BlockPool* pool_;
   PrefixCache* cache_;
@@ -99,6 +106,8 @@ class Scheduler {
   std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival, those set aside first
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
   std::vector<Share> plan_;
+  double plan_cost_ = 0;  // of its prompt rows
+  StepPace pace_;
   uint64_t preempted_ = 0;
 };
 

@@ -1,0 +1,48 @@
+#include "engine/step_pace.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+namespace reprise {
+namespace {
+
+// Smaller steps measure what every step takes, not what a row does.
+constexpr double kLeastObserved = 16;
+
+// Of an observation, in what is believed next: a machine that slows down is followed within a few
+// steps, one slow step does not halve the next.
+constexpr double kWeight = 0.25;
+
+}  // namespace
+
+// Row i attends to first_position + i + 1 keys.
+double StepPace::Cost(size_t rows, size_t first_position) const {
+  const auto n = static_cast<double>(rows);
+  return n + cost_per_key_ * n * (static_cast<double>(first_position) + (n + 1) / 2);
+}
+
+// The root of Cost(n) = cost, a n² + b n = cost.
+size_t StepPace::RowsWithin(double cost, size_t first_position) const {
+  if (cost <= 0) return 0;
+  if (std::isinf(cost)) return std::numeric_limits<size_t>::max();
+  const double a = cost_per_key_ / 2;
+  const double b = 1 + cost_per_key_ * (static_cast<double>(first_position) + 0.5);
+  const double n = 2 * cost / (b + std::sqrt(b * b + 4 * a * cost));
+  return static_cast<size_t>(n);
+}
+
+void StepPace::Observe(double cost, Duration took) {
+  if (cost < kLeastObserved || took <= Duration::zero()) return;
+  const double seen = std::chrono::duration<double>(took).count() / cost;
+  seconds_per_cost_ =
+      seconds_per_cost_ == 0 ? seen : seconds_per_cost_ + kWeight * (seen - seconds_per_cost_);
+}
+
+std::optional<double> StepPace::CostWithin(Duration pause) const {
+  if (seconds_per_cost_ == 0) return std::nullopt;
+  return std::chrono::duration<double>(pause).count() / seconds_per_cost_;
+}
+
+}  // namespace reprise
