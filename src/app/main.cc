@@ -54,7 +54,8 @@ void AddPolicy(CLI::App& serve, ApiPolicy& policy) {
                  "render the coding agent's billing line, whose changes spoil the cache");
 }
 
-void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, int& max_tokens) {
+void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double& pause_s,
+              int& max_tokens) {
   CLI::App& serve = *app.add_subcommand(
       "serve", "Serve a model over the OpenAI and Anthropic APIs, with prompt caching");
   AddModelOptions(serve, options.model);
@@ -83,9 +84,10 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, int& ma
                   "prompt tokens computed in a step when no reply is being streamed")
       ->check(CLI::Range(1, static_cast<int>(limits::kMaxStepRows)));
   serve
-      .add_option("--prefill-chunk-beside-decode", options.engine.prefill_chunk_beside_decode,
-                  "... and when one is: bounds how long a stream pauses for another's prompt")
-      ->check(CLI::Range(1, static_cast<int>(limits::kMaxStepRows)));
+      .add_option("--stream-pause", pause_s,
+                  "how long a stream may pause for others' prompts, such as 50ms; default: 100ms")
+      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->check(CLI::PositiveNumber);
   serve.add_option("--block-tokens", options.model.block_tokens, "tokens in a block of the cache")
       ->check(CLI::IsMember({16, 32, 64}));
   serve.add_option("--model-name", options.server.model_name,
@@ -111,9 +113,9 @@ int Main(int argc, char** argv) {
   app.fallthrough();
 
   ServeOptions serve;
-  double retention_s = 600;
+  double retention_s = 600, pause_s = 0.1;
   int max_tokens = 0;
-  AddServe(app, serve, retention_s, max_tokens);
+  AddServe(app, serve, retention_s, pause_s, max_tokens);
 
   PerplexityOptions perplexity;
   CLI::App& measure = *app.add_subcommand(
@@ -147,6 +149,7 @@ int Main(int argc, char** argv) {
   if (quiet) SetLogLevel(LogLevel::kWarning);
   if (max_tokens > 0) serve.server.default_max_tokens = max_tokens;
   serve.engine.retention = Duration(static_cast<int64_t>(retention_s * 1e9));
+  serve.engine.stream_pause = Duration(static_cast<int64_t>(pause_s * 1e9));
 
   if (app.got_subcommand("serve")) return RunServe(std::move(serve));
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);

@@ -31,10 +31,11 @@ inline constexpr int kMaxChoices = 16;  // n
 inline constexpr size_t kMaxLogitBias = 4096;
 
 // -- Engine ------------------------------------------------------------------------------------
-inline constexpr size_t kMaxQueuedRequests = 4096;   // 429 / overloaded, Retry-After 1
-inline constexpr size_t kMaxQueuedBackground = 64;   // further fills in the background are dropped
-inline constexpr size_t kMaxRunningSequences = 256;  // further ones wait
-inline constexpr size_t kMaxStepRows = 1024;         // rows of one batch; further ones wait a step
+inline constexpr size_t kMaxQueuedRequests = 4096;    // 429 / overloaded, Retry-After 1
+inline constexpr size_t kMaxQueuedBackground = 64;    // further fills in the background are dropped
+inline constexpr size_t kMaxRunningSequences = 256;   // further ones wait
+inline constexpr size_t kPromptEndBytes = 32u << 20;  // logits of prompts' ends; oldest dropped
+inline constexpr size_t kMaxStepRows = 1024;          // rows of one batch; further ones wait a step
 
 // -- Cache -------------------------------------------------------------------------------------
 // Dropped blocks whose fate is remembered, to explain misses; the oldest are forgotten. With their

@@ -31,8 +31,10 @@ struct EngineOptions {
   Duration retention = std::chrono::minutes(10);
   int context = 0;                        // 0: the model's
   int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
-  int prefill_chunk_beside_decode = 128;  // … when streams are running: bounds what they wait
-  bool checksum_logits = false;           // fill FinishedEvent::logits_checksum (for tests)
+  int prefill_chunk_beside_decode = 128;  // … when streams are running, or fewer, to keep to …
+  // … what they are to wait at most, as far as the speed of earlier steps tells.
+  Duration stream_pause = std::chrono::milliseconds(100);
+  bool checksum_logits = false;  // fill FinishedEvent::logits_checksum (for tests)
 };
 
 struct EngineStats {

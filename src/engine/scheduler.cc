@@ -22,9 +22,10 @@ size_t CommonPrefix(std::span<const TokenId> a, std::span<const TokenId> b) {
       a.begin());
 }
 
-// How much of its tokens a sequence may read: all but the one whose logits it needs.
+// How much of its tokens a sequence may read: all but the one whose logits it needs and has not.
 size_t ReadLimit(const Sequence& sequence) {
-  return sequence.generates() ? sequence.tokens.size() - 1 : sequence.tokens.size();
+  const bool needs_logits = sequence.generates() && sequence.end == nullptr;
+  return needs_logits ? sequence.tokens.size() - 1 : sequence.tokens.size();
 }
 
 std::span<const TokenId> Published(const Sequence& sequence) {
@@ -35,9 +36,11 @@ bool IsBackground(const std::unique_ptr<Sequence>& sequence) { return sequence->
 
 }  // namespace
 
-Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, const Clock* clock, Options options)
+Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, PromptEnds* ends, const Clock* clock,
+                     Options options)
     : pool_(pool),
       cache_(cache),
+      ends_(ends),
       clock_(clock),
       options_(options),
       block_tokens_(static_cast<size_t>(cache->block_tokens())),
@@ -108,6 +111,7 @@ bool Scheduler::TakePromptBlocks(Sequence& sequence, PrefixMatch match) {
     AddBlock(sequence, *block);
   }
   sequence.computed = match.tokens;
+  if (sequence.uncomputed() > 0) sequence.end.reset();
   sequence.published = match.blocks.size() * block_tokens_;
   sequence.lease = std::move(match.lease);
   return true;
@@ -115,6 +119,9 @@ bool Scheduler::TakePromptBlocks(Sequence& sequence, PrefixMatch match) {
 
 bool Scheduler::TryAdmit(Sequence& sequence) {
   if (!sequence.publishes()) return TakePromptBlocks(sequence, {});
+  if (sequence.generates() && sequence.tokens.size() == sequence.prompt_size()) {
+    sequence.end = ends_->Find(sequence.request.scope, sequence.tokens);
+  }
   const size_t limit = ReadLimit(sequence);
   PrefixMatch match = cache_->Match(sequence.request.scope, sequence.tokens, limit);
   if (!sequence.started) sequence.lost = match.lost;
@@ -244,6 +251,14 @@ void Scheduler::PlanPrefill(size_t budget, double cost) {
   }
 }
 
+std::vector<Sequence*> Scheduler::WhollyRead() const {
+  std::vector<Sequence*> sequences;
+  for (const auto& sequence : running_) {
+    if (sequence->end != nullptr) sequences.push_back(sequence.get());
+  }
+  return sequences;
+}
+
 const std::vector<Scheduler::Share>& Scheduler::Plan() {
   // Blocks first, from the beginning again after each setting aside, which moves the others.
   for (size_t i = 0; i < running_.size();) {
@@ -257,7 +272,7 @@ const std::vector<Scheduler::Share>& Scheduler::Plan() {
   if (plan_.empty()) {
     PlanPrefill(options_.prefill_chunk, std::numeric_limits<double>::infinity());
   } else {
-    PlanPrefill(options_.prefill_chunk_beside_decode,
+    PlanPrefill(std::min(options_.prefill_chunk, options_.prefill_chunk_beside_decode),
                 pace_.CostWithin(options_.stream_pause).value_or(kFirstCost));
   }
   return plan_;

@@ -49,12 +49,17 @@ class Scheduler {
     bool wants_logits = false;  // of the last row
   };
 
-  Scheduler(BlockPool* pool, PrefixCache* cache, const Clock* clock, Options options);
+  // All outlive the scheduler.
+  Scheduler(BlockPool* pool, PrefixCache* cache, PromptEnds* ends, const Clock* clock,
+            Options options);
 
   void Enqueue(std::unique_ptr<Sequence> sequence);
 
   // Admits what can run; `started` is called for each sequence admitted for the first time.
   void Admit(const std::function<void(Sequence&)>& started);
+
+  // Admitted sequences that are to continue from Sequence::end before the next plan.
+  std::vector<Sequence*> WhollyRead() const;
 
   // The next step's shares; empty when nothing runs. Takes blocks for growing replies and may set
   // sequences aside. Valid until the next call of any other method but Advance.
@@ -100,6 +105,7 @@ class Scheduler {
 
   BlockPool* pool_;
   PrefixCache* cache_;
+  PromptEnds* ends_;
   const Clock* clock_;
   Options options_;
   size_t block_tokens_;

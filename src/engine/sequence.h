@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "cache/prefix_cache.h"
+#include "engine/prompt_ends.h"
 #include "engine/reply_text.h"
 #include "engine/request.h"
 #include "engine/sampler.h"
@@ -62,6 +63,9 @@ struct Sequence {
     size_t tokens = 0;
   };
   std::optional<SharedPrefill> waits_for;
+
+  // The whole prompt was read, and these are the logits behind it: the reply begins without a step.
+  PromptEnds::Logits end;
 
   bool urgent = false;  // came in the background, but now somebody waits for what it computes
 

@@ -23,14 +23,15 @@ double StepPace::Cost(size_t rows, size_t first_position) const {
   return n + cost_per_key_ * n * (static_cast<double>(first_position) + (n + 1) / 2);
 }
 
-// The root of Cost(n) = cost, a n² + b n = cost.
+// The root of Cost(n) = cost, a n² + b n = cost; rounding must not lose a row that just fits.
 size_t StepPace::RowsWithin(double cost, size_t first_position) const {
   if (cost <= 0) return 0;
   if (std::isinf(cost)) return std::numeric_limits<size_t>::max();
   const double a = cost_per_key_ / 2;
   const double b = 1 + cost_per_key_ * (static_cast<double>(first_position) + 0.5);
   const double n = 2 * cost / (b + std::sqrt(b * b + 4 * a * cost));
-  return static_cast<size_t>(n);
+  const auto rows = static_cast<size_t>(n);
+  return Cost(rows + 1, first_position) <= cost ? rows + 1 : rows;
 }
 
 void StepPace::Observe(double cost, Duration took) {

@@ -167,9 +167,33 @@ TEST_F(EngineTest, GivesTheSameLogitsColdAndWhollyRead) {
     const auto request = Request(Prompt(length), 8);
     const uint64_t cold = ColdChecksum(request);
     const auto warm = AskAndWait(request);
-    EXPECT_EQ(warm->started.cached_tokens, static_cast<int>(length) - 1);
+    EXPECT_EQ(warm->started.cached_tokens, static_cast<int>(length));
     EXPECT_EQ(warm->finished.logits_checksum, cold) << length;
   }
+}
+
+// The logits behind a prompt are kept beside its K and V, for whoever asks the same.
+TEST_F(EngineTest, APromptThatComesAgainNeedsNoForwardPass) {
+  Start();
+  const auto request = Request(Prompt(70), 1);
+  const uint64_t cold = ColdChecksum(request);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(AskAndWait(request)->finished.logits_checksum, cold);
+  auto elsewhere = request;
+  elsewhere.scope = "another tenant";
+  EXPECT_EQ(AskAndWait(elsewhere)->started.cached_tokens, 0);
+  Flush();
+  EXPECT_EQ(engine_->stats().steps, 2U) << "one for each tenant";
+  EXPECT_EQ(ColdChecksum(request), cold) << "a flush takes the logits too";
+}
+
+TEST_F(EngineTest, KeptLogitsAreOfNoUseWhereKAndVAreGone) {
+  Start({.blocks = 8});
+  const auto request = Request(Prompt(100), 4);
+  const uint64_t cold = ColdChecksum(request);
+  AskAndWait(Request(Prompt(230, 1), 1));  // takes all blocks
+  const auto again = AskAndWait(request);
+  EXPECT_LT(again->started.cached_tokens, 100);
+  EXPECT_EQ(again->finished.logits_checksum, cold);
 }
 
 TEST_F(EngineTest, GivesTheSameLogitsPartlyReadAtEveryLengthAroundABlocksEdge) {
@@ -326,7 +350,7 @@ TEST_F(EngineTest, SamplingIsNoPartOfTheKey) {
   for (const SamplingParameters& sampling : variants) {
     auto request = Request(prompt, 4);
     request.sampling = sampling;
-    EXPECT_EQ(AskAndWait(request)->started.cached_tokens, 69);
+    EXPECT_EQ(AskAndWait(request)->started.cached_tokens, 70);
   }
 }
 
@@ -402,7 +426,7 @@ TEST_F(EngineTest, ACancelledRequestEndsAndLeavesItsPromptCached) {
   reply->Wait();
   ASSERT_TRUE(reply->failed);
   EXPECT_EQ(reply->failed->code, ErrorCode::kCancelled);
-  EXPECT_EQ(AskAndWait(Request(Prompt(100), 1))->started.cached_tokens, 99);
+  EXPECT_EQ(AskAndWait(Request(Prompt(100), 1))->started.cached_tokens, 100);
   EXPECT_EQ(engine_->stats().cancelled, 1U);
 }
 

@@ -34,7 +34,7 @@ class SchedulerTest : public testing::Test {
         pool_.get(), &clock_,
         PrefixCache::Options{.block_tokens = static_cast<int>(kBlockTokens),
                              .pin_blocks = pin_blocks});
-    scheduler_ = std::make_unique<Scheduler>(pool_.get(), cache_.get(), &clock_, options);
+    scheduler_ = std::make_unique<Scheduler>(pool_.get(), cache_.get(), &ends_, &clock_, options);
   }
 
   // Enqueues; the reply will be `reply` more tokens, each a function of all tokens before it.
@@ -143,6 +143,7 @@ class SchedulerTest : public testing::Test {
   ManualClock clock_;
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<PrefixCache> cache_;
+  PromptEnds ends_{0};  // remembers nothing
   std::unique_ptr<Scheduler> scheduler_;
   uint64_t next_id_ = 1;
   std::map<SequenceId, size_t> cached_;  // read at admission

@@ -154,6 +154,65 @@ TEST_F(SchedulerTest, AStreamAdvancesInEveryStepBesideAPrefill) {
   ExpectNothingHeld();
 }
 
+// A machine on which a step takes 1 ms for each unit of cost, and where attending to 20 keys costs as
+// much as a row's products.
+TEST_F(SchedulerTest, AStepBesideAStreamFitsItsPauseHoweverDeepThePrompt) {
+  using std::chrono::milliseconds;
+  const StepPace machine(0.05);
+  MakePool(200, {.prefill_chunk = 64,
+                 .prefill_chunk_beside_decode = 64,
+                 .stream_pause = milliseconds(100),
+                 .cost_per_key = 0.05});
+  Ask(Count(1, 3), 300);
+  Step();
+  const SequenceId lengthy = Ask(Count(1000, 400), 1);
+  size_t least = 64, most = 0;
+  for (int step = 0; replies_.count(lengthy) == 0; ++step) {
+    ASSERT_LT(step, 100);
+    const size_t before = prompt_rows_[lengthy];
+    Step();
+    const size_t rows = prompt_rows_[lengthy] - before;
+    const double took = machine.Cost(rows, before);
+    scheduler_->Observe(milliseconds(1) * static_cast<int64_t>(took));
+    if (rows == 0 || prompt_rows_[lengthy] == 400) continue;
+    if (rows > 16) {
+      EXPECT_LE(took, 105) << "at " << before;
+    }
+    if (step > 0) {
+      EXPECT_GE(rows, 16U) << "a prompt comes to its end";
+    }
+    least = std::min(least, rows);
+    most = std::max(most, rows);
+  }
+  EXPECT_EQ(least, 16U);
+  EXPECT_GT(most, 28U);
+  RunUntilIdle();
+  ExpectNothingHeld();
+}
+
+TEST_F(SchedulerTest, StreamsThatReadTheSameBlocksAreSideBySideInTheBatch) {
+  MakePool(64);
+  Ask(Count(1, 9), 1);
+  Ask(Count(500, 9), 1);
+  RunUntilIdle();
+  std::vector<TokenId> a = Count(1, 9), b = Count(500, 9);
+  for (TokenId i = 0; i < 6; ++i) {
+    std::vector<TokenId>& prompt = i % 2 == 0 ? a : b;
+    prompt.back() = 90 + i;
+    Ask(prompt, 9);
+  }
+  Step();
+  const auto& plan = scheduler_->Plan();
+  ASSERT_EQ(plan.size(), 6U);
+  int changes = 0;
+  for (size_t i = 1; i < plan.size(); ++i) {
+    changes += plan[i].sequence->blocks[0] != plan[i - 1].sequence->blocks[0];
+  }
+  EXPECT_EQ(changes, 1);
+  RunUntilIdle();
+  ExpectNothingHeld();
+}
+
 TEST_F(SchedulerTest, AShortPromptPassesALongOne) {
   MakePool(64);
   const SequenceId lengthy = Ask(Count(1, 80), 1);
