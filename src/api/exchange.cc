@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -40,7 +41,11 @@ Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of,
       service(of),
       route_(for_route),
       quiet_(is_quiet),
-      id_(of.NewId("req_")) {}
+      id_(of.NewId("req_")) {
+  if (Tracing()) {
+    TraceBar("receive body", request.received, std::chrono::steady_clock::now(), id_);
+  }
+}
 
 Exchange::~Exchange() {
   const int status = completed ? connection.status() : kClientClosedRequest;
@@ -48,6 +53,7 @@ Exchange::~Exchange() {
   std::string line =
       fmt::format("{} {} {} {:.1f}ms", request.method, request.path, status, ElapsedMs());
   if (figures.prompt_tokens > 0) line += Describe(figures);
+  if (Tracing()) TraceBar(route_, request.received, std::chrono::steady_clock::now(), id_);
   LogLine(quiet_ ? LogLevel::kDebug : LogLevel::kInfo, line);
 }
 

@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/trace.h"
 
 namespace reprise {
 namespace json = boost::json;
 
 Result<json::value> ParseJson(std::string_view body) {
+  TraceScope trace("parse JSON");
   json::parse_options options;
   options.max_depth = limits::kMaxJsonDepth;
   json::parser parser({}, options);

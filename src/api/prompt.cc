@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/trace.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -265,6 +266,7 @@ Result<json::object> ReadChatContext(const json::object& body, const ServedModel
 }
 
 Result<std::string> RenderChat(const json::object& context, const ServedModel& model) {
+  TraceScope trace("render template");
   if (model.chat_template == nullptr) {
     return Fail(ErrorCode::kUnsupported,
                 "This model has no chat template; use /v1/completions with a prompt.", "messages");

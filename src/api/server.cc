@@ -22,6 +22,7 @@
 #include "api/service.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/trace.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -120,7 +121,10 @@ Status Server::Impl::Listen(const ServerOptions& options) {
 void Server::Impl::Run() {
   asio::co_spawn(io, Accept(), asio::detached);
   asio::co_spawn(io, Sweep(), asio::detached);
-  thread = std::thread([this] { io.run(); });
+  thread = std::thread([this] {
+    NameTraceThread("sockets");
+    io.run();
+  });
 }
 
 asio::awaitable<void> Server::Impl::Accept() {

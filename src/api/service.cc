@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "base/trace.h"
 
 namespace reprise {
 
@@ -20,6 +21,7 @@ Service::Service(Engine& served_engine, ServedModel served_model,
   std::random_device device;
   std::seed_seq seed{device(), device(), device(), device()};
   random_.seed(seed);
+  InBackground([] { NameTraceThread("worker"); });
 }
 
 Service::~Service() { worker_.join(); }

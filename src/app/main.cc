@@ -100,6 +100,8 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
       ->check(CLI::Range(1, static_cast<int>(limits::kMaxContext)));
   serve.add_flag("--expose-logits-checksum", options.server.expose_logits_checksum,
                  "add a checksum of all logits to each choice (for tests of exactness)");
+  serve.add_option("--trace", options.trace_path,
+                   "write where the time of each request goes to this file, for chrome://tracing");
   AddPolicy(serve, options.server.policy);
 }
 

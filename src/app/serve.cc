@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/trace.h"
 
 namespace reprise {
 namespace {
@@ -94,6 +95,11 @@ void PrintInvitation(const ServerOptions& options, int port) {
 int RunServe(ServeOptions options) {
   const sigset_t signals = BlockStopSignals();
   SystemClock clock;
+  if (!options.trace_path.empty()) {
+    if (const Status opened = OpenTrace(options.trace_path); !opened) {
+      return Complain(opened.error());
+    }
+  }
   const TimePoint begin = clock.Now();
   auto file = GgufFile::Open(options.model.path);
   if (!file) return Complain(file.error());
@@ -128,6 +134,8 @@ int RunServe(ServeOptions options) {
   PrintInvitation(options.server, (*server)->port());
   AwaitStop(signals);
   (*server)->Stop();
+  engine->reset();
+  CloseTrace();
   return 0;
 }
 

@@ -15,6 +15,7 @@ namespace reprise {
 struct ServeOptions {
   ModelOptions model;
   ServerOptions server;
+  std::string trace_path;  // of a file for chrome://tracing; empty: none
   EngineOptions engine;  // kv_bytes 0: a quarter of the memory
 };
 

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "engine/scheduler.h"
 
 namespace reprise {
@@ -102,6 +103,7 @@ class EngineThread final : public Engine {
   std::optional<Error> Refuse(const GenerationRequest& request) const;
   void CountEnded(const GenerationRequest& request);
 
+  void Admit();
   void Step();
   // Runs the model over the plan; row i of logits_ is the i-th share's that wants logits.
   void ForwardPlan(const std::vector<Scheduler::Share>& plan);
@@ -226,6 +228,7 @@ std::deque<EngineThread::Message> EngineThread::TakeMessages() {
 }
 
 void EngineThread::Run() {
+  NameTraceThread("engine");
   for (;;) {
     for (Message& message : TakeMessages()) {
       std::visit([this](auto& m) { Receive(std::move(m)); }, message);
@@ -312,8 +315,10 @@ void EngineThread::Receive(FlushMessage message) {
   message.done(freed);
 }
 
-void EngineThread::Step() {
+void EngineThread::Admit() {
+  TraceScope trace("look up and admit");
   scheduler_.Admit([this](Sequence& sequence) {
+    if (Tracing()) TraceBar("wait", sequence.submitted, sequence.admitted);
     ++counters_.requests;
     counters_.prompt_tokens += sequence.prompt_size();
     counters_.cached_tokens += sequence.cached_tokens;
@@ -324,6 +329,10 @@ void EngineThread::Step() {
     }
     sequence.sink(std::move(event));
   });
+}
+
+void EngineThread::Step() {
+  if (scheduler_.waiting() > 0) Admit();
   FinishSatisfied();
   BeginWhollyRead();
   const std::vector<Scheduler::Share>& plan = scheduler_.Plan();
@@ -364,6 +373,7 @@ void EngineThread::Step() {
 }
 
 void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
+  TraceScope trace("forward");
   batch_tokens_.clear();
   batch_spans_.clear();
   logit_rows_.clear();
@@ -378,12 +388,16 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
                          first + static_cast<std::ptrdiff_t>(share.rows));
     if (share.wants_logits) logit_rows_.push_back(static_cast<int>(batch_tokens_.size()) - 1);
   }
+  if (Tracing()) {
+    trace.Describe(fmt::format("{} rows of {} sequences", batch_tokens_.size(), plan.size()));
+  }
   logits_.resize(logit_rows_.size() * static_cast<size_t>(model_->config().vocabulary));
   model_->Forward({.tokens = batch_tokens_, .sequences = batch_spans_, .logit_rows = logit_rows_},
                   logits_.data());
 }
 
 void EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
+  TraceScope trace("sample");
   if (options_.checksum_logits) sequence.checksum = ChecksumLogits(sequence.checksum, logits);
   const std::optional<TokenId> token = sequence.sampler.Sample(logits);
   if (!token) {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/trace.h"
 #include "text/bpe_rules.h"
 #include "text/bridge_call.h"
 #include "text/control_escape.h"
@@ -211,6 +212,7 @@ std::vector<TokenId> Tokenizer::Encode(std::string_view text, EncodeOptions opti
 }
 
 std::vector<TokenId> Tokenizer::EncodeRendered(std::string_view rendered) const {
+  TraceScope trace("tokenise");
   const Vocabulary& vocabulary = impl_->vocabulary;
   std::vector<TokenId> ids;
   if (vocabulary.add_bos && vocabulary.bos) {
