@@ -1,0 +1,184 @@
+// A step of the engine: who is admitted, the forward pass, and what its logits bring.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "base/trace.h"
+#include "engine/engine_thread.h"
+
+namespace reprise {
+namespace {
+
+double Milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+}  // namespace
+
+void EngineThread::Admit() {
+  TraceScope trace("look up and admit");
+  scheduler_.Admit([this](Sequence& sequence) {
+    if (Tracing()) TraceBar("wait", sequence.submitted, sequence.admitted);
+    ++counters_.requests;
+    counters_.prompt_tokens += sequence.prompt_size();
+    counters_.cached_tokens += sequence.cached_tokens;
+    StartedEvent event{static_cast<int>(sequence.prompt_size()),
+                       static_cast<int>(sequence.cached_tokens), sequence.breakpoints};
+    if (const auto& lost = sequence.lost) {
+      event.lost = {lost->cause, sequence.admitted - lost->when, lost->for_whom};
+    }
+    sequence.sink(std::move(event));
+  });
+}
+
+void EngineThread::Step() {
+  if (scheduler_.waiting() > 0) Admit();
+  FinishSatisfied();
+  BeginWhollyRead();
+  const std::vector<Scheduler::Share>& plan = scheduler_.Plan();
+  if (plan.empty()) return;
+
+  const TimePoint begin = clock_->Now();
+  bool prefills = false;
+  for (const Scheduler::Share& share : plan) {
+    const size_t prompt = share.sequence->prompt_size();
+    const size_t done = share.sequence->computed;
+    if (done < prompt) {
+      prefills = true;
+      counters_.computed_tokens += std::min(share.rows, prompt - done);
+    }
+  }
+  ForwardPlan(plan);
+  scheduler_.Advance();
+  std::vector<SequenceId> ended;
+  size_t row = 0;
+  const size_t vocabulary = static_cast<size_t>(model_->config().vocabulary);
+  for (const Scheduler::Share& share : plan) {
+    if (!share.wants_logits) continue;
+    const std::span<const float> logits(logits_.data() + row++ * vocabulary, vocabulary);
+    Sequence& sequence = *share.sequence;
+    if (sequence.publishes() && sequence.tokens.size() == sequence.prompt_size()) {
+      ends_.Keep(sequence.request.scope, sequence.request.prompt, logits);
+    }
+    Continue(sequence, logits);
+    if (sequence.ending) ended.push_back(sequence.id);
+  }
+  for (SequenceId id : ended) Finish(id);
+  FinishSatisfied();
+  ++counters_.steps;
+  const Duration took = clock_->Now() - begin;
+  scheduler_.Observe(took);
+  const double seconds = Milliseconds(took) / 1e3;
+  (prefills ? counters_.prefill_seconds : counters_.decode_seconds) += seconds;
+}
+
+void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
+  TraceScope trace("forward");
+  batch_tokens_.clear();
+  batch_spans_.clear();
+  logit_rows_.clear();
+  for (const Scheduler::Share& share : plan) {
+    const Sequence& sequence = *share.sequence;
+    const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.computed);
+    batch_spans_.push_back({.first_row = static_cast<int>(batch_tokens_.size()),
+                            .rows = static_cast<int>(share.rows),
+                            .first_position = static_cast<int>(sequence.computed),
+                            .blocks = sequence.block_data});
+    batch_tokens_.insert(batch_tokens_.end(), first,
+                         first + static_cast<std::ptrdiff_t>(share.rows));
+    if (share.wants_logits) logit_rows_.push_back(static_cast<int>(batch_tokens_.size()) - 1);
+  }
+  if (Tracing()) {
+    trace.Describe(fmt::format("{} rows of {} sequences", batch_tokens_.size(), plan.size()));
+  }
+  logits_.resize(logit_rows_.size() * static_cast<size_t>(model_->config().vocabulary));
+  model_->Forward({.tokens = batch_tokens_, .sequences = batch_spans_, .logit_rows = logit_rows_},
+                  logits_.data());
+}
+
+void EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
+  TraceScope trace("sample");
+  if (options_.checksum_logits) sequence.checksum = ChecksumLogits(sequence.checksum, logits);
+  const std::optional<TokenId> token = sequence.sampler.Sample(logits);
+  if (!token) {
+    sequence.ending = {.error = Error{ErrorCode::kInternal, "the model gave no finite logit", {}}};
+    return;
+  }
+  if (sequence.completion_tokens++ == 0) sequence.first_token = clock_->Now();
+  ++counters_.generated_tokens;
+  std::string text;
+  if (tokenizer_->IsEndOfGeneration(*token) && !sequence.request.ignore_eos) {
+    sequence.ending = {.reason = FinishReason::kStop};
+  } else {
+    sequence.tokens.push_back(*token);
+    if (sequence.request.top_logprobs >= 0) {
+      sequence.held_infos.push_back(Logprobs(logits, *token, sequence.request.top_logprobs));
+    }
+    // A control token has no text of its own that a reader should see.
+    const bool silent = tokenizer_->IsControl(*token);
+    text = sequence.text.Push(silent ? std::string_view{} : tokenizer_->Piece(*token));
+    const int most = sequence.request.max_tokens.value_or(max_sequence_tokens_);
+    if (sequence.completion_tokens >= most ||
+        sequence.tokens.size() >= static_cast<size_t>(max_sequence_tokens_)) {
+      sequence.ending = {.reason = FinishReason::kLength};
+    }
+  }
+  if (sequence.ending && !sequence.text.stopped()) text += sequence.text.Finish();
+  if (const auto& stop = sequence.text.stopped()) {
+    sequence.ending = {.reason = FinishReason::kStopString, .stop_string = *stop};
+    sequence.held_infos.clear();  // of tokens whose text the stop string took
+  }
+  // Tokens are reported together with the text that they make certain, at the latest at the end.
+  if (!text.empty() || (sequence.ending && !sequence.held_infos.empty())) {
+    sequence.sink(TextEvent{std::move(text), std::exchange(sequence.held_infos, {})});
+  }
+}
+
+void EngineThread::BeginWhollyRead() {
+  for (Sequence* sequence : scheduler_.WhollyRead()) {
+    Continue(*sequence, *std::exchange(sequence->end, nullptr));
+    if (sequence->ending) Finish(sequence->id);
+  }
+}
+
+void EngineThread::FinishSatisfied() {
+  for (SequenceId id : scheduler_.Satisfied()) Finish(id);
+}
+
+void EngineThread::Finish(SequenceId id) {
+  std::unique_ptr<Sequence> sequence = scheduler_.Remove(id);
+  CHECK(sequence != nullptr, "a sequence ends once");
+  CountEnded(sequence->request);
+  // A cache fill ends without having been sampled from: its limit of 0 tokens is reached.
+  Sequence::Ending ending =
+      std::move(sequence->ending).value_or(Sequence::Ending{.reason = FinishReason::kLength});
+  if (ending.error) {
+    ++counters_.failed;
+    sequence->sink(FailedEvent{std::move(*ending.error)});
+    return;
+  }
+  FinishedEvent event;
+  event.reason = ending.reason;
+  event.stop_string = std::move(ending.stop_string);
+  event.prompt_tokens = static_cast<int>(sequence->prompt_size());
+  event.cached_tokens = static_cast<int>(sequence->cached_tokens);
+  event.breakpoints = std::move(sequence->breakpoints);
+  event.completion_tokens = sequence->completion_tokens;
+  event.reply.assign(
+      sequence->tokens.begin() + static_cast<std::ptrdiff_t>(sequence->prompt_size()),
+      sequence->tokens.end());
+  event.logits_checksum = sequence->checksum;
+  const TimePoint now = clock_->Now();
+  const TimePoint first = sequence->completion_tokens > 0 ? sequence->first_token : now;
+  event.queue_ms = Milliseconds(sequence->admitted - sequence->submitted);
+  event.prefill_ms = Milliseconds(first - sequence->admitted);
+  event.decode_ms = Milliseconds(now - first);
+  sequence->sink(std::move(event));
+}
+
+}  // namespace reprise

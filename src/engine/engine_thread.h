@@ -1,0 +1,108 @@
+#pragma once
+
+// The engine's one implementation: a thread, its mailbox, and the steps it runs. Declared apart
+// from engine.h because its definition is in two files: engine.cc has the mailbox and what comes
+// through it, engine_step.cc a step. Internal to this folder.
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/prompt_ends.h"
+#include "engine/scheduler.h"
+
+namespace reprise {
+
+class EngineThread final : public Engine {
+ public:
+  EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
+               const Clock* clock, EngineOptions options, std::unique_ptr<BlockPool> pool);
+  ~EngineThread() override;
+
+  SequenceId Submit(GenerationRequest request, EventSink sink) override;
+  void Cancel(SequenceId id) override;
+  void Flush(std::function<void(size_t)> done) override;
+  void Wake() override { Post(WakeMessage{}); }
+  EngineStats stats() const override;
+  const ModelConfig& model_config() const override { return model_->config(); }
+  int max_sequence_tokens() const override { return max_sequence_tokens_; }
+
+ private:
+  struct SubmitMessage {
+    SequenceId id;
+    GenerationRequest request;
+    EventSink sink;
+    TimePoint submitted;
+    std::optional<Error> refused;
+  };
+  struct CancelMessage {
+    SequenceId id;
+  };
+  struct FlushMessage {
+    std::function<void(size_t)> done;
+  };
+  struct WakeMessage {};
+  using Message = std::variant<SubmitMessage, CancelMessage, FlushMessage, WakeMessage>;
+
+  void Post(Message message);
+  void Run();
+  std::deque<Message> TakeMessages();
+  void Receive(SubmitMessage message);
+  void Receive(CancelMessage message);
+  void Receive(FlushMessage message);
+  void Receive(WakeMessage) {}  // Run goes on to look at the clock
+  std::optional<Error> Refuse(const GenerationRequest& request) const;
+  void CountEnded(const GenerationRequest& request);
+
+  void Admit();
+  void Step();
+  // Runs the model over the plan; row i of logits_ is the i-th share's that wants logits.
+  void ForwardPlan(const std::vector<Scheduler::Share>& plan);
+  // Samples one token, and sets the sequence's ending when it was the last.
+  void Continue(Sequence& sequence, std::span<const float> logits);
+  // Takes an ended sequence out and reports its ending.
+  void Finish(SequenceId id);
+  void FinishSatisfied();
+  void BeginWhollyRead();  // prompts that need no forward pass
+  void Publish();          // statistics
+
+  std::unique_ptr<Model> model_;
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  const Clock* clock_;
+  EngineOptions options_;
+  std::unique_ptr<BlockPool> pool_;
+  int max_sequence_tokens_;
+  PrefixCache cache_;
+  PromptEnds ends_;
+  Scheduler scheduler_;
+
+  // Scratch of a step.
+  std::vector<TokenId> batch_tokens_;
+  std::vector<SequenceSpan> batch_spans_;
+  std::vector<int> logit_rows_;
+  std::vector<float> logits_;
+
+  EngineStats counters_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Message> mailbox_;  // guarded by mutex_
+  EngineStats snapshot_;         // guarded by mutex_
+  bool stopping_ = false;        // guarded by mutex_
+
+  std::atomic<uint64_t> next_id_{1};
+  std::atomic<size_t> outstanding_{0};             // submitted and not yet ended
+  std::atomic<size_t> outstanding_background_{0};  // of those, in the background
+  std::thread thread_;
+};
+
+}  // namespace reprise
