@@ -43,6 +43,22 @@ bool Answers(const Route& route, std::string_view method) {
   return route.method == method || (route.method == "GET" && method == "HEAD");
 }
 
+const ExtraPage* FindExtraPage(const HttpRequest& request, const Service& service) {
+  for (const ExtraPage& page : service.options.extra_pages) {
+    if (page.path == request.path && page.method == request.method) return &page;
+  }
+  return nullptr;
+}
+
+asio::awaitable<void> Answer(const ExtraPage& page, Exchange& exchange) {
+  Result<std::string> answer = page.answer(exchange.service.engine, exchange.request.body);
+  if (answer) {
+    co_await exchange.SendJson(std::move(*answer));
+  } else {
+    co_await exchange.SendFault(ToFault(answer.error()));
+  }
+}
+
 Fault FaultOfRouting(const HttpRequest& request, const std::string& allowed) {
   if (allowed.empty()) {
     return ToFault(
@@ -72,6 +88,10 @@ asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, 
                     found != nullptr ? found->path : "other", found != nullptr && found->quiet);
   if (found != nullptr) {
     co_await found->handler(exchange);
+    co_return;
+  }
+  if (const ExtraPage* page = FindExtraPage(exchange.request, service)) {
+    co_await Answer(*page, exchange);
     co_return;
   }
   HttpResponse response = FaultResponse(FaultOfRouting(exchange.request, allowed),

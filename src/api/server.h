@@ -8,9 +8,11 @@
 // tokenises, so that a long prompt does not stall running streams. The engine reports from its own
 // thread into mailboxes. Start, Stop and port may be called from any one thread.
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/api_policy.h"
 #include "base/error.h"
@@ -19,6 +21,14 @@
 #include "text/tokenizer.h"
 
 namespace reprise {
+
+// A page beside the server's own, of a program that is built around it. `answer` runs on the I/O
+// thread and never blocks; what it returns is sent as JSON. REQUIRES: no page of ours has the path.
+struct ExtraPage {
+  std::string method;
+  std::string path;
+  std::function<Result<std::string>(Engine& engine, const std::string& body)> answer;
+};
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
@@ -32,6 +42,7 @@ struct ServerOptions {
   bool expose_logits_checksum = false;    // each choice carries logits_checksum (for tests)
   std::optional<int> default_max_tokens;  // of a chat completion that names none
   ApiPolicy policy;
+  std::vector<ExtraPage> extra_pages;
 };
 
 class Server {

@@ -94,20 +94,20 @@ void PrintInvitation(const ServerOptions& options, int port) {
 
 int RunServe(ServeOptions options) {
   const sigset_t signals = BlockStopSignals();
-  SystemClock clock;
+  const SystemClock system_clock;
   if (!options.trace_path.empty()) {
     if (const Status opened = OpenTrace(options.trace_path); !opened) {
       return Complain(opened.error());
     }
   }
-  const TimePoint begin = clock.Now();
+  const TimePoint begin = system_clock.Now();
   auto file = GgufFile::Open(options.model.path);
   if (!file) return Complain(file.error());
   auto text = LoadText(*file);
   if (!text) return Complain(text.error());
   auto model = LoadModel(*file, options.model);
   if (!model) return Complain(model.error());
-  const std::chrono::duration<double> took = clock.Now() - begin;
+  const std::chrono::duration<double> took = system_clock.Now() - begin;
   LogModel(**model, options.model, file->file_bytes(), took.count());
 
   if (options.engine.kv_bytes == 0) options.engine.kv_bytes = MemoryBytes() / 4;
@@ -127,7 +127,8 @@ int RunServe(ServeOptions options) {
   options.server.eos_token = TokenText(*text->tokenizer, vocabulary.eos);
   options.engine.checksum_logits = options.server.expose_logits_checksum;
 
-  auto engine = Engine::Start(std::move(*model), text->tokenizer, &clock, options.engine);
+  const Clock* clock = options.clock != nullptr ? options.clock : &system_clock;
+  auto engine = Engine::Start(std::move(*model), text->tokenizer, clock, options.engine);
   if (!engine) return Complain(engine.error());
   auto server = Server::Start(**engine, text->tokenizer, text->chat_template, options.server);
   if (!server) return Complain(server.error());

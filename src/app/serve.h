@@ -8,6 +8,7 @@
 
 #include "api/server.h"
 #include "app/load.h"
+#include "base/clock.h"
 #include "engine/engine.h"
 
 namespace reprise {
@@ -15,8 +16,9 @@ namespace reprise {
 struct ServeOptions {
   ModelOptions model;
   ServerOptions server;
-  std::string trace_path;  // of a file for chrome://tracing; empty: none
-  EngineOptions engine;  // kv_bytes 0: a quarter of the memory
+  std::string trace_path;        // of a file for chrome://tracing; empty: none
+  EngineOptions engine;          // kv_bytes 0: a quarter of the memory
+  const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's
 };
 
 // Returns the exit code: 0 after a clean stop, 2 with a sentence on standard error otherwise.

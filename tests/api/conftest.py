@@ -1,6 +1,7 @@
 """Starts the built server on a free port of 127.0.0.1 and talks to it.
 
-REPRISE_BIN names the program (default build/release/src/app/reprise), REPRISE_MODEL the model.
+REPRISE_BIN names the program (default build/release/src/app/reprise), REPRISE_CLOCKED_BIN the same with a
+clock that tests move (default build/release/tests/app/reprise_clocked), REPRISE_MODEL the model.
 """
 
 import contextlib
@@ -20,6 +21,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise"))
+CLOCKED_BINARY = pathlib.Path(
+    os.environ.get("REPRISE_CLOCKED_BIN", ROOT / "build/release/tests/app/reprise_clocked")
+)
 MODEL = pathlib.Path(
     os.environ.get("REPRISE_MODEL", ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf")
 )
@@ -28,8 +32,8 @@ MODEL = pathlib.Path(
 class Server:
     """A running server and plain HTTP to it; `openai()` and `anthropic()` are the official clients."""
 
-    def __init__(self, *options):
-        command = [BINARY, "serve", "--model", MODEL, "--port", "0", "--expose-logits-checksum"]
+    def __init__(self, *options, binary=BINARY):
+        command = [binary, "serve", "--model", MODEL, "--port", "0", "--expose-logits-checksum"]
         if "--kv-memory" not in options:
             command += ["--kv-memory", "512M"]
         command += options
@@ -98,6 +102,10 @@ class Server:
     def tokens(self, text, **options):
         return self.post("/tokenize", {"content": text, **options})["tokens"]
 
+    def advance(self, milliseconds):
+        """Moves the clock of a clocked server, which stands still otherwise."""
+        return self.post("/test/clock", {"advance_ms": milliseconds})["now_ms"]
+
     def metric(self, name):
         _, _, page = self.ask("GET", "/metrics")
         return float(re.search(rf"^reprise_{re.escape(name)} (\S+)$", page.decode(), re.M).group(1))
@@ -149,11 +157,11 @@ def server(built):
 
 @pytest.fixture
 def start(built):
-    """start(*options) -> a Server of the test's own."""
+    """start(*options) -> a Server of the test's own; with clocked=True one whose clock the test moves."""
     running = []
 
-    def begin(*options):
-        running.append(Server(*options))
+    def begin(*options, clocked=False):
+        running.append(Server(*options, binary=CLOCKED_BINARY if clocked else BINARY))
         return running[-1]
 
     yield begin

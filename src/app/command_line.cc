@@ -1,4 +1,4 @@
-// The command line. Exit codes: 0 done, 2 what the user can mend (one sentence says what).
+#include "app/command_line.h"
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -8,9 +8,7 @@
 
 #include "api/marker_rules.h"
 #include "app/inspect.h"
-#include "app/openmp.h"
 #include "app/perplexity.h"
-#include "app/serve.h"
 #include "app/tokenize.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -105,7 +103,9 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
   AddPolicy(serve, options.server.policy);
 }
 
-int Main(int argc, char** argv) {
+}  // namespace
+
+int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   CLI::App app{"Reprise serves GGUF models on the CPU and never computes the same prompt twice."};
   app.set_version_flag("--version", "reprise " REPRISE_VERSION);
   app.require_subcommand(1);
@@ -114,8 +114,8 @@ int Main(int argc, char** argv) {
   app.add_flag("-q,--quiet", quiet, "log warnings and errors only");
   app.fallthrough();
 
-  ServeOptions serve;
-  double retention_s = 600, pause_s = 0.1;
+  double retention_s = std::chrono::duration<double>(serve.engine.retention).count();
+  double pause_s = std::chrono::duration<double>(serve.engine.stream_pause).count();
   int max_tokens = 0;
   AddServe(app, serve, retention_s, pause_s, max_tokens);
 
@@ -159,10 +159,4 @@ int Main(int argc, char** argv) {
   return RunInspect(inspect);
 }
 
-}  // namespace
 }  // namespace reprise
-
-int main(int argc, char** argv) {
-  reprise::BoundOpenMpSpinning(argv);
-  return reprise::Main(argc, argv);
-}

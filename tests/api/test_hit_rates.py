@@ -1,0 +1,231 @@
+"""What promises are for, on the real model: how much of marked and of unmarked prompts is read back while
+three times what the pool holds passes through, and what requests find at the very end of a promise.
+
+The servers here run on a clock that stands still until a test moves it (tests/app/clocked_main.cc), so
+lifetimes pass at once and to the millisecond.
+"""
+
+import concurrent.futures
+import itertools
+import math
+import random
+import threading
+
+import pytest
+from messages import MARK, counts, create, text, user
+
+TTL_MS = 300_000  # of MARK
+RETENTION = "5m"  # the same for what nothing promises, so that only the promise makes a difference
+
+# The long scenario in figures, for a machine that computes some 2,000 tokens a second:
+#   50 marked prefixes of 1,000 to 1,024 tokens = 1,600 blocks of 32 tokens: what --pin-memory holds;
+#   the pool has 1,706 blocks = 54,592 tokens, 106 blocks of them for all that is not promised;
+#   noise is 3 x 54,592 = 163,776 tokens, 8,192 in each round: 80 s;
+#   the prefixes cost 50,000 tokens once: 25 s; their 950 later requests a few tokens each: 20 s.
+CONVERSATIONS = 50
+ROUNDS = 20
+PREFIX_TOKENS = 1000
+PREFIX_WORDS = 860
+CONTROLS = 4  # conversations of the same form, asked as often, without marks; they count as noise
+LONG_SCENARIO = ("--kv-memory", "1200M", "--pin-memory", "1125M", "--context", "1280")
+
+
+def random_tokens(count, seeds=itertools.count()):
+    """A prompt that shares nothing with any other."""
+    draw = random.Random(next(seeds))
+    return [draw.randrange(1000, 40000) for _ in range(count)]
+
+
+def make_noise(server, tokens):
+    server.post("/v1/completions", {"prompt": random_tokens(tokens), "max_tokens": 0})
+
+
+def await_free_pool(server):
+    """The engine looks at a moved clock at once, but not before the call that moved it has ended."""
+    for _ in range(100):
+        blocks = server.wait_idle()["blocks"]
+        if blocks["free"] == blocks["total"]:
+            return True
+    return False
+
+
+def test_the_ordinary_program_has_no_test_clock(server):
+    for method in ("POST", "GET"):
+        status, _, body = server.ask(method, "/test/clock", {"advance_ms": 1})
+        assert status == 404, body
+
+
+def test_the_test_clock_refuses_what_is_no_time(start):
+    clocked = start(clocked=True)
+    assert clocked.advance(5) == 5
+    for wrong in ({"advance_ms": -1}, {"advance_ms": "soon"}, [1], b"{"):
+        assert clocked.ask("POST", "/test/clock", wrong)[0] == 400
+    assert clocked.advance(0) == 5
+
+
+class Conversation:
+    """One long prefix and ever new questions behind it, that nothing is generated for."""
+
+    def __init__(self, claude, prefix, mark):
+        self.claude, self.prefix, self.mark = claude, prefix, mark
+        self.boundary = None  # tokens up to the end of the prefix, as its first request counted them
+
+    def ask(self, question):
+        """Tokens read."""
+        message = [user(text(self.prefix, self.mark), text(question))]
+        read, write, _ = counts(create(self.claude, message, max_tokens=0).usage)
+        if self.boundary is None:
+            self.boundary = read + write
+        else:
+            assert write == 0, "what is promised already is not written again"
+        return read
+
+
+def test_marked_prefixes_are_read_in_full_until_their_time_is_up(start, document, capsys):
+    server = start(*LONG_SCENARIO, "--retention", RETENTION, clocked=True)
+    claude = server.anthropic()
+    blocks = server.get("/cache")["blocks"]["total"]
+    noise_a_round = math.ceil(3 * blocks * 32 / ROUNDS / 512) * 512
+
+    def conversations(name, count, mark):
+        return [Conversation(claude, document(f"{name} {i}", PREFIX_WORDS), mark) for i in range(count)]
+
+    marked = conversations("hit", CONVERSATIONS, MARK)
+    controls = conversations("control", CONTROLS, None)
+
+    template = max([each.ask("Question 0?") for each in marked])  # what all of them begin with
+    assert template < 40
+    for each in marked:
+        assert PREFIX_TOKENS <= each.boundary <= 1024
+    length = marked[0].boundary  # of the controls' prefixes too, give or take a token
+
+    unmarked_read = 0
+    for round_number in range(1, ROUNDS + 1):
+        for each in controls:
+            unmarked_read += min(each.ask(f"Question {round_number}?"), length)
+        for _ in range((noise_a_round - CONTROLS * length) // 512 + 1):
+            make_noise(server, 512)
+        server.advance(TTL_MS - 1)
+        if round_number == ROUNDS:
+            break  # what follows is after the end
+        for each in marked:
+            read = each.ask(f"Question {round_number}?")
+            assert read >= each.boundary, f"round {round_number}: {each.prefix[:14]}"
+    share = unmarked_read / (CONTROLS * ROUNDS * length)
+    assert share < 1, "without a mark a prefix is nothing that noise could not drive out"
+
+    page = server.get("/cache")
+    assert page["counters"]["evicted_blocks"] > 2 * blocks, "there was pressure"
+    server.advance(1)
+    assert await_free_pool(server), "what nothing holds any more is free at once"
+    for each in marked:
+        head = [user(text(" ".join(each.prefix.split()[:40])))]
+        read, _, _ = counts(create(claude, head, max_tokens=0).usage)
+        assert read <= template, "nothing of the prefix is left"
+    with capsys.disabled():
+        print(
+            f"\nmarked prefixes: every token of {CONVERSATIONS} x {ROUNDS - 1} requests read; "
+            f"the same unmarked: {100 * share:.1f} %"
+        )
+
+
+# -- At the very end of a promise -------------------------------------------------------------------
+
+# 10 short prefixes of 4 blocks each fill most of what promises may hold; noise turns the rest of the
+# pool over with every few requests.
+SHORT_SCENARIO = ("--kv-memory", "48M", "--pin-memory", "32M", "--context", "512")
+PROMPTS = 10
+GROUPS = 10  # of PROMPTS requests; twice, so 200 requests in all
+
+
+class Edge:
+    """Prompts whose promises end at one time, give or take 100 ms, under the pressure of others."""
+
+    def __init__(self, server, document):
+        self.server, self.claude = server, server.anthropic()
+        self.prompts = [document(f"edge {i}", 70) for i in range(PROMPTS)]
+        self.cold, self.template = [], 0
+        for prompt in self.prompts:
+            server.flush()
+            reply = self.ask(prompt)
+            self.cold.append((reply.logits_checksum, reply.content))
+            assert reply.usage.cache_read_input_tokens == 0
+        self.boundaries = []
+
+    def ask(self, prompt, mark=None):
+        return create(self.claude, [user(text(prompt, mark), text("Go on."))], max_tokens=4)
+
+    def write(self, offsets_ms):
+        """Marks prompt i so that its promise will end offsets_ms[i] after now + TTL; they ascend."""
+        now, self.boundaries = 0, []
+        for prompt, offset in zip(self.prompts, offsets_ms):
+            self.server.advance(offset - now)
+            now = offset
+            read, write, _ = counts(self.ask(prompt, MARK).usage)
+            assert write > 64
+            self.boundaries.append(read + write)
+        return now
+
+    def read(self, number):
+        """Asks prompt `number` again: was its prefix read?"""
+        reply = self.ask(self.prompts[number])
+        assert (reply.logits_checksum, reply.content) == self.cold[number], "the text of a cold one"
+        return reply.usage.cache_read_input_tokens >= self.boundaries[number]
+
+
+@pytest.fixture
+def edge(start, document):
+    """An Edge, and beside it others that keep evicting."""
+    server = start(*SHORT_SCENARIO, "--retention", RETENTION, clocked=True)
+    played = Edge(server, document)
+    enough, failures = threading.Event(), []
+
+    def press():
+        while not enough.is_set():
+            try:
+                make_noise(server, 256)
+            except Exception as failure:  # told by the test, which this thread is not
+                failures.append(failure)
+                return
+
+    others = [threading.Thread(target=press) for _ in range(2)]
+    for each in others:
+        each.start()
+    try:
+        yield played
+    finally:
+        enough.set()
+        for each in others:
+            each.join()
+    assert not failures
+    assert server.get("/cache")["counters"]["evicted_blocks"] > 0, "there was pressure"
+
+
+def test_a_request_just_before_the_end_of_a_promise_hits_and_one_just_after_misses(edge):
+    draw = random.Random(6)
+    hits = 0
+    with concurrent.futures.ThreadPoolExecutor(PROMPTS) as pool:
+        for _ in range(GROUPS):
+            offsets = sorted(draw.sample([ms for ms in range(201) if ms != 100], PROMPTS))
+            last = edge.write(offsets)
+            edge.server.advance(TTL_MS + 100 - last)
+            found = list(pool.map(edge.read, range(PROMPTS)))
+            assert found == [offset > 100 for offset in offsets]
+            hits += sum(found)
+            edge.server.advance(2 * TTL_MS)
+    assert 0 < hits < GROUPS * PROMPTS
+
+
+def test_while_promises_end_requests_hit_or_miss_and_get_the_right_text(edge):
+    draw = random.Random(7)
+    with concurrent.futures.ThreadPoolExecutor(PROMPTS) as pool:
+        for _ in range(GROUPS):
+            last = edge.write(sorted(draw.sample(range(201), PROMPTS)))
+            edge.server.advance(TTL_MS - last)
+            asked = []
+            for number in draw.sample(range(PROMPTS), PROMPTS):
+                asked.append(pool.submit(edge.read, number))
+                edge.server.advance(20)
+            for each in asked:
+                each.result()  # raises what went wrong
+            edge.server.advance(2 * TTL_MS)
