@@ -62,11 +62,13 @@ def test_the_shorter_the_pause_the_smaller_the_pieces_of_a_prompt_beside_a_strea
         path = tmp_path / f"{pause}.json"
         server = start("--stream-pause", pause, "--trace", path)
         chat(server, document("warm up", 500))  # the speed of steps becomes known
+        server.wait_idle()
+        before = server.metric("generated_tokens_total")
         streaming = threading.Thread(
             target=chat, args=(server, "Tell me a story."), kwargs={"max_tokens": 60, "ignore_eos": True}
         )
         streaming.start()
-        while server.get("/cache")["requests"]["running"] == 0:
+        while server.metric("generated_tokens_total") == before:
             pass
         chat(server, document("beside", 500))
         streaming.join()
