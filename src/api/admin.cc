@@ -4,11 +4,8 @@
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
-#include <limits>
 #include <string>
 #include <utility>
-
-#include "api/mailbox.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -33,34 +30,6 @@ json::object ModelJson(const Service& service) {
             {"n_ctx_train", config.context},
             {"n_vocab", service.model.vocabulary},
             {"n_embd", config.hidden}}}};
-}
-
-json::object CacheJson(const EngineStats& stats) {
-  const PrefixCache::Sizes& sizes = stats.cache;
-  const PrefixCache::Counters& counters = stats.cache_counters;
-  return {{"block_tokens", stats.block_tokens},
-          {"block_bytes", stats.block_bytes},
-          {"blocks",
-           {{"total", sizes.total_blocks},
-            {"free", sizes.free_blocks},
-            {"cached", sizes.cached_blocks},
-            {"private", sizes.private_blocks},
-            {"leased", sizes.leased_blocks}}},
-          {"bytes",
-           {{"total", sizes.total_blocks * stats.block_bytes},
-            {"cached", sizes.cached_blocks * stats.block_bytes}}},
-          {"cached_tokens", sizes.cached_tokens},
-          {"tenants", sizes.scopes},
-          {"tokens",
-           {{"prompt", stats.prompt_tokens},
-            {"read", stats.cached_tokens},
-            {"computed", stats.computed_tokens}}},
-          {"counters",
-           {{"published_blocks", counters.published_blocks},
-            {"deduplicated_blocks", counters.deduplicated_blocks},
-            {"evicted_blocks", counters.evicted_blocks},
-            {"expired_blocks", counters.expired_blocks}}},
-          {"requests", {{"running", stats.running}, {"waiting", stats.waiting}}}};
 }
 
 }  // namespace
@@ -119,27 +88,6 @@ asio::awaitable<void> HandleModel(Exchange& exchange) {
     co_return;
   }
   co_await exchange.SendJson(json::serialize(ModelJson(service)));
-}
-
-asio::awaitable<void> HandleCache(Exchange& exchange) {
-  co_await exchange.SendJson(json::serialize(CacheJson(exchange.service.engine.stats())));
-}
-
-asio::awaitable<void> HandleFlush(Exchange& exchange) {
-  Service& service = exchange.service;
-  const auto mailbox =
-      std::make_shared<Mailbox<size_t>>(service.io, std::numeric_limits<size_t>::max());
-  const std::shared_ptr<void> closes(nullptr, [mailbox](void*) { mailbox->Close(); });
-  service.engine.Flush([mailbox](size_t blocks) { mailbox->Post(blocks, 0); });
-  // The engine answers between two steps; a minute without means that it has stopped.
-  const std::vector<size_t> freed = co_await mailbox->Receive(std::chrono::minutes(1));
-  if (freed.empty()) {
-    co_await exchange.SendFault(
-        ToFault({ErrorCode::kInternal, "The engine did not answer within a minute.", ""}));
-    co_return;
-  }
-  const json::object body = {{"freed_blocks", freed.front()}};
-  co_await exchange.SendJson(json::serialize(body));
 }
 
 }  // namespace reprise

@@ -15,7 +15,5 @@ boost::asio::awaitable<void> HandleMetrics(Exchange& exchange);
 boost::asio::awaitable<void> HandleProps(Exchange& exchange);
 boost::asio::awaitable<void> HandleModels(Exchange& exchange);
 boost::asio::awaitable<void> HandleModel(Exchange& exchange);
-boost::asio::awaitable<void> HandleCache(Exchange& exchange);
-boost::asio::awaitable<void> HandleFlush(Exchange& exchange);
 
 }  // namespace reprise

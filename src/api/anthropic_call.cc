@@ -70,7 +70,7 @@ Status ReadPrompt(FieldReader& fields, const ServedModel& model, Marks marks, Ca
   fields.Adopt(rules.status());
   if (!fields.ok()) return fields.status();
   if (marks == Marks::kIgnored) chat.prompt.marks.clear();
-  Result<RenderedPrompt> rendered = RenderPrompt(chat.prompt, model);
+  Result<RenderedPrompt> rendered = RenderPrompt(chat.prompt, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
   call.prompts.push_back(std::move(rendered->tokens));
   call.breakpoints.push_back(std::move(rendered->breakpoints));
@@ -99,10 +99,12 @@ Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
   return call;
 }
 
-Result<size_t> CountMessageTokens(std::string_view body, const ServedModel& model) {
+Result<size_t> CountMessageTokens(std::string_view body, const Caller& caller,
+                                  const ServedModel& model) {
   const Result<json::object> object = ParseJsonObject(body);
   if (!object) return std::unexpected(object.error());
   Call call;
+  call.tenant = caller.tenant;
   FieldReader fields(*object, "");
   CheckModelName(fields, model);
   if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, Marks::kIgnored, call));

@@ -19,6 +19,7 @@ Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
                               const ServedModel& model);
 
 // Tokens of the whole prompt.
-Result<size_t> CountMessageTokens(std::string_view body, const ServedModel& model);
+Result<size_t> CountMessageTokens(std::string_view body, const Caller& caller,
+                                  const ServedModel& model);
 
 }  // namespace reprise

@@ -69,14 +69,16 @@ std::vector<TokenId> ReadTokens(FieldReader& fields, const json::array& list, in
 
 // Control tokens spelled in a prompt of plain text are parsed: this endpoint is the one without a
 // template, so the text is the client's own template.
-std::vector<TokenId> EncodeText(std::string_view text, const Tokenizer& tokenizer) {
-  return tokenizer.Encode(text, {.add_special = true, .parse_special = true});
+std::vector<TokenId> EncodeText(std::string_view text, const Tokenizer& tokenizer,
+                                std::string_view tenant) {
+  return tokenizer.Encode(text, {.add_special = true, .parse_special = true, .tenant = tenant});
 }
 
 void AddPrompt(FieldReader& fields, const json::value& value, const ServedModel& model,
                Call& call) {
   if (value.is_string()) {
-    call.prompts.push_back(EncodeText(std::string_view(value.get_string()), *model.tokenizer));
+    call.prompts.push_back(
+        EncodeText(std::string_view(value.get_string()), *model.tokenizer, call.tenant));
   } else if (value.is_array()) {
     call.prompts.push_back(ReadTokens(fields, value.get_array(), model.vocabulary));
   } else {
@@ -113,7 +115,7 @@ Status ReadChatPrompt(const json::object& body, const OpenAiCaching& caching,
   chat->marks =
       MarkerRules::SettleOpenAi(std::move(chat->marks), kMaxMarks - (caching.keep ? 1 : 0));
   if (caching.keep) chat->marks.push_back({CacheMark::Place::kPromptEnd, 0, 0, *caching.keep});
-  Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  Result<RenderedPrompt> rendered = RenderPrompt(*chat, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
   call.prompts.push_back(std::move(rendered->tokens));
   call.breakpoints.push_back(std::move(rendered->breakpoints));

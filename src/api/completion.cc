@@ -91,10 +91,9 @@ asio::awaitable<void> HandleMessages(Exchange& exchange) {
 }
 
 asio::awaitable<void> HandleCountTokens(Exchange& exchange) {
-  std::function<Result<size_t>()> count = [body = std::move(exchange.request.body),
-                                           &model = exchange.service.model] {
-    return CountMessageTokens(body, model);
-  };
+  std::function<Result<size_t>()> count =
+      [body = std::move(exchange.request.body), caller = Caller{exchange.identity.tenant},
+       &model = exchange.service.model] { return CountMessageTokens(body, caller, model); };
   const Result<size_t> tokens = co_await exchange.service.OnWorker(std::move(count));
   if (tokens) {
     co_await exchange.SendJson(fmt::format(R"({{"input_tokens":{}}})", *tokens));

@@ -83,15 +83,21 @@ void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& 
 }
 
 std::string CompletionRun::Warning() const {
-  size_t refused = 0;
-  for (const Choice& choice : choices_) {
-    if (!choice.started) continue;
-    refused += static_cast<size_t>(
-        std::ranges::count(choice.started->breakpoints, false, &BreakpointOutcome::accepted));
-  }
-  if (refused == 0) return call_->warning;
-  return fmt::format("{}{}pinned memory is full: cached without the lifetime asked for",
-                     call_->warning, call_->warning.empty() ? "" : " | ");
+  std::string warning = call_->warning;
+  const auto add = [&](PinDecision refusal, std::string_view sentence) {
+    const auto is_refused = [refusal](const BreakpointOutcome& breakpoint) {
+      return breakpoint.decision == refusal;
+    };
+    const bool refused = std::ranges::any_of(choices_, [&](const Choice& choice) {
+      return choice.started && std::ranges::any_of(choice.started->breakpoints, is_refused);
+    });
+    if (refused) warning += fmt::format("{}{}", warning.empty() ? "" : " | ", sentence);
+  };
+  add(PinDecision::kPoolFull,
+      "the server's pinned memory is full: cached without the lifetime asked for");
+  add(PinDecision::kTenantFull,
+      "this tenant's share of pinned memory is full: cached without the lifetime asked for");
+  return warning;
 }
 
 HttpResponse CompletionRun::ResponseHead() const {

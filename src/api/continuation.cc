@@ -29,7 +29,7 @@ void PrefillContinuation(Service& service, std::shared_ptr<const Call> call,
       [&service, call = std::move(call), reply = std::move(reply), text = std::move(text)] {
         GenerationRequest request;
         request.scope = CacheScope(*call);
-        request.prompt = ContinuedPrompt(call->chat_context, text, service.model);
+        request.prompt = ContinuedPrompt(call->chat_context, text, service.model, call->tenant);
         if (request.prompt.empty() ||
             request.prompt.size() > static_cast<size_t>(service.model.max_sequence_tokens) ||
             !Parts(request.prompt, call->prompts.front(), reply)) {

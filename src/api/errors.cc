@@ -34,6 +34,8 @@ constexpr std::array kTable = {
     Row{ErrorCode::kCorrupt, 500, "server_error", "", 0, 500, "api_error"},
     Row{ErrorCode::kUnauthorized, 401, kInvalidRequest, "invalid_api_key", 0, 401,
         "authentication_error"},
+    Row{ErrorCode::kForbidden, 403, "permission_error", "admin_key_required", 0, 403,
+        "permission_error"},
     Row{ErrorCode::kOverloaded, 429, "rate_limit_error", "overloaded", 1, 529, "overloaded_error"},
     Row{ErrorCode::kCancelled, 503, "server_error", "cancelled", 1, 529, "overloaded_error"},
     Row{ErrorCode::kIo, 500, "server_error", "", 0, 500, "api_error"},
@@ -105,6 +107,7 @@ HttpResponse FaultResponse(const Fault& fault, std::string_view path,
   if (fault.retry_after_s > 0) {
     response.headers.emplace_back("Retry-After", std::to_string(fault.retry_after_s));
   }
+  if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
   return response;
 }
 

@@ -51,7 +51,15 @@ Fault FaultOfReading(const boost::system::error_code& failure) {
                   fmt::format("This is not a valid HTTP request: {}.", failure.message()), ""});
 }
 
-HttpRequest ToRequest(http::request<http::string_body>&& message, TimePoint received) {
+std::vector<std::string> ValuesOf(const http::fields& fields, std::string_view name) {
+  std::vector<std::string> values;
+  const auto [begin, end] = fields.equal_range(name);
+  for (auto field = begin; field != end; ++field) values.emplace_back(field->value());
+  return values;
+}
+
+// All but the body.
+HttpRequest ToHead(const http::request<http::string_body>& message) {
   HttpRequest request;
   request.method = std::string(message.method_string());
   const std::string_view target = message.target();
@@ -60,8 +68,8 @@ HttpRequest ToRequest(http::request<http::string_body>&& message, TimePoint rece
   if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
   request.keep_alive = message.keep_alive();
   request.chunks_allowed = message.version() >= 11;
-  request.received = received;
-  request.body = std::move(message.body());
+  request.received = std::chrono::steady_clock::now();
+  request.credentials = {ValuesOf(message, "x-api-key"), ValuesOf(message, "authorization")};
   return request;
 }
 
@@ -75,8 +83,9 @@ void SkipEmptyLines(boost::beast::flat_buffer& buffer) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const Handler& handler)
-    : socket_(std::move(socket)), handler_(handler) {
+HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const Gate& gate,
+                               const Handler& handler)
+    : socket_(std::move(socket)), gate_(gate), handler_(handler) {
   boost::system::error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   // So that what a slow client leaves unread waits in our bounded mailbox, not in the kernel.
@@ -113,6 +122,16 @@ asio::awaitable<void> HttpConnection::Run() {
   Close();
 }
 
+void HttpConnection::Judge(HttpRequest& head) const {
+  Result<Identity> identity = gate_(head);
+  head.credentials = {};
+  if (identity) {
+    head.identity = *std::move(identity);
+  } else {
+    head.refusal = std::move(identity).error();
+  }
+}
+
 asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
   http::request_parser<http::string_body> parser;
   parser.header_limit(limits::kMaxHeaderBytes);
@@ -121,8 +140,7 @@ asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
   status_ = 0;
   head_only_ = false;
   bool begun = false;
-  bool header_done = false;
-  TimePoint received;
+  std::optional<HttpRequest> head;  // once it is complete
   for (;;) {
     if (!begun) SkipEmptyLines(inbox_);
     if (!begun && inbox_.size() > 0) {
@@ -130,32 +148,39 @@ asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
       deadline_ = SecondsFromNow(limits::kHeaderTimeoutSeconds);
     }
     size_t used = 0;
+    boost::system::error_code failure;
     if (inbox_.size() > 0) {
-      boost::system::error_code failure;
       used = parser.put(inbox_.data(), failure);
       inbox_.consume(used);
-      if (failure && failure != http::error::need_more) {
-        const std::string_view target = parser.get().target();  // empty until it has been read
-        co_return Incoming{std::nullopt, FaultOfReading(failure),
-                           std::string(target.substr(0, target.find('?')))};
-      }
+      if (failure == http::error::need_more) failure = {};
     }
-    if (!header_done && parser.is_header_done()) {
-      header_done = true;
+    const bool header_is_there = parser.is_header_done() || failure == http::error::body_limit;
+    if (!head && header_is_there) {
+      head = ToHead(parser.get());
+      Judge(*head);
+      if (head->refusal) {
+        head->keep_alive = head->keep_alive && parser.is_done();
+        co_return Incoming{std::move(head), std::nullopt, {}};
+      }
       parser.eager(true);  // body and all
-      received = std::chrono::steady_clock::now();
       deadline_ = SecondsFromNow(limits::kBodyTimeoutSeconds);
       const bool waits = boost::beast::iequals(parser.get()[http::field::expect], "100-continue");
-      if (waits && !parser.is_done() && inbox_.size() == 0) {
+      if (waits && !failure && !parser.is_done() && inbox_.size() == 0) {
         if (!co_await Write("HTTP/1.1 100 Continue\r\n\r\n")) co_return Incoming{};
         deadline_ = SecondsFromNow(limits::kBodyTimeoutSeconds);
       }
     }
+    if (failure) {
+      const std::string_view target = parser.get().target();  // empty until it has been read
+      co_return Incoming{std::nullopt, FaultOfReading(failure),
+                         std::string(target.substr(0, target.find('?')))};
+    }
     if (parser.is_done()) {
-      co_return Incoming{ToRequest(parser.release(), received), std::nullopt, {}};
+      head->body = std::move(parser.get().body());
+      co_return Incoming{std::move(head), std::nullopt, {}};
     }
     if (used > 0 && inbox_.size() > 0) continue;
-    if (!co_await ReadMore(header_done ? kBodyReadBytes : kHeaderReadBytes)) co_return Incoming{};
+    if (!co_await ReadMore(head ? kBodyReadBytes : kHeaderReadBytes)) co_return Incoming{};
   }
 }
 

@@ -3,6 +3,9 @@
 // One TCP connection speaking HTTP/1.1: reads requests within the limits, hands each to the
 // handler, writes what the handler answers, and goes on while both sides want to. Knows no paths.
 //
+// Who asks is decided by the gate as soon as the header is there. What it refuses is handed to the
+// handler without its body, and the connection is closed unless there was none to read.
+//
 // While a handler runs the socket is read as well, so that a client that goes away is noticed at
 // once: the handler's coroutine is then cancelled, and what it holds cancels the engine. What a
 // pipelining client sends meanwhile is kept for later, up to limits::kMaxHeaderBytes. A client that
@@ -28,7 +31,9 @@ class HttpConnection {
  public:
   using Handler = std::function<boost::asio::awaitable<void>(HttpRequest, HttpConnection&)>;
 
-  HttpConnection(boost::asio::ip::tcp::socket socket, const Handler& handler);
+  using Gate = std::function<Result<Identity>(const HttpRequest& head)>;
+
+  HttpConnection(boost::asio::ip::tcp::socket socket, const Gate& gate, const Handler& handler);
 
   // Until the connection is closed; never throws.
   boost::asio::awaitable<void> Run();
@@ -55,6 +60,8 @@ class HttpConnection {
   };
 
   boost::asio::awaitable<Incoming> ReadRequest();
+  // Asks the gate about a request whose header is complete.
+  void Judge(HttpRequest& head) const;
   boost::asio::awaitable<bool> ReadMore(size_t bytes);
   boost::asio::awaitable<bool> Serve(HttpRequest request);
   boost::asio::awaitable<void> CallHandler(HttpRequest request, bool& failed);
@@ -64,6 +71,7 @@ class HttpConnection {
   std::string Head(const HttpResponse& response, std::optional<size_t> length) const;
 
   boost::asio::ip::tcp::socket socket_;
+  const Gate& gate_;
   const Handler& handler_;
   boost::beast::flat_buffer inbox_;  // read, not yet parsed
   TimePoint deadline_ = TimePoint::max();

@@ -26,6 +26,19 @@ void AddCache(std::string& page, const EngineStats& stats) {
   Add(page, Kind::kGauge, "cache_leased_blocks", "Cached blocks that a request holds.",
       sizes.leased_blocks);
   Add(page, Kind::kGauge, "cache_tokens", "Tokens whose K and V are cached.", sizes.cached_tokens);
+  Add(page, Kind::kGauge, "cache_pinned_blocks", "Cached blocks that promises hold.",
+      sizes.pinned_blocks);
+  Add(page, Kind::kGauge, "cache_reserved_blocks",
+      "Blocks that promises of running requests will hold besides.", sizes.reserved_blocks);
+  Add(page, Kind::kGauge, "cache_pin_capacity_blocks", "Blocks that promises may hold.",
+      sizes.pin_capacity_blocks);
+  page +=
+      "# HELP reprise_cache_promises Unexpired promises by lifetime.\n"
+      "# TYPE reprise_cache_promises gauge\n";
+  page += fmt::format("reprise_cache_promises{{ttl=\"to_5m\"}} {}\n", sizes.promises_to_5m);
+  page += fmt::format("reprise_cache_promises{{ttl=\"to_1h\"}} {}\n", sizes.promises_to_1h);
+  page += fmt::format("reprise_cache_promises{{ttl=\"beyond_1h\"}} {}\n", sizes.promises_beyond_1h);
+  Add(page, Kind::kGauge, "cache_tenants", "Tenants that have something cached.", sizes.tenants);
   Add(page, Kind::kGauge, "cache_block_bytes", "Bytes of one block.", stats.block_bytes);
   const PrefixCache::Counters& counters = stats.cache_counters;
   Add(page, Kind::kCounter, "cache_evicted_blocks_total", "Blocks evicted for room.",
@@ -36,12 +49,19 @@ void AddCache(std::string& page, const EngineStats& stats) {
       counters.published_blocks);
   Add(page, Kind::kCounter, "cache_deduplicated_blocks_total",
       "Blocks that were found cached when published.", counters.deduplicated_blocks);
+  Add(page, Kind::kCounter, "cache_promises_total", "Promises made.", counters.promises);
+  Add(page, Kind::kCounter, "cache_refused_promises_total",
+      "Marks for which pinned memory had no room.", counters.refused_promises);
+  Add(page, Kind::kCounter, "cache_expired_promises_total", "Promises whose time was up.",
+      counters.expired_promises);
 }
 
 void AddEngine(std::string& page, const EngineStats& stats) {
   Add(page, Kind::kGauge, "requests_running", "Sequences in the batch.", stats.running);
   Add(page, Kind::kGauge, "requests_waiting", "Sequences that wait to be admitted.", stats.waiting);
   Add(page, Kind::kCounter, "requests_admitted_total", "Sequences admitted.", stats.requests);
+  Add(page, Kind::kCounter, "requests_hit_total", "Sequences that read from the cache.",
+      stats.hits);
   Add(page, Kind::kCounter, "requests_cancelled_total", "Sequences cancelled.", stats.cancelled);
   Add(page, Kind::kCounter, "requests_failed_total", "Sequences failed.", stats.failed);
   Add(page, Kind::kCounter, "requests_preempted_total", "Sequences preempted.", stats.preempted);
@@ -62,6 +82,7 @@ void AddEngine(std::string& page, const EngineStats& stats) {
 
 void Metrics::CountRequest(std::string_view route, int status) {
   ++requests_[{std::string(route), status}];
+  unauthorized_ += status == 401;
 }
 
 void Metrics::ObserveTimeToFirstToken(double seconds) {
@@ -76,6 +97,9 @@ std::string Metrics::Render(const EngineStats& engine, size_t open_connections) 
   AddCache(page, engine);
   Add(page, Kind::kGauge, "http_connections", "Open connections.", open_connections);
   Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.", connections_);
+
+  Add(page, Kind::kCounter, "http_unauthorized_total",
+      "Requests without a valid key (also counted by route below).", unauthorized_);
 
   page +=
       "# HELP reprise_http_requests_total Requests by route and status.\n"

@@ -32,6 +32,7 @@ class Metrics {
   std::array<uint64_t, kBounds.size() + 1> ttft_{};  // one a bound, and what is beyond
   double ttft_sum_s_ = 0;
   uint64_t connections_ = 0;
+  uint64_t unauthorized_ = 0;
 };
 
 }  // namespace reprise

@@ -281,7 +281,7 @@ Result<std::string> RenderChat(const json::object& context, const ServedModel& m
 }
 
 std::vector<TokenId> ContinuedPrompt(json::object context, std::string_view text,
-                                     const ServedModel& model) {
+                                     const ServedModel& model, std::string_view tenant) {
   std::string shown = model.tokenizer->EscapeUserText(text);
   context["messages"].as_array().push_back({{"role", "assistant"}, {"content", shown}});
   context["add_generation_prompt"] = false;
@@ -299,9 +299,9 @@ std::vector<TokenId> ContinuedPrompt(json::object context, std::string_view text
   if (shown.empty() || at == std::string::npos) return {};
   // What follows the reply may reach into its last token, so only what both tokenisations share is
   // certain to be in the next prompt.
-  std::vector<TokenId> tokens =
-      model.tokenizer->EncodeRendered(std::string_view(*rendered).substr(0, at + shown.size()));
-  const std::vector<TokenId> whole = model.tokenizer->EncodeRendered(*rendered);
+  std::vector<TokenId> tokens = model.tokenizer->EncodeRendered(
+      std::string_view(*rendered).substr(0, at + shown.size()), tenant);
+  const std::vector<TokenId> whole = model.tokenizer->EncodeRendered(*rendered, tenant);
   tokens.erase(std::ranges::mismatch(tokens, whole).in1, tokens.end());
   return tokens;
 }

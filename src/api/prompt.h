@@ -44,6 +44,6 @@ Result<std::string> RenderChat(const boost::json::object& context, const ServedM
 // differ, the next turn could read only up to the difference; prefilling these tokens beforehand
 // makes it read everything, with the bits that a cold computation would give.
 std::vector<TokenId> ContinuedPrompt(boost::json::object context, std::string_view text,
-                                     const ServedModel& model);
+                                     const ServedModel& model, std::string_view tenant);
 
 }  // namespace reprise

@@ -141,7 +141,8 @@ void AddBreakpoint(Breakpoint breakpoint, std::vector<Breakpoint>& breakpoints) 
 
 }  // namespace
 
-Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model) {
+Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model,
+                                    std::string_view tenant) {
   Result<std::string> rendered = RenderChat(chat.context, model);
   if (!rendered) return std::unexpected(std::move(rendered).error());
   if (chat.continues_reply) {
@@ -156,13 +157,13 @@ Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model) 
     rendered->resize(end);
   }
   RenderedPrompt prompt;
-  prompt.tokens = model.tokenizer->EncodeRendered(*rendered);
+  prompt.tokens = model.tokenizer->EncodeRendered(*rendered, tenant);
   Prober prober(chat.context, *rendered, model);
   for (const CacheMark& mark : chat.marks) {
     const size_t bytes = prober.StableBytes(mark);
     if (bytes == 0) continue;
     const std::vector<TokenId> before =
-        model.tokenizer->EncodeRendered(std::string_view(*rendered).substr(0, bytes));
+        model.tokenizer->EncodeRendered(std::string_view(*rendered).substr(0, bytes), tenant);
     const auto common = std::ranges::mismatch(before, prompt.tokens).in1 - before.begin();
     const auto tokens = static_cast<size_t>(common);
     if (tokens > 0) AddBreakpoint({tokens, mark.ttl}, prompt.breakpoints);

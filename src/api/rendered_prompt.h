@@ -11,6 +11,7 @@
 // A token that reaches over the place is behind it.
 // Pure functions over immutable parts; any thread.
 
+#include <string_view>
 #include <vector>
 
 #include "api/cache_mark.h"
@@ -29,6 +30,7 @@ struct RenderedPrompt {
 
 // Errors as RenderChat's; kUnsupported when the template cannot go on in the last message. The chat
 // is changed for each rendering and restored.
-Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model);
+Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model,
+                                    std::string_view tenant);
 
 }  // namespace reprise

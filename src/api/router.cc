@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/admin.h"
+#include "api/cache_page.h"
 #include "api/completion.h"
 #include "api/text_tools.h"
 
@@ -22,10 +23,10 @@ constexpr std::array kRoutes = {
     Route{"GET", "/v1/models", HandleModels},
     Route{"GET", "/v1/models/", HandleModel},
     Route{"GET", "/health", HandleHealth, true},
-    Route{"GET", "/metrics", HandleMetrics, true},
+    Route{"GET", "/metrics", HandleMetrics, true, true},
     Route{"GET", "/props", HandleProps},
     Route{"GET", "/cache", HandleCache},
-    Route{"DELETE", "/cache", HandleFlush},
+    Route{"DELETE", "/cache", HandleFlush, false, true},
     Route{"POST", "/tokenize", HandleTokenize},
     Route{"POST", "/detokenize", HandleDetokenize},
     Route{"POST", "/apply-template", HandleApplyTemplate},
@@ -74,6 +75,11 @@ Fault FaultOfRouting(const HttpRequest& request, const std::string& allowed) {
           "invalid_request_error"};
 }
 
+Fault FaultOfPermission() {
+  return ToFault(
+      {ErrorCode::kForbidden, "This concerns all tenants: it needs an administrator's key.", ""});
+}
+
 }  // namespace
 
 asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, Service& service) {
@@ -86,6 +92,14 @@ asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, 
   }
   Exchange exchange(std::move(request), connection, service,
                     found != nullptr ? found->path : "other", found != nullptr && found->quiet);
+  if (exchange.request.refusal) {
+    co_await exchange.SendFault(ToFault(*exchange.request.refusal));
+    co_return;
+  }
+  if (found != nullptr && found->admin && !exchange.identity.admin) {
+    co_await exchange.SendFault(FaultOfPermission());
+    co_return;
+  }
   if (found != nullptr) {
     co_await found->handler(exchange);
     co_return;

@@ -12,11 +12,13 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <future>
 #include <thread>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "api/authentication.h"
 #include "api/http_connection.h"
 #include "api/router.h"
 #include "api/service.h"
@@ -71,6 +73,9 @@ struct Server::Impl {
       : acceptor(io),
         sweep_timer(io),
         service(engine, std::move(model), options, io.get_executor()),
+        gate([this](const HttpRequest& head) {
+          return Authenticate(head, service.keys ? &*service.keys : nullptr);
+        }),
         handler([this](HttpRequest request, HttpConnection& connection) {
           return Dispatch(std::move(request), connection, service);
         }) {}
@@ -86,6 +91,7 @@ struct Server::Impl {
   tcp::acceptor acceptor;
   asio::steady_timer sweep_timer;
   Service service;
+  const HttpConnection::Gate gate;
   const HttpConnection::Handler handler;
   std::unordered_set<HttpConnection*> connections;
   bool stopping = false;  // I/O thread
@@ -152,7 +158,7 @@ asio::awaitable<void> Server::Impl::Accept() {
 }
 
 asio::awaitable<void> Server::Impl::Converse(tcp::socket socket) {
-  HttpConnection connection(std::move(socket), handler);
+  HttpConnection connection(std::move(socket), gate, handler);
   connections.insert(&connection);
   service.open_connections = connections.size();
   co_await connection.Run();
@@ -186,10 +192,12 @@ Result<std::unique_ptr<Server>> Server::Start(Engine& engine,
                                               ServerOptions options) {
   RaiseFileLimit();
   ServedModel model = DescribeModel(engine, std::move(tokenizer), std::move(tmpl), options);
+  std::optional<ApiKeys> keys = std::exchange(options.api_keys, std::nullopt);
   auto impl = std::make_unique<Impl>(engine, std::move(model), options);
   if (Status listening = impl->Listen(options); !listening) {
     return std::unexpected(std::move(listening).error());
   }
+  impl->service.keys = std::move(keys);
   impl->Run();
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
@@ -199,6 +207,15 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() { Stop(); }
 
 int Server::port() const { return impl_->port; }
+
+void Server::ReplaceKeys(ApiKeys keys) {
+  std::promise<void> replaced;
+  asio::post(impl_->io, [&] {
+    impl_->service.keys = std::move(keys);
+    replaced.set_value();
+  });
+  replaced.get_future().wait();
+}
 
 void Server::Stop() {
   if (!impl_->thread.joinable()) return;

@@ -6,7 +6,7 @@
 //
 // One I/O thread runs every connection as a coroutine; one worker thread reads bodies, renders and
 // tokenises, so that a long prompt does not stall running streams. The engine reports from its own
-// thread into mailboxes. Start, Stop and port may be called from any one thread.
+// thread into mailboxes. Start, ReplaceKeys, Stop and port may be called from any one thread.
 
 #include <functional>
 #include <memory>
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "api/api_keys.h"
 #include "api/api_policy.h"
 #include "base/error.h"
 #include "engine/engine.h"
@@ -43,6 +44,7 @@ struct ServerOptions {
   std::optional<int> default_max_tokens;  // of a chat completion that names none
   ApiPolicy policy;
   std::vector<ExtraPage> extra_pages;
+  std::optional<ApiKeys> api_keys;  // none: nobody needs a key
 };
 
 class Server {
@@ -58,6 +60,9 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   int port() const;
+  // When this returns, requests whose header is not complete yet are judged by these keys. What is
+  // being answered is answered to its end. REQUIRES: not stopped.
+  void ReplaceKeys(ApiKeys keys);
   // Closes every connection, cancels what they were generating, joins the threads. Idempotent.
   void Stop();
 

@@ -12,10 +12,12 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
 
+#include "api/api_keys.h"
 #include "api/mailbox.h"
 #include "api/metrics.h"
 #include "api/served_model.h"
@@ -45,7 +47,8 @@ class Service {
   const ServedModel model;
   const ServerOptions options;
   const boost::asio::any_io_executor io;
-  const int64_t started_at;  // seconds since 1970
+  const int64_t started_at;     // seconds since 1970
+  std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;
   size_t open_connections = 0;
   bool noted_billing_line = false;  // said once that it is left out

@@ -17,7 +17,8 @@ namespace json = boost::json;
 namespace {
 
 using Answer = Result<std::string>;  // a body
-using Work = Answer (*)(const json::object& body, const ServedModel& model);
+using Work = Answer (*)(const json::object& body, const ServedModel& model,
+                        std::string_view tenant);
 
 // A piece that is no whole text is shown as its bytes.
 json::value PieceJson(std::string_view piece) {
@@ -27,10 +28,11 @@ json::value PieceJson(std::string_view piece) {
   return bytes;
 }
 
-Answer Tokenize(const json::object& body, const ServedModel& model) {
+Answer Tokenize(const json::object& body, const ServedModel& model, std::string_view tenant) {
   FieldReader fields(body, "");
   const std::string_view content = fields.String("content").value_or("");
   EncodeOptions options;
+  options.tenant = tenant;
   options.add_special = fields.Bool("add_special").value_or(false);
   options.parse_special = fields.Bool("parse_special").value_or(true);
   const bool with_pieces = fields.Bool("with_pieces").value_or(false);
@@ -47,7 +49,7 @@ Answer Tokenize(const json::object& body, const ServedModel& model) {
   return json::serialize(json::object{{"tokens", std::move(tokens)}});
 }
 
-Answer Detokenize(const json::object& body, const ServedModel& model) {
+Answer Detokenize(const json::object& body, const ServedModel& model, std::string_view) {
   FieldReader fields(body, "");
   const json::array* list = fields.Array("tokens", std::numeric_limits<size_t>::max());
   if (!fields.ok()) return std::unexpected(fields.status().error());
@@ -67,7 +69,7 @@ Answer Detokenize(const json::object& body, const ServedModel& model) {
   return json::serialize(json::object{{"content", text}});
 }
 
-Answer ApplyTemplate(const json::object& body, const ServedModel& model) {
+Answer ApplyTemplate(const json::object& body, const ServedModel& model, std::string_view) {
   Result<json::object> context = ReadChatContext(body, model);
   if (!context) return std::unexpected(std::move(context).error());
   const Result<std::string> rendered = RenderChat(*context, model);
@@ -77,10 +79,11 @@ Answer ApplyTemplate(const json::object& body, const ServedModel& model) {
 
 asio::awaitable<void> Handle(Exchange& exchange, Work work) {
   std::function<Answer()> task = [work, body = std::move(exchange.request.body),
+                                  tenant = exchange.identity.tenant,
                                   &model = exchange.service.model]() -> Answer {
     const Result<json::object> object = ParseJsonObject(body);
     if (!object) return std::unexpected(object.error());
-    return work(*object, model);
+    return work(*object, model, tenant);
   };
   Answer answer = co_await exchange.service.OnWorker(std::move(task));
   if (answer) {

@@ -69,6 +69,10 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
                   "of that, what marked prompts may hold until their time is up; default: half")
       ->transform(CLI::AsSizeValue(false));
   serve
+      .add_option("--pin-memory-per-tenant", options.engine.pin_bytes_per_tenant,
+                  "of that, what one tenant's may; default: all")
+      ->transform(CLI::AsSizeValue(false));
+  serve
       .add_option("--retention", retention_s,
                   "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: 10m")
       ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
@@ -101,6 +105,11 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
   serve.add_option("--trace", options.trace_path,
                    "write where the time of each request goes to this file, for chrome://tracing");
   AddPolicy(serve, options.server.policy);
+  serve
+      .add_option("--api-keys", options.api_keys_file,
+                  "answer only requests with a key of this file, read again at SIGHUP; its lines: "
+                  "KEY ORGANISATION/WORKSPACE [admin]; default: no key is needed")
+      ->type_name("FILE");
 }
 
 }  // namespace

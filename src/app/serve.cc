@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <thread>
 #include <utility>
 
@@ -32,25 +33,50 @@ uint64_t MemoryBytes() {
   return machine;
 }
 
-// SIGINT and SIGTERM are blocked before any thread starts and awaited by this one.
-sigset_t BlockStopSignals() {
+// SIGINT, SIGTERM and SIGHUP are blocked before any thread starts and awaited by this one.
+sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
-void AwaitStop(const sigset_t& signals) {
-  int which = 0;
-  sigwait(&signals, &which);
+// One line in the log, whatever comes of it.
+void ReloadKeys(const std::string& file, Server& server) {
+  if (file.empty()) {
+    LogInfo("SIGHUP: there is no file of keys to read again (--api-keys)");
+    return;
+  }
+  Result<ApiKeys> keys = ApiKeys::Read(file);
+  if (!keys) {
+    LogWarning("the keys before stay: {}", keys.error().message);
+    return;
+  }
+  const size_t count = keys->size();
+  server.ReplaceKeys(*std::move(keys));
+  LogInfo("keys read again from {}: {} in all", file, count);
+}
+
+// SIGINT or SIGTERM; SIGHUP only reloads.
+int AwaitStopSignal(const sigset_t& signals, const std::function<void()>& reload) {
+  for (;;) {
+    int which = 0;
+    sigwait(&signals, &which);
+    if (which != SIGHUP) return which;
+    reload();
+  }
+}
+
+void AwaitStop(const sigset_t& signals, const std::function<void()>& reload) {
+  const int which = AwaitStopSignal(signals, reload);
   LogInfo("stopping ({})", which == SIGINT ? "interrupted" : "terminated");
   // A second signal means it: no more waiting.
   std::thread([signals] {
-    int again = 0;
-    sigwait(&signals, &again);
+    AwaitStopSignal(signals, [] {});
     _exit(130);
   }).detach();
 }
@@ -79,21 +105,23 @@ std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) 
   return token ? std::string(tokenizer.Piece(*token)) : std::string();
 }
 
-void PrintInvitation(const ServerOptions& options, int port) {
-  const std::string host = options.host == "0.0.0.0" ? "127.0.0.1" : options.host;
+void PrintInvitation(std::string host, int port, bool needs_key) {
+  if (host == "0.0.0.0") host = "127.0.0.1";
   fmt::print("listening on http://{}:{}\n", host, port);
   fmt::print(
-      "try:  curl http://{}:{}/v1/chat/completions -H 'Content-Type: application/json' -d "
+      "try:  curl http://{}:{}/v1/chat/completions -H 'Content-Type: application/json'{} -d "
       "'{{\"messages\":[{{\"role\":\"user\",\"content\":\"What is a prompt cache?\"}}]}}'\n",
-      host, port);
-  fmt::print("then: ./run demo{}\n", port == 8080 ? "" : fmt::format(" --port {}", port));
+      host, port, needs_key ? " -H 'x-api-key: KEY'" : "");
+  if (!needs_key) {
+    fmt::print("then: ./run demo{}\n", port == 8080 ? "" : fmt::format(" --port {}", port));
+  }
   std::fflush(stdout);
 }
 
 }  // namespace
 
 int RunServe(ServeOptions options) {
-  const sigset_t signals = BlockStopSignals();
+  const sigset_t signals = BlockSignals();
   const SystemClock system_clock;
   if (!options.trace_path.empty()) {
     if (const Status opened = OpenTrace(options.trace_path); !opened) {
@@ -101,6 +129,11 @@ int RunServe(ServeOptions options) {
     }
   }
   const TimePoint begin = system_clock.Now();
+  if (!options.api_keys_file.empty()) {
+    Result<ApiKeys> keys = ApiKeys::Read(options.api_keys_file);
+    if (!keys) return Complain(keys.error());
+    options.server.api_keys = *std::move(keys);
+  }
   auto file = GgufFile::Open(options.model.path);
   if (!file) return Complain(file.error());
   auto text = LoadText(*file);
@@ -130,10 +163,13 @@ int RunServe(ServeOptions options) {
   const Clock* clock = options.clock != nullptr ? options.clock : &system_clock;
   auto engine = Engine::Start(std::move(*model), text->tokenizer, clock, options.engine);
   if (!engine) return Complain(engine.error());
-  auto server = Server::Start(**engine, text->tokenizer, text->chat_template, options.server);
+  const std::string host = options.server.host;
+  // Moved, so that no key is kept that a reload takes away.
+  auto server =
+      Server::Start(**engine, text->tokenizer, text->chat_template, std::move(options.server));
   if (!server) return Complain(server.error());
-  PrintInvitation(options.server, (*server)->port());
-  AwaitStop(signals);
+  PrintInvitation(host, (*server)->port(), !options.api_keys_file.empty());
+  AwaitStop(signals, [&] { ReloadKeys(options.api_keys_file, **server); });
   (*server)->Stop();
   engine->reset();
   CloseTrace();

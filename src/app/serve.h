@@ -1,7 +1,7 @@
 #pragma once
 
 // `reprise serve`: loads a model, starts the engine and the HTTP server, and runs until it is told
-// to stop by SIGINT or SIGTERM.
+// to stop by SIGINT or SIGTERM. SIGHUP has it read its keys again.
 
 #include <cstddef>
 #include <string>
@@ -19,6 +19,7 @@ struct ServeOptions {
   std::string trace_path;        // of a file for chrome://tracing; empty: none
   EngineOptions engine;          // kv_bytes 0: a quarter of the memory
   const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's
+  std::string api_keys_file;     // empty: nobody needs a key
 };
 
 // Returns the exit code: 0 after a clean stop, 2 with a sentence on standard error otherwise.

@@ -19,6 +19,7 @@ enum class ErrorCode : uint8_t {
   kTooLarge,               // over a limit of limits.h
   kCorrupt,                // a file contradicts itself or its format
   kUnauthorized,           // a key is missing or wrong
+  kForbidden,              // the key is right, but not an administrator's
   kOverloaded,             // a bounded queue is full
   kCancelled,              // the client went away or the server is stopping
   kIo,                     // the operating system refused

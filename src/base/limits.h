@@ -30,6 +30,12 @@ inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr int kMaxChoices = 16;  // n
 inline constexpr size_t kMaxLogitBias = 4096;
 
+// -- Keys (a clear error that names the line; at a reload the keys before stay) ----------------
+inline constexpr size_t kMaxApiKeys = 1024;
+inline constexpr size_t kMaxApiKeyBytes = 256;
+inline constexpr size_t kMaxTenantBytes = 128;  // organisation/workspace
+inline constexpr size_t kMaxApiKeyFileBytes = 1u << 20;
+
 // -- Engine ------------------------------------------------------------------------------------
 inline constexpr size_t kMaxQueuedRequests = 4096;    // 429 / overloaded, Retry-After 1
 inline constexpr size_t kMaxQueuedBackground = 64;    // further fills in the background are dropped

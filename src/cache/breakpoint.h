@@ -4,6 +4,7 @@
 // cache and back.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/clock.h"
 
@@ -18,12 +19,21 @@ struct Breakpoint {
   bool operator==(const Breakpoint&) const = default;
 };
 
-// What came of it, decided when the request is admitted and never changed afterwards.
+// Whether there is room for what a breakpoint would hold.
+enum class PinDecision : uint8_t {
+  kAccepted,
+  kPoolFull,    // what all promises together may hold is held
+  kTenantFull,  // what the tenant's promises may hold is held (said also where both are full)
+};
+
+// What came of it, decided when the request is admitted and never changed afterwards. Without room
+// the prefix is cached automatically, without a promise.
 struct BreakpointOutcome {
   size_t tokens = 0;
   Duration ttl{};
-  bool accepted = false;  // if not, pinned memory is full: cached automatically, without a promise
+  PinDecision decision = PinDecision::kPoolFull;
 
+  bool accepted() const { return decision == PinDecision::kAccepted; }
   bool operator==(const BreakpointOutcome&) const = default;
 };
 

@@ -69,10 +69,10 @@ PrefixCache::PrefixCache(BlockPool* pool, const Clock* clock, Options options) :
   CHECK(options.block_tokens > 0, "a block holds at least one token");
   CHECK(options.retention > Duration::zero(), "what is cached is retained for some time");
   tree_ = std::make_unique<PrefixTree>(pool, clock, options.block_tokens);
-  const size_t per_scope = options.pin_blocks_per_scope;
-  book_ =
-      std::make_unique<PromiseBook>(tree_.get(), options.pin_blocks,
-                                    per_scope > 0 ? per_scope : std::numeric_limits<size_t>::max());
+  const size_t per_tenant = options.pin_blocks_per_tenant;
+  book_ = std::make_unique<PromiseBook>(
+      tree_.get(), options.pin_blocks,
+      per_tenant > 0 ? per_tenant : std::numeric_limits<size_t>::max());
   drops_ = std::make_unique<internal::DropLog>(options.remembered_losses, tree_->block_tokens());
 }
 
@@ -263,13 +263,21 @@ PrefixCache::Sizes PrefixCache::sizes() const {
   sizes.pinned_blocks = tree_->pinned_blocks(Hold::kPromise);
   sizes.reserved_blocks = book_->reserved_blocks();
   sizes.pin_capacity_blocks = book_->capacity();
+  sizes.pin_capacity_per_tenant_blocks = book_->capacity_per_tenant();
   sizes.promises = book_->promises();
   sizes.promises_to_5m = book_->promises_by_class()[0];
   sizes.promises_to_1h = book_->promises_by_class()[1];
   sizes.promises_beyond_1h = book_->promises_by_class()[2];
   sizes.cached_tokens = tree_->cached_tokens();
   sizes.scopes = tree_->scopes();
+  sizes.tenants = tree_->tenants();
   return sizes;
+}
+
+std::vector<TenantSizes> PrefixCache::tenants() const {
+  std::vector<TenantSizes> tenants;
+  tree_->ForEachTenant([&](const TenantSizes& tenant) { tenants.push_back(tenant); });
+  return tenants;
 }
 
 PrefixCache::Counters PrefixCache::counters() const {

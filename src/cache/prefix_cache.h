@@ -2,10 +2,10 @@
 
 // The prompt cache: a tree over token ids whose nodes own blocks of K and V.
 //
-// One root per scope (tenant and whatever else separates populations). A node below it stands for
-// one block: the 1..block_tokens tokens that it holds, following its parent's. Only full nodes have
-// children. A node's tokens are compared as tokens: no hash decides what is equal. Of the children
-// of one node none is a prefix of another.
+// One root per scope (scope.h: tenant and whatever else separates populations). A node below it
+// stands for one block: the 1..block_tokens tokens that it holds, following its parent's. Only full
+// nodes have children. A node's tokens are compared as tokens: no hash decides what is equal. Of
+// the children of one node none is a prefix of another.
 //
 //   root ── [t0 … t31] ── [t32 … t63] ── [t64 … t70]        a partial leaf: 7 tokens of its block
 //                     └── [t32 … t40 x …]                   parts from its brother inside the block
@@ -56,6 +56,7 @@
 #include "cache/block_pool.h"
 #include "cache/breakpoint.h"
 #include "cache/loss.h"
+#include "cache/tenant_sizes.h"
 
 namespace reprise {
 
@@ -127,7 +128,7 @@ class PrefixCache {
     int block_tokens = 32;
     Duration retention = std::chrono::minutes(10);  // more than 0; Duration::max() is for ever
     size_t pin_blocks = 0;                          // that promises may hold
-    size_t pin_blocks_per_scope = 0;                // of those, that one scope's may; 0: all
+    size_t pin_blocks_per_tenant = 0;               // of those, that one tenant's may; 0: all
     size_t remembered_losses = limits::kMaxRememberedLosses;
   };
   struct Counters {                    // since start
@@ -148,12 +149,14 @@ class PrefixCache {
     size_t pinned_blocks = 0;        // cached and held for a promise: neither; some are leased too
     size_t reserved_blocks = 0;      // that promises of running requests will hold beyond these
     size_t pin_capacity_blocks = 0;  // for pinned and reserved
-    size_t promises = 0;             // unexpired, of which …
-    size_t promises_to_5m = 0;       // … with a ttl of at most five minutes,
-    size_t promises_to_1h = 0;       // … of more, up to an hour,
-    size_t promises_beyond_1h = 0;   // … of more
-    size_t cached_tokens = 0;        // that Match can find
+    size_t pin_capacity_per_tenant_blocks = 0;
+    size_t promises = 0;            // unexpired, of which …
+    size_t promises_to_5m = 0;      // … with a ttl of at most five minutes,
+    size_t promises_to_1h = 0;      // … of more, up to an hour,
+    size_t promises_beyond_1h = 0;  // … of more
+    size_t cached_tokens = 0;       // that Match can find
     size_t scopes = 0;
+    size_t tenants = 0;  // whose scopes these are
   };
 
   // Both must outlive the cache, and neither lease nor reservation may.
@@ -229,6 +232,7 @@ class PrefixCache {
   size_t Flush();
 
   Sizes sizes() const;
+  std::vector<TenantSizes> tenants() const;  // of those that have a scope, by name
   Counters counters() const;
   int block_tokens() const;
 

@@ -1,11 +1,14 @@
 // PrefixTree::Check, the whole-state check: everything that is kept incrementally is counted anew.
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <unordered_map>
 
 #include "base/check.h"
 #include "cache/path_hash.h"
 #include "cache/prefix_tree.h"
+#include "cache/scope.h"
 
 namespace reprise::internal {
 
@@ -18,7 +21,7 @@ struct PrefixTree::Census {
   std::array<size_t, kHolds.size()> pinned_by = {};
   std::array<uint64_t, kHolds.size()> holds = {};
   std::array<std::unordered_map<const PrefixNode*, uint32_t>, kHolds.size()> pinned_children;
-  std::unordered_map<const PrefixRoot*, size_t> promised_blocks;
+  std::map<std::string, TenantSizes, std::less<>> tenants;  // of what the tree counts
 };
 
 void PrefixTree::CheckChildren(const PrefixNode& parent) const {
@@ -50,7 +53,6 @@ void PrefixTree::CheckHolds(const PrefixNode& node, Census& census) const {
     census.holds[kind] += node.holds[kind].own;
     census.pinned_by[kind] += !node.is_root() && node.pinned(hold);
   }
-  if (!node.is_root() && node.pinned(Hold::kPromise)) ++census.promised_blocks[node.root];
 }
 
 void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
@@ -76,9 +78,25 @@ void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
         "the eviction order holds what is evictable");
   CHECK(node.pinned(Hold::kLease) || pool_->references(node.block) == 1,
         "a sequence that references a cached block holds a lease on it");
+  TenantSizes& tenant = census.tenants[TenantOf(node.root->scope)];
+  ++tenant.cached_blocks;
+  tenant.cached_tokens += attached ? node.token_count : 0;
+  tenant.pinned_blocks += node.pinned(Hold::kPromise);
   ++census.cached;
   census.pinned += node.pinned();
   census.evictable += node.evictable;
+}
+
+void PrefixTree::CheckTenants(const Census& census) const {
+  CHECK(census.tenants.size() == tenants_.size(), "a tenant is known while it has a scope");
+  for (const auto& [name, counted] : census.tenants) {
+    const TenantSizes* tenant = FindTenant(name);
+    CHECK(tenant != nullptr && tenant->tenant == name, "a tenant is known while it has a scope");
+    CHECK(tenant->scopes == counted.scopes && tenant->cached_blocks == counted.cached_blocks &&
+              tenant->cached_tokens == counted.cached_tokens &&
+              tenant->pinned_blocks == counted.pinned_blocks,
+          "what a tenant holds is counted right");
+  }
 }
 
 void PrefixTree::CheckBlocks(const Census& census) const {
@@ -117,10 +135,10 @@ void PrefixTree::Check() const {
 
   std::vector<const PrefixNode*> unvisited;
   for (const auto& [scope, root] : roots_) {
-    CHECK(root.scope == scope && root.is_root() && root.root == &root && root.depth == 0,
+    CHECK(root.scope == scope && root.is_root() && root.root == &root && root.depth == 0 &&
+              root.tenant == FindTenant(TenantOf(scope)),
           "a root stands for its scope");
-    CHECK(census.promised_blocks[&root] == root.promised_blocks,
-          "a scope's promised blocks are counted right");
+    ++census.tenants[TenantOf(scope)].scopes;
     CheckNode(root, census);
     unvisited.push_back(&root);
   }
@@ -139,6 +157,7 @@ void PrefixTree::Check() const {
         "pinned blocks are counted right");
   CHECK(census.evictable == evictable_.size(), "the eviction order holds what is evictable");
   CHECK(census.holds == holds_, "holds are counted right");
+  CheckTenants(census);
   CheckBlocks(census);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "cache/path_hash.h"
+#include "cache/scope.h"
 
 namespace reprise::internal {
 namespace {
@@ -43,7 +44,17 @@ PrefixNode* PrefixTree::FindOrAddRoot(std::string_view scope) {
   root->second.scope = root->first;
   root->second.root = &root->second;
   root->second.path_hash = ScopePathHash(scope);
+  const std::string name = TenantOf(scope);
+  TenantSizes& tenant = tenants_[name];
+  tenant.tenant = name;
+  ++tenant.scopes;
+  root->second.tenant = &tenant;
   return &root->second;
+}
+
+const TenantSizes* PrefixTree::FindTenant(std::string_view tenant) const {
+  const auto found = tenants_.find(tenant);
+  return found == tenants_.end() ? nullptr : &found->second;
 }
 
 PrefixTree::Children::const_iterator PrefixTree::LowerBound(const PrefixNode* parent,
@@ -86,7 +97,7 @@ void PrefixTree::Pin(PrefixNode* node, Hold hold) {
     if (node->held(hold).pins++ > 0) return;
     if (node->is_root()) return;
     ++pinned_by_[kind];
-    if (hold == Hold::kPromise) ++node->root->promised_blocks;
+    if (hold == Hold::kPromise) ++node->root->tenant->pinned_blocks;
     if (was_pinned) continue;
     ++pinned_blocks_;
     RemoveEvictable(node);
@@ -105,7 +116,7 @@ void PrefixTree::Unpin(PrefixNode* node, Hold hold) {
       return;
     }
     --pinned_by_[kind];
-    if (hold == Hold::kPromise) --node->root->promised_blocks;
+    if (hold == Hold::kPromise) --node->root->tenant->pinned_blocks;
     if (!node->pinned()) {
       --pinned_blocks_;
       if (node->state == NodeState::kSuperseded) {
@@ -140,19 +151,26 @@ PrefixNode* PrefixTree::Attach(PrefixNode* parent, Tokens tokens, BlockId block)
     node->parent = parent;
     node->root = parent->root;
     node->depth = parent->depth + 1;
+    ++node->root->tenant->cached_blocks;
   }
   CHECK(node->parent == parent, "a block's published tokens never change");
   node->state = NodeState::kAttached;
   parent->children.insert(LowerBound(parent, tokens), node);
   SetTokens(node, tokens);
-  cached_tokens_ += node->token_count;
+  CountTokens(*node, static_cast<std::ptrdiff_t>(node->token_count));
   return node;
 }
 
 void PrefixTree::Grow(PrefixNode* node, Tokens tokens) {
   CHECK(node->state == NodeState::kAttached, "only what is in the tree grows");
-  cached_tokens_ += tokens.size() - node->token_count;
+  CountTokens(*node, std::ssize(tokens) - static_cast<std::ptrdiff_t>(node->token_count));
   SetTokens(node, tokens);
+}
+
+// What Match can find of the node's scope has become more or less.
+void PrefixTree::CountTokens(const PrefixNode& node, std::ptrdiff_t change) {
+  cached_tokens_ += static_cast<size_t>(change);
+  node.root->tenant->cached_tokens += static_cast<size_t>(change);
 }
 
 void PrefixTree::SetTokens(PrefixNode* node, Tokens tokens) {
@@ -194,7 +212,7 @@ void PrefixTree::Detach(PrefixNode* leaf) {
   const auto place = LowerBound(leaf->parent, leaf->Tokens());
   CHECK(place != leaf->parent->children.end() && *place == leaf, "children are in order");
   leaf->parent->children.erase(place);
-  cached_tokens_ -= leaf->token_count;
+  CountTokens(*leaf, -static_cast<std::ptrdiff_t>(leaf->token_count));
 }
 
 // Gives back the block of a node that is detached already.
@@ -202,6 +220,7 @@ void PrefixTree::Free(PrefixNode* leaf) {
   CHECK(!leaf->pinned(), "what is held is not freed");
   CHECK(leaf->state == NodeState::kSuperseded || pool_->references(leaf->block) == 1,
         "a sequence that references a cached block holds a lease on it");
+  --leaf->root->tenant->cached_blocks;
   leaf->state = NodeState::kUnused;
   leaf->parent = nullptr;
   leaf->root = nullptr;
@@ -232,7 +251,9 @@ void PrefixTree::SettleWithoutChild(PrefixNode* parent) {
 }
 
 void PrefixTree::DropRoot(PrefixNode* root) {
-  roots_.erase(roots_.find(static_cast<PrefixRoot*>(root)->scope));
+  TenantSizes* tenant = root->root->tenant;
+  roots_.erase(roots_.find(root->root->scope));
+  if (--tenant->scopes == 0) tenants_.erase(tenants_.find(tenant->tenant));
 }
 
 }  // namespace reprise::internal

@@ -35,6 +35,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "cache/block_pool.h"
+#include "cache/tenant_sizes.h"
 
 namespace reprise::internal {
 
@@ -74,8 +75,7 @@ struct PrefixNode {
 
 struct PrefixRoot : PrefixNode {
   std::string_view scope;
-  size_t promised_blocks = 0;  // pinned for promises
-  size_t reserved_blocks = 0;  // see PromiseBook
+  TenantSizes* tenant = nullptr;  // whose scope it is; counts for all of them
 };
 
 class PrefixTree {
@@ -96,6 +96,12 @@ class PrefixTree {
   template <typename Visit>
   void ForEachRoot(Visit visit) const {
     for (const auto& [scope, root] : roots_) visit(root);
+  }
+  // Of those that have a scope; nullptr for others.
+  const TenantSizes* FindTenant(std::string_view tenant) const;
+  template <typename Visit>
+  void ForEachTenant(Visit visit) const {
+    for (const auto& [name, tenant] : tenants_) visit(tenant);
   }
   // The child that shares most leading tokens with `rest` (its first block_tokens count). Of
   // equally good ones the greatest below `rest`, if any is below, or the least.
@@ -134,6 +140,7 @@ class PrefixTree {
   uint64_t holds(Hold hold) const { return holds_[static_cast<size_t>(hold)]; }
   size_t cached_tokens() const { return cached_tokens_; }
   size_t scopes() const { return roots_.size(); }
+  size_t tenants() const { return tenants_.size(); }
 
  private:
   using Children = std::vector<PrefixNode*>;
@@ -141,6 +148,7 @@ class PrefixTree {
 
   Children::const_iterator LowerBound(const PrefixNode* parent, Tokens tokens) const;
   void SetTokens(PrefixNode* node, Tokens tokens);
+  void CountTokens(const PrefixNode& node, std::ptrdiff_t change);
   void Detach(PrefixNode* leaf);
   void Free(PrefixNode* leaf);
   void AddEvictable(PrefixNode* node);
@@ -151,15 +159,17 @@ class PrefixTree {
   void CheckHolds(const PrefixNode& node, Census& census) const;
   void CheckNode(const PrefixNode& node, Census& census) const;
   void CheckChildren(const PrefixNode& parent) const;
+  void CheckTenants(const Census& census) const;
   void CheckBlocks(const Census& census) const;
 
   BlockPool* pool_;
   const Clock* clock_;
   size_t block_tokens_;
-  std::vector<PrefixNode> nodes_;  // by block id; never resized
-  std::vector<TokenId> tokens_;    // [block_count, block_tokens]
-  std::map<std::string, PrefixRoot, std::less<>> roots_;
-  std::set<std::pair<uint64_t, PrefixNode*>> evictable_;  // by last_tick
+  std::vector<PrefixNode> nodes_;                            // by block id; never resized
+  std::vector<TokenId> tokens_;                              // [block_count, block_tokens]
+  std::map<std::string, PrefixRoot, std::less<>> roots_;     // by scope
+  std::map<std::string, TenantSizes, std::less<>> tenants_;  // by name
+  std::set<std::pair<uint64_t, PrefixNode*>> evictable_;     // by last_tick
   uint64_t tick_ = 0;
   std::array<uint64_t, kHolds.size()> holds_ = {};
   size_t cached_blocks_ = 0;

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "cache/prefix_cache.h"
+#include "cache/scope.h"
 
 namespace reprise::internal {
 namespace {
@@ -23,8 +24,8 @@ bool PromiseBook::ByTokens::operator()(Tokens a, Tokens b) const {
   return std::ranges::lexicographical_compare(a, b);
 }
 
-PromiseBook::PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_scope)
-    : tree_(tree), capacity_(capacity), capacity_per_scope_(capacity_per_scope) {}
+PromiseBook::PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant)
+    : tree_(tree), capacity_(capacity), capacity_per_tenant_(capacity_per_tenant) {}
 
 PromiseBook::~PromiseBook() {
   CHECK(reservations_ == 0, "no reservation outlives its cache");
@@ -37,10 +38,12 @@ size_t PromiseBook::BlocksFor(size_t tokens) const {
 
 // ---- accepting ----------------------------------------------------------------------------------
 
-size_t PromiseBook::Room(const PrefixRoot* root) const {
+PinDecision PromiseBook::Decide(size_t cost, std::string_view scope) const {
+  const TenantSizes* tenant = tree_->FindTenant(TenantOf(scope));
+  const size_t of_tenant = tenant == nullptr ? 0 : tenant->pinned_blocks + tenant->reserved_blocks;
+  if (cost > capacity_per_tenant_ - of_tenant) return PinDecision::kTenantFull;
   const size_t used = tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_;
-  const size_t of_scope = root == nullptr ? 0 : root->promised_blocks + root->reserved_blocks;
-  return std::min(capacity_ - used, capacity_per_scope_ - of_scope);
+  return cost > capacity_ - used ? PinDecision::kPoolFull : PinDecision::kAccepted;
 }
 
 size_t PromiseBook::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
@@ -61,10 +64,11 @@ size_t PromiseBook::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path
   return cost + end - path.depth() - reservation.reserved_blocks_;
 }
 
-bool PromiseBook::AcceptOne(std::string_view scope, Tokens prompt, const Breakpoint& breakpoint,
-                            Path& path, Reservation& reservation) {
-  const PrefixRoot* root = path.nodes.empty() ? nullptr : path.nodes[0]->root;
-  if (Cost(prompt, breakpoint, path, reservation) > Room(root)) return false;
+PinDecision PromiseBook::AcceptOne(std::string_view scope, Tokens prompt,
+                                   const Breakpoint& breakpoint, Path& path,
+                                   Reservation& reservation) {
+  const PinDecision decision = Decide(Cost(prompt, breakpoint, path, reservation), scope);
+  if (decision != PinDecision::kAccepted) return decision;
 
   const size_t block_tokens = tree_->block_tokens();
   const size_t end = BlocksFor(breakpoint.tokens);
@@ -73,7 +77,7 @@ bool PromiseBook::AcceptOne(std::string_view scope, Tokens prompt, const Breakpo
     const size_t first = (end - 1) * block_tokens;
     Make(path.nodes[end - 1], prompt.subspan(first, breakpoint.tokens - first), holder, breakpoint,
          reservation.start_);
-    return true;
+    return decision;
   }
   if (path.nodes.empty()) path.nodes.push_back(tree_->FindOrAddRoot(scope));
   if (reservation.empty()) {
@@ -84,7 +88,7 @@ bool PromiseBook::AcceptOne(std::string_view scope, Tokens prompt, const Breakpo
   }
   reservation.pending_.push_back(breakpoint);
   SetReserved(reservation, end - path.depth());
-  return true;
+  return decision;
 }
 
 std::vector<BreakpointOutcome> PromiseBook::Accept(std::string_view scope, Tokens prompt,
@@ -104,9 +108,9 @@ std::vector<BreakpointOutcome> PromiseBook::Accept(std::string_view scope, Token
     CHECK(breakpoint.tokens >= before && breakpoint.tokens <= prompt.size(),
           "breakpoints ascend within the prompt");
     before = breakpoint.tokens;
-    const bool accepted = AcceptOne(scope, prompt, breakpoint, path, reservation);
-    refused_ += !accepted;
-    outcomes.push_back({breakpoint.tokens, breakpoint.ttl, accepted});
+    const PinDecision decision = AcceptOne(scope, prompt, breakpoint, path, reservation);
+    refused_ += decision != PinDecision::kAccepted;
+    outcomes.push_back({breakpoint.tokens, breakpoint.ttl, decision});
   }
   return outcomes;
 }
@@ -114,8 +118,8 @@ std::vector<BreakpointOutcome> PromiseBook::Accept(std::string_view scope, Token
 // ---- reservations -------------------------------------------------------------------------------
 
 void PromiseBook::SetReserved(Reservation& reservation, size_t blocks) {
-  PrefixRoot* root = reservation.node_->root;
-  root->reserved_blocks = root->reserved_blocks - reservation.reserved_blocks_ + blocks;
+  TenantSizes& tenant = *reservation.node_->root->tenant;
+  tenant.reserved_blocks = tenant.reserved_blocks - reservation.reserved_blocks_ + blocks;
   reserved_blocks_ = reserved_blocks_ - reservation.reserved_blocks_ + blocks;
   reservation.reserved_blocks_ = blocks;
 }
@@ -181,25 +185,33 @@ void PromiseBook::Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder,
   std::vector<TokenId> key(tokens.begin(), tokens.end());
   Promise promise = {parent, key, holder, breakpoint.ttl, EndOf(start, breakpoint.ttl)};
   found = brothers.emplace(std::move(key), std::move(promise)).first;
-  by_expiry_.emplace(found->second.expires, &found->second);
-  ++by_class_[ClassOf(breakpoint.ttl)];
+  Enlist(found->second);
   ++made_;
   tree_->Pin(holder, Hold::kPromise);
 }
 
-// Never shortens what is unexpired: neither the time that is left nor what a hit renews it for.
-void PromiseBook::Prolong(Promise& promise, Duration ttl, TimePoint start) {
-  by_expiry_.erase({promise.expires, &promise});
-  --by_class_[ClassOf(promise.ttl)];
-  promise.ttl = start < promise.expires ? std::max(promise.ttl, ttl) : ttl;
-  promise.expires = std::max(promise.expires, EndOf(start, ttl));
+void PromiseBook::Enlist(Promise& promise) {
   by_expiry_.emplace(promise.expires, &promise);
   ++by_class_[ClassOf(promise.ttl)];
+  ++promise.parent->root->tenant->promises_by_class[ClassOf(promise.ttl)];
+}
+
+void PromiseBook::Delist(Promise& promise) {
+  by_expiry_.erase({promise.expires, &promise});
+  --by_class_[ClassOf(promise.ttl)];
+  --promise.parent->root->tenant->promises_by_class[ClassOf(promise.ttl)];
+}
+
+// Never shortens what is unexpired: neither the time that is left nor what a hit renews it for.
+void PromiseBook::Prolong(Promise& promise, Duration ttl, TimePoint start) {
+  Delist(promise);
+  promise.ttl = start < promise.expires ? std::max(promise.ttl, ttl) : ttl;
+  promise.expires = std::max(promise.expires, EndOf(start, ttl));
+  Enlist(promise);
 }
 
 void PromiseBook::End(Promise& promise) {
-  by_expiry_.erase({promise.expires, &promise});
-  --by_class_[ClassOf(promise.ttl)];
+  Delist(promise);
   PrefixNode* holder = promise.holder;
   const auto brothers = promises_.find(promise.parent);
   brothers->second.erase(brothers->second.find(promise.tokens));
@@ -288,12 +300,15 @@ void PromiseBook::Check() const {
   CHECK(tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_ <= capacity_,
         "promises keep to their share");
   size_t reserved = 0;
-  tree_->ForEachRoot([&](const PrefixRoot& root) {
-    reserved += root.reserved_blocks;
-    CHECK(root.promised_blocks + root.reserved_blocks <= capacity_per_scope_,
-          "a scope's promises keep to its share");
+  std::array<size_t, 3> of_tenants = {};
+  tree_->ForEachTenant([&](const TenantSizes& tenant) {
+    reserved += tenant.reserved_blocks;
+    for (size_t i = 0; i < of_tenants.size(); ++i) of_tenants[i] += tenant.promises_by_class[i];
+    CHECK(tenant.pinned_blocks + tenant.reserved_blocks <= capacity_per_tenant_,
+          "a tenant's promises keep to its share");
   });
   CHECK(reserved == reserved_blocks_, "reserved blocks are counted right");
+  CHECK(of_tenants == by_class_, "every promise is a tenant's");
 }
 
 }  // namespace reprise::internal

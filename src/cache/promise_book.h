@@ -18,8 +18,9 @@
 //
 //   pinned for promises (promises and reservations, each node once) + reserved ≤ capacity
 //
-// in all and for each scope, and what was accepted never fails for want of room.
+// in all and for each tenant, and what was accepted never fails for want of room.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -45,7 +46,7 @@ class PromiseBook {
  public:
   using Tokens = std::span<const TokenId>;
 
-  PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_scope);
+  PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant);
   ~PromiseBook();  // ends all promises. REQUIRES: no reservation is left
   PromiseBook(const PromiseBook&) = delete;
   PromiseBook& operator=(const PromiseBook&) = delete;
@@ -67,6 +68,7 @@ class PromiseBook {
   std::optional<TimePoint> next_expiry() const;  // of a promise
 
   size_t capacity() const { return capacity_; }
+  size_t capacity_per_tenant() const { return std::min(capacity_, capacity_per_tenant_); }
   size_t reserved_blocks() const { return reserved_blocks_; }
   size_t promises() const { return by_expiry_.size(); }
   // Promises of at most five minutes, of at most an hour, of more.
@@ -99,12 +101,13 @@ class PromiseBook {
   };
 
   size_t BlocksFor(size_t tokens) const;
-  bool AcceptOne(std::string_view scope, Tokens prompt, const Breakpoint& breakpoint, Path& path,
-                 Reservation& reservation);
+  PinDecision AcceptOne(std::string_view scope, Tokens prompt, const Breakpoint& breakpoint,
+                        Path& path, Reservation& reservation);
   // Blocks that the breakpoint would hold beyond what is held and reserved.
   size_t Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
               const Reservation& reservation) const;
-  size_t Room(const PrefixRoot* root) const;
+  // Whether `cost` more blocks fit.
+  PinDecision Decide(size_t cost, std::string_view scope) const;
   bool Exists(const PrefixNode* parent, Tokens tokens) const;
   void Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder, const Breakpoint& breakpoint,
             TimePoint start);
@@ -114,10 +117,12 @@ class PromiseBook {
   template <typename Visit>
   void ForEachWithin(const PrefixNode* parent, Tokens tokens, Visit visit);
   void SetReserved(Reservation& reservation, size_t blocks);
+  void Enlist(Promise& promise);  // among those that expire, and in the counts
+  void Delist(Promise& promise);
 
   PrefixTree* tree_;
   size_t capacity_;
-  size_t capacity_per_scope_;
+  size_t capacity_per_tenant_;
   std::unordered_map<const PrefixNode*, Brothers> promises_;  // by parent; no empty ones
   std::set<std::pair<TimePoint, Promise*>> by_expiry_;
   std::array<size_t, 3> by_class_ = {};

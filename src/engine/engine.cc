@@ -42,9 +42,9 @@ PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
   cache.block_tokens = model.kv_layout().block_tokens;
   cache.retention = options.retention;
   cache.pin_blocks = std::min(wanted, spare);
-  if (options.pin_bytes_per_scope > 0) {
-    cache.pin_blocks_per_scope =
-        std::max<size_t>(options.pin_bytes_per_scope / pool.block_bytes(), 1);
+  if (options.pin_bytes_per_tenant > 0) {
+    cache.pin_blocks_per_tenant =
+        std::max<size_t>(options.pin_bytes_per_tenant / pool.block_bytes(), 1);
   }
   return cache;
 }
@@ -111,6 +111,10 @@ SequenceId EngineThread::Submit(GenerationRequest request, EventSink sink) {
 void EngineThread::Cancel(SequenceId id) { Post(CancelMessage{id}); }
 
 void EngineThread::Flush(std::function<void(size_t)> done) { Post(FlushMessage{std::move(done)}); }
+
+void EngineThread::TakeCensus(std::function<void(EngineCensus)> done) {
+  Post(CensusMessage{std::move(done)});
+}
 
 EngineStats EngineThread::stats() const {
   std::lock_guard lock(mutex_);
@@ -220,7 +224,17 @@ void EngineThread::Receive(FlushMessage message) {
   Publish();
   message.done(freed);
 }
-void EngineThread::Publish() {
+
+void EngineThread::Receive(CensusMessage message) {
+  Count();
+  EngineCensus census = {counters_, {}};
+  for (auto& [name, tenant] : tenants_) tenant.cache = {.tenant = name};
+  for (const TenantSizes& sizes : cache_.tenants()) tenants_[sizes.tenant].cache = sizes;
+  for (const auto& [name, tenant] : tenants_) census.tenants.push_back(tenant);
+  message.done(std::move(census));
+}
+
+void EngineThread::Count() {
   counters_.cache = cache_.sizes();
   counters_.cache_counters = cache_.counters();
   counters_.block_bytes = pool_->block_bytes();
@@ -228,6 +242,10 @@ void EngineThread::Publish() {
   counters_.running = scheduler_.running();
   counters_.waiting = scheduler_.waiting();
   counters_.preempted = scheduler_.preempted();
+}
+
+void EngineThread::Publish() {
+  Count();
   std::lock_guard lock(mutex_);
   snapshot_ = counters_;
 }

@@ -3,7 +3,8 @@
 // The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
 // and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
-// Submit, Cancel, Flush, Wake, stats: any thread. Everything else happens on the engine thread.
+// Submit, Cancel, Flush, TakeCensus, Wake, stats: any thread. Everything else happens on the engine
+// thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +28,7 @@ struct EngineOptions {
   // What promises (breakpoints) may hold of it; none: half. Never so much that the longest sequence
   // would not fit beside them.
   std::optional<size_t> pin_bytes;
-  size_t pin_bytes_per_scope = 0;  // of that, what one scope's may; 0: all
+  size_t pin_bytes_per_tenant = 0;  // of that, what one tenant's may; 0: all
   Duration retention = std::chrono::minutes(10);
   int context = 0;                        // 0: the model's
   int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
@@ -44,6 +45,7 @@ struct EngineStats {
   int block_tokens = 0;
   size_t running = 0, waiting = 0;
   uint64_t requests = 0;         // admitted
+  uint64_t hits = 0;             // of those, that read something from the cache
   uint64_t prompt_tokens = 0;    // of admitted requests
   uint64_t cached_tokens = 0;    // of those, read from the cache
   uint64_t computed_tokens = 0;  // prefilled
@@ -51,6 +53,21 @@ struct EngineStats {
   uint64_t cancelled = 0, failed = 0, preempted = 0;
   uint64_t steps = 0;
   double prefill_seconds = 0, decode_seconds = 0;
+};
+
+// Of one tenant alone; counts since the start.
+struct TenantStats {
+  TenantSizes cache;
+  uint64_t requests = 0;       // admitted
+  uint64_t hits = 0;           // of those, that read something from the cache
+  uint64_t prompt_tokens = 0;  // of admitted requests
+  uint64_t cached_tokens = 0;  // of those, read from the cache
+};
+
+// Everything of one moment.
+struct EngineCensus {
+  EngineStats total;
+  std::vector<TenantStats> tenants;  // of all that ever asked, by name
 };
 
 class Engine {
@@ -68,6 +85,9 @@ class Engine {
   // Drops everything not in use, promises included; done(blocks freed) is called on the engine
   // thread.
   virtual void Flush(std::function<void(size_t)> done) = 0;
+
+  // Counts by tenant, between two steps; done is called on the engine thread.
+  virtual void TakeCensus(std::function<void(EngineCensus)> done) = 0;
 
   // Has the engine look at its clock now: what has expired goes. For clocks that jump (tests); with
   // a real one the engine wakes by itself.

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/trace.h"
+#include "cache/scope.h"
 #include "engine/engine_thread.h"
 
 namespace reprise {
@@ -20,13 +21,22 @@ double Milliseconds(Duration duration) {
 
 }  // namespace
 
+void EngineThread::CountAdmitted(const Sequence& sequence) {
+  const auto count = [&](auto& counters) {
+    ++counters.requests;
+    counters.hits += sequence.cached_tokens > 0;
+    counters.prompt_tokens += sequence.prompt_size();
+    counters.cached_tokens += sequence.cached_tokens;
+  };
+  count(counters_);
+  count(tenants_[TenantOf(sequence.request.scope)]);
+}
+
 void EngineThread::Admit() {
   TraceScope trace("look up and admit");
   scheduler_.Admit([this](Sequence& sequence) {
     if (Tracing()) TraceBar("wait", sequence.submitted, sequence.admitted);
-    ++counters_.requests;
-    counters_.prompt_tokens += sequence.prompt_size();
-    counters_.cached_tokens += sequence.cached_tokens;
+    CountAdmitted(sequence);
     StartedEvent event{static_cast<int>(sequence.prompt_size()),
                        static_cast<int>(sequence.cached_tokens), sequence.breakpoints};
     if (const auto& lost = sequence.lost) {

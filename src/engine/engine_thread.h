@@ -8,10 +8,12 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -31,6 +33,7 @@ class EngineThread final : public Engine {
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
   void Cancel(SequenceId id) override;
   void Flush(std::function<void(size_t)> done) override;
+  void TakeCensus(std::function<void(EngineCensus)> done) override;
   void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
   const ModelConfig& model_config() const override { return model_->config(); }
@@ -50,8 +53,12 @@ class EngineThread final : public Engine {
   struct FlushMessage {
     std::function<void(size_t)> done;
   };
+  struct CensusMessage {
+    std::function<void(EngineCensus)> done;
+  };
   struct WakeMessage {};
-  using Message = std::variant<SubmitMessage, CancelMessage, FlushMessage, WakeMessage>;
+  using Message =
+      std::variant<SubmitMessage, CancelMessage, FlushMessage, CensusMessage, WakeMessage>;
 
   void Post(Message message);
   void Run();
@@ -59,8 +66,10 @@ class EngineThread final : public Engine {
   void Receive(SubmitMessage message);
   void Receive(CancelMessage message);
   void Receive(FlushMessage message);
+  void Receive(CensusMessage message);
   void Receive(WakeMessage) {}  // Run goes on to look at the clock
   std::optional<Error> Refuse(const GenerationRequest& request) const;
+  void CountAdmitted(const Sequence& sequence);
   void CountEnded(const GenerationRequest& request);
 
   void Admit();
@@ -73,6 +82,7 @@ class EngineThread final : public Engine {
   void Finish(SequenceId id);
   void FinishSatisfied();
   void BeginWhollyRead();  // prompts that need no forward pass
+  void Count();            // what cache and scheduler say into counters_
   void Publish();          // statistics
 
   std::unique_ptr<Model> model_;
@@ -92,6 +102,8 @@ class EngineThread final : public Engine {
   std::vector<float> logits_;
 
   EngineStats counters_;
+  // One for each tenant that ever asked: as many as the operator ever gave keys to.
+  std::map<std::string, TenantStats> tenants_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

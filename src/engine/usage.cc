@@ -11,7 +11,7 @@ constexpr Duration kLong = std::chrono::hours(1);
 int LastBehind(int from, int total, Duration ttl, std::span<const BreakpointOutcome> breakpoints) {
   int last = from;
   for (const BreakpointOutcome& breakpoint : breakpoints) {
-    if (!breakpoint.accepted || breakpoint.ttl < ttl) continue;
+    if (!breakpoint.accepted() || breakpoint.ttl < ttl) continue;
     last =
         std::max(last, static_cast<int>(std::min(breakpoint.tokens, static_cast<size_t>(total))));
   }

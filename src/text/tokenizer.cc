@@ -67,8 +67,10 @@ struct Tokenizer::Impl {
   Status CreateBpe(TokenWriting writing);
 
   void AppendBpe(std::string_view text, std::vector<TokenId>* ids) const;
-  void AppendSegment(std::string_view text, std::vector<TokenId>* ids) const;
-  void AppendParsed(std::string_view text, Escapes escapes, std::vector<TokenId>* ids) const;
+  void AppendSegment(std::string_view text, std::string_view tenant,
+                     std::vector<TokenId>* ids) const;
+  void AppendParsed(std::string_view text, Escapes escapes, std::string_view tenant,
+                    std::vector<TokenId>* ids) const;
 };
 
 Status Tokenizer::Impl::IndexSpecialTokens() {
@@ -135,9 +137,10 @@ void Tokenizer::Impl::AppendBpe(std::string_view text, std::vector<TokenId>* ids
 }
 
 // Text without control tokens: user-defined tokens, and what is between them.
-void Tokenizer::Impl::AppendSegment(std::string_view text, std::vector<TokenId>* ids) const {
+void Tokenizer::Impl::AppendSegment(std::string_view text, std::string_view tenant,
+                                    std::vector<TokenId>* ids) const {
   const bool remember = text.size() >= kMinMemoBytes;
-  if (remember && memo.AppendKnown(text, ids)) return;
+  if (remember && memo.AppendKnown(tenant, text, ids)) return;
   const size_t first = ids->size();
   size_t done = 0;
   while (const auto match = user_defined.Find(text, done)) {
@@ -146,16 +149,16 @@ void Tokenizer::Impl::AppendSegment(std::string_view text, std::vector<TokenId>*
     done = match->end();
   }
   AppendBpe(text.substr(done), ids);
-  if (remember) memo.Remember(text, ids->data() + first, ids->size() - first);
+  if (remember) memo.Remember(tenant, text, ids->data() + first, ids->size() - first);
 }
 
-void Tokenizer::Impl::AppendParsed(std::string_view text, Escapes escapes,
+void Tokenizer::Impl::AppendParsed(std::string_view text, Escapes escapes, std::string_view tenant,
                                    std::vector<TokenId>* ids) const {
   const auto append = [&](std::string_view segment) {
     if (escapes == Escapes::kRemove && segment.find(kEscapeMark) != segment.npos) {
-      AppendSegment(RemoveEscapes(segment), ids);
+      AppendSegment(RemoveEscapes(segment), tenant, ids);
     } else if (!segment.empty()) {
-      AppendSegment(segment, ids);
+      AppendSegment(segment, tenant, ids);
     }
   };
   size_t done = 0;
@@ -203,15 +206,16 @@ std::vector<TokenId> Tokenizer::Encode(std::string_view text, EncodeOptions opti
   std::vector<TokenId> ids;
   if (options.add_special && vocabulary.add_bos && vocabulary.bos) ids.push_back(*vocabulary.bos);
   if (options.parse_special) {
-    impl_->AppendParsed(text, Escapes::kNone, &ids);
+    impl_->AppendParsed(text, Escapes::kNone, options.tenant, &ids);
   } else if (!text.empty()) {
-    impl_->AppendSegment(text, &ids);
+    impl_->AppendSegment(text, options.tenant, &ids);
   }
   if (options.add_special && vocabulary.add_eos && vocabulary.eos) ids.push_back(*vocabulary.eos);
   return ids;
 }
 
-std::vector<TokenId> Tokenizer::EncodeRendered(std::string_view rendered) const {
+std::vector<TokenId> Tokenizer::EncodeRendered(std::string_view rendered,
+                                               std::string_view tenant) const {
   TraceScope trace("tokenise");
   const Vocabulary& vocabulary = impl_->vocabulary;
   std::vector<TokenId> ids;
@@ -220,7 +224,7 @@ std::vector<TokenId> Tokenizer::EncodeRendered(std::string_view rendered) const 
     const bool begins_with_bos = first && first->begin == 0 && first->token == *vocabulary.bos;
     if (!begins_with_bos) ids.push_back(*vocabulary.bos);
   }
-  impl_->AppendParsed(rendered, Escapes::kRemove, &ids);
+  impl_->AppendParsed(rendered, Escapes::kRemove, tenant, &ids);
   return ids;
 }
 

@@ -7,7 +7,8 @@
 // Text between two control tokens is a segment; a segment's ids do not depend on its neighbours.
 // (Where a SentencePiece file asks for a space before the text, each segment gets one, as Hugging
 // Face's conversions and llama.cpp do.) Ids of long segments are remembered
-// (limits::kTokenMemoBytes), so a prompt's unchanged part is not tokenised again.
+// (limits::kTokenMemoBytes), for each tenant apart, so a prompt's unchanged part is not tokenised
+// again.
 //
 // Thread-safe.
 
@@ -48,8 +49,9 @@ struct Vocabulary {
 };
 
 struct EncodeOptions {
-  bool add_special = false;    // bos / eos as the file says
-  bool parse_special = false;  // a control token's text becomes that token; else it stays text
+  bool add_special = false;      // bos / eos as the file says
+  bool parse_special = false;    // a control token's text becomes that token; else it stays text
+  std::string_view tenant = {};  // whose text it is
 };
 
 class Tokenizer {
@@ -64,7 +66,7 @@ class Tokenizer {
   // Ids of a rendered chat prompt: control tokens are parsed, except where EscapeUserText hid them,
   // and the escapes are taken out again. Adds bos if the file says so and the text does not begin
   // with it.
-  std::vector<TokenId> EncodeRendered(std::string_view rendered) const;
+  std::vector<TokenId> EncodeRendered(std::string_view rendered, std::string_view tenant) const;
 
   // Makes user text safe to pass through a chat template: what spells a control token gets an
   // escape that EncodeRendered removes. Text without control tokens comes back unchanged.

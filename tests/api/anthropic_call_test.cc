@@ -393,12 +393,12 @@ TEST(BillingLineTest, IsDroppedAsTheFirstSystemBlockOnly) {
 
 TEST(CountTokensTest, CountsThePromptWithoutItsLimits) {
   const std::string fields = R"("messages":[{"role":"user","content":"hello"}])";
-  const auto counted = CountMessageTokens(fmt::format("{{{}}}", fields), Model());
+  const auto counted = CountMessageTokens(fmt::format("{{{}}}", fields), {}, Model());
   ASSERT_TRUE(counted) << "max_tokens is not needed";
   EXPECT_EQ(*counted, Read(fields)->prompts[0].size());
   const std::string longer(3 * static_cast<size_t>(Model().max_sequence_tokens), '-');
   EXPECT_TRUE(CountMessageTokens(
-      fmt::format(R"({{"messages":[{{"role":"user","content":"{}"}}]}})", longer), Model()));
+      fmt::format(R"({{"messages":[{{"role":"user","content":"{}"}}]}})", longer), {}, Model()));
 }
 
 }  // namespace

@@ -61,14 +61,18 @@ class Server:
         code = self.process.wait(timeout=30)
         assert code == 0, f"the server ended with {code}:\n" + "".join(self.log[-20:])
 
-    def openai(self):
+    def openai(self, api_key="none"):
         return openai.OpenAI(
-            base_url=f"http://127.0.0.1:{self.port}/v1", api_key="none", max_retries=0, timeout=300
+            base_url=f"http://127.0.0.1:{self.port}/v1", api_key=api_key, max_retries=0, timeout=300
         )
 
-    def anthropic(self):
+    def anthropic(self, api_key="none", **options):
         return anthropic.Anthropic(
-            base_url=f"http://127.0.0.1:{self.port}", api_key="none", max_retries=0, timeout=300
+            base_url=f"http://127.0.0.1:{self.port}",
+            api_key=api_key,
+            max_retries=0,
+            timeout=300,
+            **options,
         )
 
     def ask(self, method, path, body=None, headers=None):

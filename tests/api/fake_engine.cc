@@ -31,6 +31,16 @@ void FakeEngine::Cancel(SequenceId id) {
   changed_.notify_all();
 }
 
+void FakeEngine::SetCensus(EngineCensus census) {
+  const std::lock_guard lock(mutex_);
+  census_ = std::move(census);
+}
+
+EngineCensus FakeEngine::census() {
+  const std::lock_guard lock(mutex_);
+  return census_;
+}
+
 void FakeEngine::AnswerWith(
     std::function<void(const GenerationRequest&, const EventSink&)> script) {
   const std::lock_guard lock(mutex_);

@@ -21,11 +21,14 @@ class FakeEngine final : public Engine {
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
   void Cancel(SequenceId id) override;
   void Flush(std::function<void(size_t)> done) override { done(7); }
+  void TakeCensus(std::function<void(EngineCensus)> done) override { done(census()); }
   void Wake() override {}
   EngineStats stats() const override { return {}; }
   const ModelConfig& model_config() const override { return config_; }
   int max_sequence_tokens() const override { return max_sequence_tokens_; }
 
+  // What TakeCensus answers.
+  void SetCensus(EngineCensus census);
   // Called in place of keeping the request, on the submitting thread.
   void AnswerWith(std::function<void(const GenerationRequest&, const EventSink&)> script);
 
@@ -42,12 +45,14 @@ class FakeEngine final : public Engine {
     EventSink sink;
     bool cancelled = false;
   };
+  EngineCensus census();
   bool WaitUntil(const std::function<bool()>& condition);  // REQUIRES: lock not held
 
   ModelConfig config_;
   const int max_sequence_tokens_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  EngineCensus census_;
   std::vector<Submitted> submitted_;  // sequence id = index
   std::function<void(const GenerationRequest&, const EventSink&)> script_;
 };

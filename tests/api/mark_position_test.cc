@@ -51,7 +51,7 @@ Found KeptOf(const ServedModel& model, const char* messages, std::vector<CacheMa
   EXPECT_TRUE(chat);
   chat->marks = std::move(marks);
   const json::object before = chat->context;
-  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model, "");
   EXPECT_TRUE(rendered);
   EXPECT_EQ(chat->context, before) << "restored";
   Found found{model.tokenizer->Decode(rendered->tokens, true), {}};
@@ -143,7 +143,7 @@ TEST(MarkPositionTest, AControlTokenSpelledAcrossAMarkStaysText) {
   MarkerRules rules(model.policy);
   Result<ChatPrompt> chat = ReadChat(body, model, rules, std::nullopt);
   ASSERT_TRUE(chat);
-  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model, "");
   ASSERT_TRUE(rendered);
   EXPECT_EQ(std::ranges::count(rendered->tokens, 2), 1) << "the template's own <|im_end|>";
   ASSERT_EQ(rendered->breakpoints.size(), 1U);
@@ -163,7 +163,7 @@ TEST(MarkPositionTest, MarksAtOnePlaceAreOneOfTheLongestLifetime) {
   MarkerRules rules(model.policy);
   Result<ChatPrompt> chat = ReadChat(body, model, rules, std::nullopt);
   ASSERT_TRUE(chat);
-  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model);
+  const Result<RenderedPrompt> rendered = RenderPrompt(*chat, model, "");
   ASSERT_EQ(rendered->breakpoints.size(), 1U);
   EXPECT_EQ(rendered->breakpoints[0].ttl, std::chrono::hours(12));
 }
@@ -192,7 +192,7 @@ TEST(MarkPositionTest, UnderEveryFamilysTemplateTheMarkedPrefixIsSharedWhateverF
                       {"bos_token", model.bos_token},
                       {"eos_token", model.eos_token}};
       chat.marks = std::move(marks);
-      const Result<RenderedPrompt> rendered = RenderPrompt(chat, model);
+      const Result<RenderedPrompt> rendered = RenderPrompt(chat, model, "");
       EXPECT_TRUE(rendered) << rendered.error().message;
       return *rendered;
     };

@@ -25,8 +25,10 @@ Choice Marked() {
   StartedEvent started;
   started.prompt_tokens = 100;
   started.cached_tokens = 20;
-  started.breakpoints = {
-      {10, hours(1), true}, {50, hours(1), true}, {90, minutes(5), true}, {95, minutes(5), false}};
+  started.breakpoints = {{10, hours(1), PinDecision::kAccepted},
+                         {50, hours(1), PinDecision::kAccepted},
+                         {90, minutes(5), PinDecision::kAccepted},
+                         {95, minutes(5), PinDecision::kPoolFull}};
   choice.started = started;
   return choice;
 }

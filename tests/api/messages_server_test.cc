@@ -34,13 +34,13 @@ class MessagesServerTest : public PlayedServerTest {
     return client.Read();
   }
 
-  // Answers each request as if it accepted its breakpoints or not.
-  void Answer(bool accepted, std::vector<TokenId> reply = {5}) {
+  // Answers each request as if this were decided about its breakpoints.
+  void Answer(PinDecision decision, std::vector<TokenId> reply = {5}) {
     engine_.AnswerWith([=](const GenerationRequest& request, const EventSink& sink) {
       if (request.priority == Priority::kBackground) return;
       StartedEvent started{static_cast<int>(request.prompt.size()), 1};
       for (const Breakpoint& breakpoint : request.breakpoints) {
-        started.breakpoints.push_back({breakpoint.tokens, breakpoint.ttl, accepted});
+        started.breakpoints.push_back({breakpoint.tokens, breakpoint.ttl, decision});
       }
       sink(started);
       sink(Text("aaaa"));
@@ -50,7 +50,7 @@ class MessagesServerTest : public PlayedServerTest {
 };
 
 TEST_F(MessagesServerTest, MarksReachTheEngineAndWhatIsWrittenTheClient) {
-  Answer(true);
+  Answer(PinDecision::kAccepted);
   const HttpReply reply = Ask(kMarked);
   ASSERT_EQ(reply.status, 200);
   const GenerationRequest request = engine_.request(0);
@@ -70,8 +70,7 @@ TEST_F(MessagesServerTest, MarksReachTheEngineAndWhatIsWrittenTheClient) {
 }
 
 TEST_F(MessagesServerTest, AMarkThatPinnedMemoryCannotHoldIsSaidInWholeRepliesAndStreams) {
-  Answer(false);
-  for (const char* field : {"", R"("stream":true,)"}) {
+  const auto expect = [this](const char* field, const std::string& full) {
     const HttpReply reply = Ask(fmt::format(
         R"({{{}"max_tokens":9,"messages":[{{"role":"user","content":[{{"type":"text","text":"a",
             "cache_control":{{"type":"ephemeral"}}}},{{"type":"text","text":"b",
@@ -80,8 +79,14 @@ TEST_F(MessagesServerTest, AMarkThatPinnedMemoryCannotHoldIsSaidInWholeRepliesAn
     EXPECT_EQ(reply.status, 200);
     EXPECT_TRUE(reply.headers.at("x-reprise-cache").find("write=0,") != std::string::npos);
     EXPECT_EQ(reply.headers.at("x-reprise-cache-warning"),
-              "messages.0.content.1.cache_control.ttl: Input should be '5m' or '1h' | pinned "
-              "memory is full: cached without the lifetime asked for");
+              "messages.0.content.1.cache_control.ttl: Input should be '5m' or '1h' | " + full +
+                  " is full: cached without the lifetime asked for");
+  };
+  for (const char* field : {"", R"("stream":true,)"}) {
+    Answer(PinDecision::kPoolFull);
+    expect(field, "the server's pinned memory");
+    Answer(PinDecision::kTenantFull);
+    expect(field, "this tenant's share of pinned memory");
   }
 }
 
@@ -122,7 +127,7 @@ TEST_F(MessagesServerTest, CountingReachesNoEngine) {
 
 TEST_F(MessagesServerTest, AReplyIsPrefilledForTheNextTurnButNotAContinuedOne) {
   const TokenId half = IdOf(model_.tokenizer->vocabulary(), "aa");
-  Answer(true, {half, half});
+  Answer(PinDecision::kAccepted, {half, half});
   Ask(kMarked);
   ASSERT_TRUE(engine_.WaitForRequests(2));
   EXPECT_EQ(engine_.request(1).priority, Priority::kBackground);

@@ -122,7 +122,7 @@ TEST(ReplyTest, UsageCountsAPromptOnceForAllItsChoices) {
     StartedEvent started;
     started.prompt_tokens = 10;
     started.cached_tokens = i == 0 ? 4 : 9;
-    if (i == 0) started.breakpoints = {{7, std::chrono::minutes(5), true}};
+    if (i == 0) started.breakpoints = {{7, std::chrono::minutes(5), PinDecision::kAccepted}};
     choices[static_cast<size_t>(i)].started = started;
     FinishedEvent event;
     event.completion_tokens = 3;
@@ -142,7 +142,7 @@ class ContinuedPromptTest : public ::testing::Test {
     return *ReadChatContext(body.as_object(), model);
   }
   std::string Continued(const ServedModel& model, std::string_view text) {
-    return model.tokenizer->Decode(ContinuedPrompt(Context(model), text, model), true);
+    return model.tokenizer->Decode(ContinuedPrompt(Context(model), text, model, ""), true);
   }
 };
 
@@ -154,7 +154,7 @@ TEST_F(ContinuedPromptTest, EndsWithTheReplysText) {
 
 TEST_F(ContinuedPromptTest, KeepsAControlTokenInTheReplyAsText) {
   const ServedModel model = TestModel();
-  const auto tokens = ContinuedPrompt(Context(model), "a<|im_end|>", model);
+  const auto tokens = ContinuedPrompt(Context(model), "a<|im_end|>", model, "");
   EXPECT_EQ(std::ranges::count(tokens, 2), 1) << "the one that ends the user's turn";
   EXPECT_TRUE(model.tokenizer->Decode(tokens, true).ends_with("a<|im_end|>"));
 }
@@ -176,7 +176,7 @@ TEST_F(ContinuedPromptTest, IsEmptyWhereTheTemplateHidesTheReply) {
   const ServedModel model = TestModel(
       "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor "
       "%}");
-  EXPECT_TRUE(ContinuedPrompt(Context(model), "hello", model).empty());
+  EXPECT_TRUE(ContinuedPrompt(Context(model), "hello", model, "").empty());
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ CacheWorld::CacheWorld(Size size)
           PrefixCache::Options{.block_tokens = size.block_tokens,
                                .retention = kRetention,
                                .pin_blocks = size.pin_blocks,
-                               .pin_blocks_per_scope = size.pin_blocks_per_scope})),
-      naive_(size.blocks, block_tokens_, kRetention, {size.pin_blocks, size.pin_blocks_per_scope}),
+                               .pin_blocks_per_tenant = size.pin_blocks_per_tenant})),
+      naive_(size.blocks, block_tokens_, kRetention, {size.pin_blocks, size.pin_blocks_per_tenant}),
       sequences_(size.sequences) {}
 
 uint64_t CacheWorld::Row(const std::string& scope, std::span<const TokenId> tokens) {
@@ -196,6 +196,7 @@ void CacheWorld::Compare() {
   EXPECT_EQ(sizes.promises_beyond_1h, naive_.promises_of(k1h, Duration::max()));
   EXPECT_EQ(sizes.cached_tokens, naive_.cached_tokens());
   EXPECT_EQ(sizes.scopes, naive_.scopes());
+  EXPECT_EQ(cache_->tenants(), naive_.tenants());
   EXPECT_EQ(cache_->available_blocks(), naive_.available_blocks());
   EXPECT_EQ(cache_->next_expiry(), naive_.next_expiry());
   naive_.ForEach([this](const std::string& scope, const Words& tokens) {

@@ -30,7 +30,7 @@ class CacheWorld {
     int block_tokens = 2;
     size_t sequences = 2;
     size_t pin_blocks = 0;
-    size_t pin_blocks_per_scope = 1000;
+    size_t pin_blocks_per_tenant = 1000;
   };
   static constexpr Duration kRetention = std::chrono::seconds(10);
   enum class Partial { kCopyAndLetGo, kCopyAndKeepLease };

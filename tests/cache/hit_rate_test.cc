@@ -73,7 +73,7 @@ class HitRateTest : public testing::Test {
     Reservation reservation;
     for (const BreakpointOutcome& outcome :
          cache_->Promise("", tokens, breakpoints, start, reservation))
-      EXPECT_TRUE(outcome.accepted);
+      EXPECT_TRUE(outcome.accepted());
 
     for (size_t i = 0; i < tokens.size(); ++i) {
       std::byte* row = pool_->data(table[i / kBlockTokens]) + i % kBlockTokens * sizeof(TokenId);

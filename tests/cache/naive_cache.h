@@ -19,6 +19,8 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "cache/breakpoint.h"
+#include "cache/scope.h"
+#include "cache/tenant_sizes.h"
 
 namespace reprise {
 
@@ -42,7 +44,7 @@ class NaivePrefixCache {
 
   struct Shares {  // what promises may hold
     size_t blocks = 0;
-    size_t blocks_per_scope = 0;
+    size_t blocks_per_tenant = 0;
   };
 
   NaivePrefixCache(size_t total_blocks, size_t block_tokens, Duration retention, Shares shares)
@@ -146,10 +148,14 @@ class NaivePrefixCache {
     for (const Breakpoint& breakpoint : breakpoints) {
       const NaivePrefixCache before(*this);
       TakeOn(scope, prompt, breakpoint, start, reservation);
-      const bool fits = pinned_blocks() + reserved_blocks() <= shares_.blocks &&
-                        PinnedOf(scope) + ReservedOf(scope) <= shares_.blocks_per_scope;
-      if (!fits) *this = before;
-      outcomes.push_back({breakpoint.tokens, breakpoint.ttl, fits});
+      const TenantSizes tenant = Tenant(TenantOf(scope));
+      PinDecision decision = PinDecision::kAccepted;
+      if (tenant.pinned_blocks + tenant.reserved_blocks > shares_.blocks_per_tenant)
+        decision = PinDecision::kTenantFull;
+      else if (pinned_blocks() + reserved_blocks() > shares_.blocks)
+        decision = PinDecision::kPoolFull;
+      if (decision != PinDecision::kAccepted) *this = before;
+      outcomes.push_back({breakpoint.tokens, breakpoint.ttl, decision});
     }
     return outcomes;
   }
@@ -239,11 +245,14 @@ class NaivePrefixCache {
       if (!entry.superseded) sum += entry.tokens.size() - Edge(entry);
     return sum;
   }
-  size_t scopes() const {
-    std::set<std::string> scopes;
-    for (const Entry& entry : entries_) scopes.insert(entry.scope);
-    for (const auto& [id, reservation] : reservations_) scopes.insert(reservation.scope);
-    return scopes.size();
+  size_t scopes() const { return Scopes().size(); }
+  // Of those that have a scope, by name.
+  std::vector<TenantSizes> tenants() const {
+    std::set<std::string> names;
+    for (const std::string& scope : Scopes()) names.insert(TenantOf(scope));
+    std::vector<TenantSizes> tenants;
+    for (const std::string& name : names) tenants.push_back(Tenant(name));
+    return tenants;
   }
   // Calls visit(scope, tokens) for all that is findable.
   template <typename Visit>
@@ -313,16 +322,6 @@ class NaivePrefixCache {
     const size_t end = reservation.pending.back().tokens;
     return (end + block_tokens_ - 1) / block_tokens_ - reservation.depth;
   }
-  size_t PinnedOf(const std::string& scope) const {
-    return static_cast<size_t>(std::ranges::count_if(
-        entries_, [&](const Entry& entry) { return entry.scope == scope && Promised(entry); }));
-  }
-  size_t ReservedOf(const std::string& scope) const {
-    size_t sum = 0;
-    for (const auto& [id, reservation] : reservations_)
-      if (reservation.scope == scope) sum += Reserved(reservation);
-    return sum;
-  }
   void Make(const std::string& scope, const Words& tokens, const Entry& holder, Duration ttl,
             TimePoint start) {
     for (Promise& promise : promises_) {
@@ -332,6 +331,30 @@ class NaivePrefixCache {
       return;
     }
     promises_.push_back({scope, tokens, holder.id, ttl, start + ttl});
+  }
+  std::set<std::string> Scopes() const {
+    std::set<std::string> scopes;
+    for (const Entry& entry : entries_) scopes.insert(entry.scope);
+    for (const auto& [id, reservation] : reservations_) scopes.insert(reservation.scope);
+    return scopes;
+  }
+  TenantSizes Tenant(const std::string& name) const {
+    TenantSizes sizes{.tenant = name};
+    for (const std::string& scope : Scopes()) sizes.scopes += TenantOf(scope) == name;
+    for (const Entry& entry : entries_) {
+      if (TenantOf(entry.scope) != name) continue;
+      ++sizes.cached_blocks;
+      sizes.pinned_blocks += Promised(entry);
+      if (!entry.superseded) sizes.cached_tokens += entry.tokens.size() - Edge(entry);
+    }
+    for (const auto& [id, reservation] : reservations_)
+      if (TenantOf(reservation.scope) == name) sizes.reserved_blocks += Reserved(reservation);
+    for (const Promise& promise : promises_) {
+      if (TenantOf(promise.scope) != name) continue;
+      const bool short_lived = promise.ttl <= std::chrono::minutes(5);
+      ++sizes.promises_by_class[short_lived ? 0 : promise.ttl <= std::chrono::hours(1) ? 1 : 2];
+    }
+    return sizes;
   }
   // Promises what is cached, reserves what is not.
   void TakeOn(const std::string& scope, const Words& prompt, const Breakpoint& breakpoint,

@@ -33,7 +33,7 @@ class PrefixCacheTest : public testing::Test {
   ~PrefixCacheTest() override { cache_->Check(); }
 
   void Reset(size_t blocks, Duration retention = std::chrono::seconds(10), size_t pin_blocks = 0,
-             size_t pin_blocks_per_scope = 0) {
+             size_t pin_blocks_per_tenant = 0) {
     cache_.reset();
     pool_ = BlockPool::Create(blocks, kBlockTokens * sizeof(TokenId)).value();
     cache_ = std::make_unique<PrefixCache>(
@@ -41,7 +41,7 @@ class PrefixCacheTest : public testing::Test {
         PrefixCache::Options{.block_tokens = kBlockTokens,
                              .retention = retention,
                              .pin_blocks = pin_blocks,
-                             .pin_blocks_per_scope = pin_blocks_per_scope});
+                             .pin_blocks_per_tenant = pin_blocks_per_tenant});
   }
 
   struct Sequence {

@@ -1,5 +1,6 @@
 // Promises: what a breakpoint keeps, how long, within which share; and whose time is up.
 
+#include "cache/scope.h"
 #include "prefix_cache_fixture.h"
 
 namespace reprise {
@@ -19,7 +20,7 @@ class PromiseTest : public PrefixCacheTest {
     std::vector<bool> accepted;
     for (const BreakpointOutcome& outcome :
          cache_->Promise(scope, tokens, breakpoints, clock_.Now(), reservation))
-      accepted.push_back(outcome.accepted);
+      accepted.push_back(outcome.accepted());
     Sequence sequence = Run(tokens, scope);
     cache_->Fulfil(reservation, tokens);
     EXPECT_TRUE(reservation.empty());
@@ -180,12 +181,42 @@ TEST_F(PromiseTest, GoesAlongWhenItsNodeGrowsOrIsSuperseded) {
   EXPECT_EQ(Cached({7, 8}), 2u);
 }
 
-TEST_F(PromiseTest, OneScopeCannotTakeTheShareOfOthers) {
+TEST_F(PromiseTest, OneTenantCannotTakeTheShareOfOthers) {
   Reset(12, seconds(10), 6, 2);
   EXPECT_EQ(Mark(Words(12, 1), {{8, seconds(60)}, {12, seconds(60)}}, "x"),
             (Accepted{true, false}));
   EXPECT_EQ(Mark(Words(8, 1), {{8, seconds(60)}}, "y"), Accepted{true});
   EXPECT_EQ(Mark({2}, {{1, seconds(60)}}, "y"), Accepted{false});
+}
+
+TEST_F(PromiseTest, ATenantsShareIsOneForAllItsPopulations) {
+  Reset(12, seconds(10), 6, 2);
+  EXPECT_EQ(Mark(Words(8, 1), {{4, seconds(60)}}, ScopeOf("x", "one")), Accepted{true});
+  EXPECT_EQ(Mark(Words(8, 1), {{4, seconds(60)}, {8, seconds(60)}}, ScopeOf("x", "two")),
+            (Accepted{true, false}));
+  EXPECT_EQ(Mark({2}, {{1, seconds(60)}}, "x"), Accepted{false});
+  EXPECT_EQ(Mark({2}, {{1, seconds(60)}}, "xx"), Accepted{true});
+  ASSERT_EQ(cache_->tenants().size(), 2u);
+  EXPECT_EQ(cache_->tenants()[0].tenant, "x");
+  EXPECT_EQ(cache_->tenants()[0].pinned_blocks, 2u);
+}
+
+TEST_F(PromiseTest, ARefusalSaysWhoseShareIsFull) {
+  Reset(12, seconds(10), 3, 2);
+  const auto decide = [this](const std::string& tenant, size_t tokens) {
+    Reservation reservation;
+    return cache_
+        ->Promise(tenant, Words(tokens, 1), std::vector<Breakpoint>{{tokens, seconds(60)}},
+                  clock_.Now(), reservation)
+        .at(0)
+        .decision;
+  };
+  EXPECT_EQ(decide("x", 8), PinDecision::kAccepted);
+  EXPECT_EQ(decide("x", 12), PinDecision::kTenantFull);
+  Mark(Words(8, 1), {{8, seconds(60)}}, "x");
+  EXPECT_EQ(decide("y", 4), PinDecision::kAccepted);
+  EXPECT_EQ(decide("y", 8), PinDecision::kPoolFull);
+  EXPECT_EQ(decide("x", 12), PinDecision::kTenantFull) << "the pool's share is full for it too";
 }
 
 // -- Reservations -------------------------------------------------------------------------------
@@ -199,8 +230,8 @@ TEST_F(PromiseTest, WhatWasAcceptedIsReservedUntilItIsPublished) {
   const auto outcomes =
       cache_->Promise("", Words(8, 2), std::vector<Breakpoint>{{4, seconds(60)}, {8, seconds(60)}},
                       clock_.Now(), second);
-  EXPECT_TRUE(outcomes[0].accepted);
-  EXPECT_FALSE(outcomes[1].accepted) << "room for one block was left";
+  EXPECT_TRUE(outcomes[0].accepted());
+  EXPECT_FALSE(outcomes[1].accepted()) << "room for one block was left";
   Sequence sequence = Run(Words(8, 1));
   cache_->Fulfil(first, std::span(tokens).first(8));
   EXPECT_EQ(cache_->sizes().reserved_blocks, 3u + 1u);

@@ -230,7 +230,12 @@ class RandomLife {
     return std::uniform_int_distribution<size_t>(0, bound - 1)(random_);
   }
   TokenId Letter() { return static_cast<TokenId>(Below(static_cast<size_t>(letters_))); }
-  std::string Scope() { return std::string(1, static_cast<char>('x' + Below(3))); }
+  // Of three tenants, one with two populations.
+  std::string Scope() {
+    const size_t which = Below(4);
+    if (which == 3) return ScopeOf("x", "other");
+    return ScopeOf(std::string(1, static_cast<char>('x' + which)), "");
+  }
   Words Word(size_t length) {
     Words word(length);
     for (TokenId& token : word) token = Letter();
@@ -238,7 +243,7 @@ class RandomLife {
   }
 
   void PrintLog() {
-    for (const std::string& line : log_) std::printf("  %s\n", line.c_str());
+    for (const std::string& line : log_) fmt::print("  {}\n", line);
   }
   template <typename... Args>
   void Log(fmt::format_string<Args...> format, Args&&... args) {
@@ -354,7 +359,7 @@ TEST(PrefixCacheProperty, LongRandomLivesEqualTheNaiveCache) {
        .block_tokens = 4,
        .sequences = 8,
        .pin_blocks = 20,
-       .pin_blocks_per_scope = 5},
+       .pin_blocks_per_tenant = 5},
       {.blocks = 25, .block_tokens = 1, .sequences = 6, .pin_blocks = 12}};
   uint32_t seed = first_seed;
   for (const CacheWorld::Size& size : sizes)

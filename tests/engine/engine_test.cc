@@ -8,11 +8,14 @@
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
+#include <future>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "cache/scope.h"
 #include "engine/vocabulary.h"
 #include "model/gguf.h"
 #include "tiny_model.h"
@@ -67,6 +70,7 @@ struct Variant {
   int context = 0;
   const Clock* clock = nullptr;  // nullptr: the system's
   std::optional<size_t> pin_blocks = {};
+  size_t pin_blocks_per_tenant = 0;
 };
 
 class EngineTest : public testing::Test {
@@ -91,6 +95,7 @@ class EngineTest : public testing::Test {
     auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), clock,
                                 {.kv_bytes = setup.blocks * block_bytes,
                                  .pin_bytes = pin_bytes,
+                                 .pin_bytes_per_tenant = setup.pin_blocks_per_tenant * block_bytes,
                                  .context = setup.context,
                                  .prefill_chunk = setup.chunk,
                                  .prefill_chunk_beside_decode = setup.chunk_beside,
@@ -299,7 +304,8 @@ TEST_F(EngineTest, AMarkedPromptIsReadWithTheSameLogitsUntilItsTimeIsUp) {
   Flush();
   request.breakpoints = {{70, 5min}, {190, 1h}};
   const auto first = AskAndWait(request);
-  const std::vector<BreakpointOutcome> outcomes = {{70, 5min, true}, {190, 1h, true}};
+  const std::vector<BreakpointOutcome> outcomes = {{70, 5min, PinDecision::kAccepted},
+                                                   {190, 1h, PinDecision::kAccepted}};
   EXPECT_EQ(first->started.breakpoints, outcomes);
   EXPECT_EQ(first->finished.breakpoints, outcomes);
   EXPECT_EQ(first->finished.logits_checksum, cold);
@@ -326,11 +332,41 @@ TEST_F(EngineTest, PromisesNeverTakeWhatTheLongestRequestNeeds) {
   for (TokenId i = 0; i < 4; ++i) {
     auto request = Request(Prompt(64, i), 2);
     request.breakpoints = {{64, 1h}};
-    EXPECT_EQ(AskAndWait(request)->started.breakpoints[0].accepted, i < 2);
+    EXPECT_EQ(AskAndWait(request)->started.breakpoints[0].accepted(), i < 2);
   }
   const auto longest = AskAndWait(Request(Prompt(400, 9), 112));
   EXPECT_EQ(longest->finished.completion_tokens, 112);
   EXPECT_EQ(engine_->stats().cache.pinned_blocks, 4U);
+}
+
+TEST_F(EngineTest, TheCensusCountsEachTenantsRequestsAndBlocks) {
+  Start({.context = 512, .pin_blocks_per_tenant = 3});
+  const auto ask = [this](const std::string& scope, TokenId salt) {
+    auto request = Request(Prompt(64, salt), 2);
+    request.scope = scope;
+    request.breakpoints = {{64, 1h}};
+    return AskAndWait(request)->started.breakpoints[0].decision;
+  };
+  EXPECT_EQ(ask(ScopeOf("a/a", "one"), 0), PinDecision::kAccepted);
+  EXPECT_EQ(ask(ScopeOf("a/a", "two"), 0), PinDecision::kTenantFull);
+  EXPECT_EQ(ask("b/b", 0), PinDecision::kAccepted);
+  EXPECT_EQ(ask("b/b", 0), PinDecision::kAccepted) << "it is promised already";
+  std::promise<EngineCensus> taken;
+  engine_->TakeCensus([&](EngineCensus census) { taken.set_value(std::move(census)); });
+  const EngineCensus census = taken.get_future().get();
+  ASSERT_EQ(census.tenants.size(), 2U);
+  const TenantStats& a = census.tenants[0];
+  const TenantStats& b = census.tenants[1];
+  EXPECT_EQ(a.cache.tenant, "a/a");
+  EXPECT_EQ(a.cache.scopes, 2U);
+  EXPECT_EQ(a.cache.pinned_blocks, 2U);
+  EXPECT_EQ(std::pair(a.requests, a.hits), std::pair(uint64_t{2}, uint64_t{0}));
+  EXPECT_EQ(std::pair(b.requests, b.hits), std::pair(uint64_t{2}, uint64_t{1}));
+  EXPECT_EQ(std::pair(b.prompt_tokens, b.cached_tokens), std::pair(uint64_t{128}, uint64_t{64}));
+  EXPECT_EQ(census.total.hits, 1U);
+  EXPECT_EQ(census.total.cache.tenants, 2U);
+  EXPECT_EQ(census.total.cache.pin_capacity_per_tenant_blocks, 3U);
+  EXPECT_EQ(a.cache.cached_tokens + b.cache.cached_tokens, census.total.cache.cached_tokens);
 }
 
 TEST_F(EngineTest, SamplingIsNoPartOfTheKey) {

@@ -20,7 +20,7 @@ class SchedulerPromiseTest : public SchedulerTest {
     return Ask(std::move(prompt), reply, std::move(scope), use, Priority::kNormal,
                std::move(breakpoints));
   }
-  bool Accepted(SequenceId id, size_t index = 0) { return outcomes_.at(id).at(index).accepted; }
+  bool Accepted(SequenceId id, size_t index = 0) { return outcomes_.at(id).at(index).accepted(); }
   void Pass(Duration time) {
     clock_.Advance(time);
     cache_->Expire();
@@ -158,7 +158,7 @@ class SchedulerPromiseLoadTest : public SchedulerPromiseTest {
     ended_ = [this](const Sequence& sequence) {
       if (sequence.id.value <= flushed_.value) return;  // what it had reached then, went
       for (const BreakpointOutcome& outcome : sequence.breakpoints) {
-        if (!outcome.accepted) continue;
+        if (!outcome.accepted()) continue;
         const auto begin = sequence.tokens.begin();
         kept_.push_back({sequence.request.scope,
                          {begin, begin + static_cast<std::ptrdiff_t>(outcome.tokens)},

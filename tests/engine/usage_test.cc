@@ -10,7 +10,7 @@ namespace {
 
 constexpr Duration k5m = std::chrono::minutes(5), k30m = std::chrono::minutes(30);
 constexpr Duration k1h = std::chrono::hours(1), k24h = std::chrono::hours(24);
-constexpr bool kYes = true, kNo = false;
+constexpr auto kYes = PinDecision::kAccepted, kNo = PinDecision::kPoolFull;
 
 struct Row {
   int total, read;
@@ -61,7 +61,8 @@ TEST(Usage, ReadWriteAndRestAlwaysSumToTheTotal) {
     const int read = upto(total + 1);
     std::vector<BreakpointOutcome> breakpoints;
     for (int n = upto(5); n > 0; --n) {
-      breakpoints.push_back({static_cast<size_t>(upto(total + 1)), ttls[upto(4)], upto(3) > 0});
+      breakpoints.push_back(
+          {static_cast<size_t>(upto(total + 1)), ttls[upto(4)], upto(3) > 0 ? kYes : kNo});
     }
     const Usage usage = ComputeUsage(total, read, breakpoints);
     EXPECT_GE(usage.write_short, 0);

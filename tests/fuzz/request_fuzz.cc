@@ -91,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Require(std::ranges::all_of(call->warning, [](char c) { return c >= ' ' && c <= '~'; }));
   if (endpoint != reprise::Endpoint::kText) {
     CheckTurns(*call);
-    reprise::ContinuedPrompt(call->chat_context, "a reply <|im_end|>", Model());
+    reprise::ContinuedPrompt(call->chat_context, "a reply <|im_end|>", Model(), "");
   }
   return 0;
 }

@@ -95,7 +95,8 @@ class TextTool {
       return json::value_from(tokenizer_->Encode(
           Text(request), {Flag(request, "add_special"), Flag(request, "parse_special")}));
     }
-    if (op == "encode_rendered") return json::value_from(tokenizer_->EncodeRendered(Text(request)));
+    if (op == "encode_rendered")
+      return json::value_from(tokenizer_->EncodeRendered(Text(request), ""));
     if (op == "escape") return json::string(tokenizer_->EscapeUserText(Text(request)));
     if (op == "decode") {
       const auto ids = json::value_to<std::vector<TokenId>>(request.at("ids"));

@@ -11,17 +11,17 @@ namespace {
 using Ids = std::vector<TokenId>;
 
 void Remember(TokenMemo* memo, const std::string& segment, const Ids& ids) {
-  memo->Remember(segment, ids.data(), ids.size());
+  memo->Remember("", segment, ids.data(), ids.size());
 }
 
 TEST(TokenMemoTest, WhatWasRememberedIsAppended) {
   TokenMemo memo(10'000);
   Ids ids = {1};
-  EXPECT_FALSE(memo.AppendKnown("segment", &ids));
+  EXPECT_FALSE(memo.AppendKnown("", "segment", &ids));
   Remember(&memo, "segment", {2, 3});
-  EXPECT_TRUE(memo.AppendKnown("segment", &ids));
+  EXPECT_TRUE(memo.AppendKnown("", "segment", &ids));
   EXPECT_EQ(ids, (Ids{1, 2, 3}));
-  EXPECT_FALSE(memo.AppendKnown("segments", &ids));
+  EXPECT_FALSE(memo.AppendKnown("", "segments", &ids));
 }
 
 TEST(TokenMemoTest, TheLeastRecentlyUsedGoesFirst) {
@@ -30,11 +30,11 @@ TEST(TokenMemoTest, TheLeastRecentlyUsedGoesFirst) {
   Remember(&memo, a, {1});
   Remember(&memo, b, {2});
   Ids ids;
-  EXPECT_TRUE(memo.AppendKnown(a, &ids));
+  EXPECT_TRUE(memo.AppendKnown("", a, &ids));
   Remember(&memo, c, {3});
-  EXPECT_TRUE(memo.AppendKnown(a, &ids));
-  EXPECT_FALSE(memo.AppendKnown(b, &ids));
-  EXPECT_TRUE(memo.AppendKnown(c, &ids));
+  EXPECT_TRUE(memo.AppendKnown("", a, &ids));
+  EXPECT_FALSE(memo.AppendKnown("", b, &ids));
+  EXPECT_TRUE(memo.AppendKnown("", c, &ids));
   EXPECT_EQ(ids, (Ids{1, 1, 3}));
 }
 
@@ -47,7 +47,23 @@ TEST(TokenMemoTest, NeverHoldsMoreThanItsCapacity) {
   EXPECT_GT(memo.used_bytes(), 2'000u);
   Remember(&memo, std::string(6'000, 'y'), {1});
   Ids ids;
-  EXPECT_FALSE(memo.AppendKnown(std::string(6'000, 'y'), &ids));
+  EXPECT_FALSE(memo.AppendKnown("", std::string(6'000, 'y'), &ids));
+}
+
+TEST(TokenMemoTest, WhatOneTenantLeftIsNotFoundForAnother) {
+  TokenMemo memo(10'000);
+  const Ids left = {2, 3};
+  memo.Remember("a/b", "segment", left.data(), left.size());
+  Ids ids;
+  for (const char* tenant : {"", "a", "a/c", "a/bs"}) {
+    EXPECT_FALSE(memo.AppendKnown(tenant, "segment", &ids)) << tenant;
+    EXPECT_FALSE(memo.AppendKnown(tenant, "a/bsegment", &ids)) << tenant;
+  }
+  const Ids other = {5};
+  memo.Remember("a/c", "segment", other.data(), other.size());
+  EXPECT_TRUE(memo.AppendKnown("a/b", "segment", &ids));
+  EXPECT_TRUE(memo.AppendKnown("a/c", "segment", &ids));
+  EXPECT_EQ(ids, (Ids{2, 3, 5}));
 }
 
 TEST(TokenMemoTest, RememberingTwiceIsRememberingOnce) {

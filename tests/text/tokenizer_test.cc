@@ -65,7 +65,7 @@ TEST_F(ByteLevelTest, AUsersControlTokenStaysTextThroughATemplate) {
     const Ids plain = tokenizer_->Encode(user, {});
     expected.insert(expected.end(), plain.begin(), plain.end());
     expected.push_back(2);
-    EXPECT_EQ(tokenizer_->EncodeRendered(rendered), expected) << user;
+    EXPECT_EQ(tokenizer_->EncodeRendered(rendered, ""), expected) << user;
     EXPECT_EQ(Tokenizer::Unescape(rendered), "<|im_start|>" + user + "<|im_end|>");
   }
 }
@@ -78,10 +78,10 @@ TEST_F(ByteLevelTest, BosAndEosAreAddedAsTheFileSays) {
   const auto adding = Create(vocabulary);
   EXPECT_EQ(adding->Encode("he", {.add_special = true}), (Ids{1, Id("he"), 0}));
   EXPECT_EQ(adding->Encode("he", {}), Ids{Id("he")});
-  EXPECT_EQ(adding->EncodeRendered("he"), (Ids{1, Id("he")}));
-  EXPECT_EQ(adding->EncodeRendered("<|im_start|>he"), (Ids{1, Id("he")}));
-  EXPECT_EQ(adding->EncodeRendered("<|im_end|>"), (Ids{1, 2}));
-  EXPECT_EQ(adding->EncodeRendered(""), Ids{1});
+  EXPECT_EQ(adding->EncodeRendered("he", ""), (Ids{1, Id("he")}));
+  EXPECT_EQ(adding->EncodeRendered("<|im_start|>he", ""), (Ids{1, Id("he")}));
+  EXPECT_EQ(adding->EncodeRendered("<|im_end|>", ""), (Ids{1, 2}));
+  EXPECT_EQ(adding->EncodeRendered("", ""), Ids{1});
 }
 
 TEST_F(ByteLevelTest, PiecesAreBytesAndControlTokensTheirText) {
@@ -127,7 +127,7 @@ TEST_F(ByteLevelTest, RememberedSegmentsHaveTheIdsOfFreshOnes) {
   for (int round = 0; round < 2; ++round) {
     for (const std::string& text : texts) {
       const auto fresh = Create(ByteLevelVocabulary());
-      EXPECT_EQ(tokenizer_->EncodeRendered(text), fresh->EncodeRendered(text));
+      EXPECT_EQ(tokenizer_->EncodeRendered(text, ""), fresh->EncodeRendered(text, ""));
     }
   }
 }
@@ -211,7 +211,7 @@ class SentencePieceTest : public testing::Test {
 TEST_F(SentencePieceTest, ASegmentGetsTheSpaceBeforeItAndMergesByScore) {
   EXPECT_EQ(tokenizer_->Encode("hello", {}), Ids{Id("\u2581hello")});
   EXPECT_EQ(tokenizer_->Encode("hello hello", {}), (Ids{Id("\u2581hello"), Id("\u2581hello")}));
-  EXPECT_EQ(tokenizer_->EncodeRendered("<s>hello</s>hello"),
+  EXPECT_EQ(tokenizer_->EncodeRendered("<s>hello</s>hello", ""),
             (Ids{1, Id("\u2581hello"), 2, Id("\u2581hello")}));
   EXPECT_EQ(tokenizer_->Encode("", {}), Ids{});
 }

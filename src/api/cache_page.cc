@@ -1,0 +1,157 @@
+#include "api/cache_page.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <boost/json.hpp>
+#include <chrono>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "api/mailbox.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+namespace json = boost::json;
+namespace {
+
+// What the engine thread answers to `ask`, which hands it a function to call with that.
+template <typename T>
+asio::awaitable<std::optional<T>> AskEngine(Service& service,
+                                            std::function<void(std::function<void(T)>)> ask) {
+  const auto mailbox = std::make_shared<Mailbox<T>>(service.io, std::numeric_limits<size_t>::max());
+  const std::shared_ptr<void> closes(nullptr, [mailbox](void*) { mailbox->Close(); });
+  ask([mailbox](T answer) { mailbox->Post(std::move(answer), 0); });
+  // The engine answers between two steps; a minute without means that it has stopped.
+  std::vector<T> answers = co_await mailbox->Receive(std::chrono::minutes(1));
+  if (answers.empty()) co_return std::nullopt;
+  co_return std::move(answers.front());
+}
+
+Fault NoAnswer() {
+  return ToFault({ErrorCode::kInternal, "The engine did not answer within a minute.", ""});
+}
+
+json::object Lifetimes(size_t cached_blocks, size_t pinned_blocks,
+                       const std::array<size_t, 3>& promises) {
+  return {{"automatic_blocks", cached_blocks - pinned_blocks},
+          {"promises_to_5m", promises[0]},
+          {"promises_to_1h", promises[1]},
+          {"promises_beyond_1h", promises[2]}};
+}
+
+// Of one tenant alone. `pin_capacity` in blocks.
+json::object TenantJson(const TenantStats& stats, size_t pin_capacity, size_t block_bytes) {
+  const TenantSizes& sizes = stats.cache;
+  return {
+      {"tenant", sizes.tenant},
+      {"blocks",
+       {{"cached", sizes.cached_blocks},
+        {"pinned", sizes.pinned_blocks},
+        {"reserved", sizes.reserved_blocks},
+        {"pin_capacity", pin_capacity}}},
+      {"bytes",
+       {{"cached", sizes.cached_blocks * block_bytes},
+        {"pinned", sizes.pinned_blocks * block_bytes},
+        {"pin_capacity", pin_capacity * block_bytes}}},
+      {"cached_tokens", sizes.cached_tokens},
+      {"lifetimes", Lifetimes(sizes.cached_blocks, sizes.pinned_blocks, sizes.promises_by_class)},
+      {"hits", {{"requests", stats.requests}, {"with_a_hit", stats.hits}}},
+      {"tokens", {{"prompt", stats.prompt_tokens}, {"read", stats.cached_tokens}}}};
+}
+
+json::object TotalJson(const EngineStats& stats) {
+  const PrefixCache::Sizes& sizes = stats.cache;
+  const PrefixCache::Counters& counters = stats.cache_counters;
+  return {{"block_tokens", stats.block_tokens},
+          {"block_bytes", stats.block_bytes},
+          {"blocks",
+           {{"total", sizes.total_blocks},
+            {"free", sizes.free_blocks},
+            {"cached", sizes.cached_blocks},
+            {"private", sizes.private_blocks},
+            {"leased", sizes.leased_blocks},
+            {"pinned", sizes.pinned_blocks},
+            {"reserved", sizes.reserved_blocks},
+            {"pin_capacity", sizes.pin_capacity_blocks}}},
+          {"bytes",
+           {{"total", sizes.total_blocks * stats.block_bytes},
+            {"cached", sizes.cached_blocks * stats.block_bytes},
+            {"pinned", sizes.pinned_blocks * stats.block_bytes},
+            {"pin_capacity", sizes.pin_capacity_blocks * stats.block_bytes}}},
+          {"cached_tokens", sizes.cached_tokens},
+          {"lifetimes",
+           Lifetimes(sizes.cached_blocks, sizes.pinned_blocks,
+                     {sizes.promises_to_5m, sizes.promises_to_1h, sizes.promises_beyond_1h})},
+          {"hits", {{"requests", stats.requests}, {"with_a_hit", stats.hits}}},
+          {"tokens",
+           {{"prompt", stats.prompt_tokens},
+            {"read", stats.cached_tokens},
+            {"computed", stats.computed_tokens}}},
+          {"counters",
+           {{"published_blocks", counters.published_blocks},
+            {"deduplicated_blocks", counters.deduplicated_blocks},
+            {"evicted_blocks", counters.evicted_blocks},
+            {"expired_blocks", counters.expired_blocks},
+            {"promises", counters.promises},
+            {"refused_promises", counters.refused_promises},
+            {"expired_promises", counters.expired_promises}}},
+          {"requests", {{"running", stats.running}, {"waiting", stats.waiting}}}};
+}
+
+json::object CacheJson(const EngineCensus& census, const Identity& identity) {
+  const EngineStats& total = census.total;
+  const size_t capacity = total.cache.pin_capacity_per_tenant_blocks;
+  if (identity.admin) {
+    json::object page = TotalJson(total);
+    json::array tenants;
+    for (const TenantStats& tenant : census.tenants) {
+      tenants.push_back(TenantJson(tenant, capacity, total.block_bytes));
+    }
+    page["tenants"] = std::move(tenants);
+    return page;
+  }
+  TenantStats own;
+  own.cache.tenant = identity.tenant;
+  for (const TenantStats& tenant : census.tenants) {
+    if (tenant.cache.tenant == identity.tenant) own = tenant;
+  }
+  json::object page = {{"block_tokens", total.block_tokens}, {"block_bytes", total.block_bytes}};
+  for (auto& [name, value] : TenantJson(own, capacity, total.block_bytes)) page[name] = value;
+  return page;
+}
+
+}  // namespace
+
+asio::awaitable<void> HandleCache(Exchange& exchange) {
+  Engine& engine = exchange.service.engine;
+  std::function<void(std::function<void(EngineCensus)>)> ask = [&engine](auto done) {
+    engine.TakeCensus(std::move(done));
+  };
+  const std::optional<EngineCensus> census =
+      co_await AskEngine<EngineCensus>(exchange.service, std::move(ask));
+  if (census) {
+    co_await exchange.SendJson(json::serialize(CacheJson(*census, exchange.identity)));
+  } else {
+    co_await exchange.SendFault(NoAnswer());
+  }
+}
+
+asio::awaitable<void> HandleFlush(Exchange& exchange) {
+  Engine& engine = exchange.service.engine;
+  std::function<void(std::function<void(size_t)>)> ask = [&engine](auto done) {
+    engine.Flush(std::move(done));
+  };
+  const std::optional<size_t> freed = co_await AskEngine<size_t>(exchange.service, std::move(ask));
+  if (freed) {
+    co_await exchange.SendJson(fmt::format(R"({{"freed_blocks":{}}})", *freed));
+  } else {
+    co_await exchange.SendFault(NoAnswer());
+  }
+}
+
+}  // namespace reprise
