@@ -1,10 +1,14 @@
 //! Plain text to token ids: `splitter` cuts words, the `tokenizers` crate merges each.
 
+use std::ops::Range;
+
 use ahash::AHashMap;
 use tokenizers::models::bpe::BPE;
 use tokenizers::Model;
 
 use crate::splitter::Splitter;
+
+const MAX_SEEN_BYTES: usize = 256; // longer words hardly come twice
 
 pub struct Vocabulary<'a> {
     /// The id is the index; an empty text is an id that plain text never yields.
@@ -52,7 +56,9 @@ impl Bpe {
             .filter(|(_, text)| !text.is_empty())
             .map(|(id, text)| (text.to_string(), id))
             .collect();
-        let builder = BPE::builder().vocab_and_merges(ids, merges);
+        // The crate would remember words from one text to the next, and how long a text takes would
+        // tell what words others used; `Output` remembers them within one text.
+        let builder = BPE::builder().vocab_and_merges(ids, merges).cache_capacity(0);
         let (builder, form) = match kind {
             Kind::ByteLevel { pre } => {
                 let splitter = Splitter::new(pre)?;
@@ -74,8 +80,12 @@ impl Bpe {
     }
 
     pub fn encode(&self, text: &str) -> Result<Vec<i32>, String> {
-        let mut output =
-            Output { model: &self.model, ids: Vec::with_capacity(text.len() / 3), failed: None };
+        let mut output = Output {
+            model: &self.model,
+            ids: Vec::with_capacity(text.len() / 3),
+            seen: AHashMap::new(),
+            failed: None,
+        };
         match &self.form {
             Form::ByteLevel { splitter, letters } => {
                 let mut mapped = String::new();
@@ -108,14 +118,23 @@ impl Bpe {
 struct Output<'a> {
     model: &'a BPE,
     ids: Vec<i32>,
+    seen: AHashMap<String, Range<usize>>, // where in `ids` those of a word are
     failed: Option<String>,
 }
 
 impl Output<'_> {
     fn add(&mut self, word: &str) {
+        if let Some(range) = self.seen.get(word) {
+            self.ids.extend_from_within(range.clone());
+            return;
+        }
+        let first = self.ids.len();
         match self.model.tokenize(word) {
             Ok(tokens) => self.ids.extend(tokens.iter().map(|token| token.id as i32)),
             Err(e) => self.failed = Some(e.to_string()),
+        }
+        if word.len() <= MAX_SEEN_BYTES {
+            self.seen.insert(word.to_string(), first..self.ids.len());
         }
     }
 }

@@ -8,7 +8,7 @@
 // (Where a SentencePiece file asks for a space before the text, each segment gets one, as Hugging
 // Face's conversions and llama.cpp do.) Ids of long segments are remembered
 // (limits::kTokenMemoBytes), for each tenant apart, so a prompt's unchanged part is not tokenised
-// again.
+// again. Words are remembered within one text only: how long it takes tells nothing of others.
 //
 // Thread-safe.
 

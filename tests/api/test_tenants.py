@@ -4,11 +4,14 @@ not in counters, not in time), and what each may keep.
 
 import concurrent.futures
 import contextlib
+import http.client
 import json
 import signal
 import statistics
+import string
 import subprocess
 import time
+from random import Random
 
 import anthropic
 import openai
@@ -289,6 +292,29 @@ def test_the_time_to_the_first_token_tells_nothing_of_other_tenants(guarded, doc
     print(f"cold {cold:.3f} s, warm {warm:.3f} s, another tenant's {of_another:.3f} s")
     assert of_another > 0.5 * cold
     assert of_another > 4 * warm
+
+
+def test_the_time_to_tokenise_tells_nothing_of_other_tenants_words(shared):
+    """The same rare words in another order, so that only words could be remembered."""
+    random = Random(1)
+    client = http.client.HTTPConnection("127.0.0.1", shared.server.port, timeout=60)
+
+    def seconds(key, words):
+        body = json.dumps({"content": " ".join(words)})
+        begin = time.perf_counter()
+        client.request("POST", "/tokenize", body, {"x-api-key": key})
+        assert client.getresponse().read()
+        return time.perf_counter() - begin
+
+    ratios = []
+    for _ in range(15):
+        words = ["".join(random.choices(string.ascii_lowercase, k=12)) for _ in range(600)]
+        of_acme = seconds(ACME, words)
+        random.shuffle(words)
+        ratios.append(seconds(ZENITH, words) / of_acme)
+    client.close()
+    print("another tenant's time as a part of the first's:", statistics.median(ratios))
+    assert statistics.median(ratios) > 0.6  # 0.3 to 0.45 where words are remembered
 
 
 # -- GET /cache -----------------------------------------------------------------------------------
