@@ -4,24 +4,23 @@
 usage: bench/server/measure.py [--url URL] [--repeats N] [--write FILE]
 
 Without --url it starts build/release/src/app/reprise on the default model and a free port, and stops
-it afterwards. Prints Markdown; --write puts it, with machine and commit, into FILE.
+it afterwards. Prints Markdown; --write puts it, with machine and commit, into its place in FILE.
 """
 import argparse
 import concurrent.futures
-import http.client
-import json
 import pathlib
-import platform
 import random
 import re
 import statistics
-import subprocess
+import sys
 import time
-import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = ROOT / "build/release/src/app/reprise"
-MODEL = ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+sys.path.insert(0, str(ROOT / "bench"))
+import page
+import programs
+from stream import Server
+
 SOURCE = pathlib.Path("/usr/share/common-licenses/GPL-3")
 PARAGRAPHS = re.split(r"\n\s*\n", SOURCE.read_text())
 
@@ -30,41 +29,6 @@ def prose(characters, seed):
     """Real paragraphs in a random order: never seen before, and still text."""
     order = random.Random(seed).sample(PARAGRAPHS, len(PARAGRAPHS))
     return f"Document {seed}.\n\n" + "\n\n".join(order)[:characters]
-
-
-class Server:
-    def __init__(self, url):
-        parsed = urllib.parse.urlparse(url)
-        self.host, self.port = parsed.hostname, parsed.port
-
-    def chat(self, messages, max_tokens=1, **more):
-        """One streamed greedy request: text, usage, seconds to the first and last text, pauses."""
-        body = dict(model="default", messages=messages, max_tokens=max_tokens, temperature=0,
-                    stream=True, stream_options={"include_usage": True}, **more)
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=900)
-        begin = time.perf_counter()
-        connection.request("POST", "/v1/chat/completions", json.dumps(body),
-                           {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise RuntimeError(f"{response.status}: {response.read(400)!r}")
-        times = []  # of each piece of text
-        text, usage = "", {}
-        for line in response:
-            if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
-                continue
-            event = json.loads(line[6:])
-            usage = event.get("usage") or usage
-            for choice in event["choices"]:
-                piece = choice["delta"].get("content")
-                if piece or choice.get("finish_reason"):
-                    times.append(time.perf_counter() - begin)
-                text += piece or ""
-        connection.close()
-        return {"text": text, "first": times[0], "last": times[-1], "prompt": usage["prompt_tokens"],
-                "reply": usage["completion_tokens"],
-                "pauses": [b - a for a, b in zip(times, times[1:])],
-                "read": usage["prompt_tokens_details"]["cached_tokens"]}
 
 
 def messages(document, question):
@@ -180,39 +144,24 @@ def measure(server, repeats):
     return "\n".join(lines)
 
 
-def machine():
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), platform.machine())
-    cores = len([line for line in open("/proc/cpuinfo") if line.startswith("processor")])
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True).stdout.strip()
-    return f"{cpu}, {cores} cores; commit {commit}; {time.strftime('%Y-%m-%d')}"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="a running server; default: start our own")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--write", type=pathlib.Path)
     options = parser.parse_args()
-    process = None
-    url = options.url
-    if url is None:
-        process = subprocess.Popen([BINARY, "serve", "--model", MODEL, "--port", "0", "-q"],
-                                   stdout=subprocess.PIPE, text=True)
-        url = process.stdout.readline().split()[-1]
-    try:
-        report = measure(Server(url), options.repeats)
-    finally:
-        if process is not None:
-            process.terminate()
-            process.wait()
-    page = (f"# Measurements\n\nWritten by `bench/server/measure.py --repeats {options.repeats} "
+    programs.stop_on_signals()
+    if options.url:
+        report = measure(Server(options.url), options.repeats)
+    else:
+        with programs.start_reprise("measured", programs.MODEL, "-q") as program:
+            report = measure(Server(program.url), options.repeats)
+    text = (f"Written by `bench/server/measure.py --repeats {options.repeats} "
             f"--write docs/measurements.md`; medians.\nSmolLM2-135M-Instruct, Q4_1, over HTTP on the "
-            f"same machine.\n\n{machine()}\n\n{report}")
+            f"same machine.\n\n{page.machine()}\n\n{report}")
     print("\n" + report)
     if options.write:
-        options.write.write_text(page)
+        page.replace_block(options.write, "server", text)
 
 
 if __name__ == "__main__":
