@@ -45,10 +45,11 @@ class Corpus:
         return (f"Text: {where}: {len(self.policies)} policies and {len(self.documents)} documents "
                 f"of tau2-bench, {len(self.chats)} conversations of MT-bench, one SWE-agent trajectory.")
 
-    def document(self, tokens, name):
-        """About `tokens` tokens of documents in an order that `name` decides, behind a line of its own."""
+    def document(self, tokens, name, order=None):
+        """About `tokens` tokens of documents behind a line that says `name`; `order` (default: `name`)
+        decides which documents, and in which order."""
         size = int(tokens * CHARACTERS_A_TOKEN)
-        order = random.Random(name).sample(self.documents, len(self.documents))
+        order = random.Random(order or name).sample(self.documents, len(self.documents))
         text = f"Collection {name}."
         for document in order:
             if len(text) >= size:
@@ -63,7 +64,7 @@ class Corpus:
 
         def score(document):
             own = _words(document.text())
-            return sum(own.count(w) / len(own) ** 0.5 / holders[w] for w in words if holders[w])
+            return sum(own.count(w) / len(own) / holders[w] for w in words if holders[w])
 
         return sorted(self.documents, key=score, reverse=True)[:count]
 

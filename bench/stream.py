@@ -14,8 +14,14 @@ class Server:
         self.host, self.port, self.timeout_s = parsed.hostname, parsed.port, timeout_s
 
     def post(self, path, body):
+        return self._request("POST", path, json.dumps(body))
+
+    def get(self, path):
+        return self._request("GET", path, None)
+
+    def _request(self, method, path, body):
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        connection.request(method, path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"{response.status}: {response.read(400)!r}")

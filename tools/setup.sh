@@ -64,12 +64,15 @@ fetch_model() {
   python3 tools/fetch_model.py "$MODEL_FILE" || die "the model could not be fetched"
 }
 
-# python_env: a virtual environment with the packages that the tests need, in .venv.
-python_env() {
-  cmp -s tests/requirements.txt .venv/requirements.txt && return
-  say "installing Python packages for the tests into .venv"
-  [ -x .venv/bin/python ] || python3 -m venv .venv
-  .venv/bin/python -m pip install -q --disable-pip-version-check -r tests/requirements.txt ||
-    die "pip could not install tests/requirements.txt"
-  cp tests/requirements.txt .venv/requirements.txt
+# virtual_environment PLACE LIST: one with the packages of LIST, in PLACE.
+virtual_environment() {
+  cmp -s "$2" "$1/requirements.txt" && return
+  say "installing the Python packages of $2 into $1"
+  [ -x "$1/bin/python" ] || python3 -m venv "$1"
+  "$1/bin/python" -m pip install -q --disable-pip-version-check -r "$2" ||
+    die "pip could not install $2"
+  cp "$2" "$1/requirements.txt"
 }
+
+python_env() { virtual_environment .venv tests/requirements.txt; }
+bench_env() { virtual_environment .bench bench/article/requirements.txt; }

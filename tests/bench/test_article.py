@@ -1,0 +1,181 @@
+"""`./run bench --quick` against a played endpoint in all its moods, and against the real server."""
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from played_endpoint import KEY, PlayedEndpoint
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PYTHON = pathlib.Path(os.environ.get("REPRISE_BENCH_PYTHON", ROOT / ".bench/bin/python"))
+BINARY = pathlib.Path(os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise"))
+CHAPTERS = 7
+
+
+def start(page, *options):
+    """The report's process, writing to `page`."""
+    if not PYTHON.exists():
+        pytest.skip(f"{PYTHON} is absent: ./test bench makes it")
+    command = [PYTHON, "-m", "article", "--quick", "--output", page, *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "bench")}
+    return subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(process):
+    """What it printed; it must have ended well."""
+    said, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, said[-3000:]
+    return said
+
+
+class Report:
+    def __init__(self, page):
+        self.text = page.read_text()
+        self.raw = json.loads(page.with_suffix(".json").read_text())
+        self.figures, self.missing = self.raw["figures"], self.raw["missing"]
+
+    def chapters(self):
+        return len(re.findall(r"^## \d\. ", self.text, re.M))
+
+    def row(self, begin):
+        """Cells of the first table row that begins so."""
+        line = next(line for line in self.text.splitlines() if line.startswith(f"| {begin} |"))
+        return [cell.strip() for cell in line.strip("|").split("|")]
+
+    def offered(self, name):
+        return next(line for line in self.text.splitlines() if line.startswith(f"- **{name}**"))
+
+
+@pytest.fixture(scope="module")
+def played():
+    endpoint = PlayedEndpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture(scope="module")
+def moody(played, tmp_path_factory):
+    """The report over endpoints in every mood, in one run: (report, folder)."""
+    folder = tmp_path_factory.mktemp("moody")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        down = f"down=http://127.0.0.1:{closed.getsockname()[1]}/v1,{KEY},played"
+    kinds = ["good", "mute", "uncounted", "forgetful", "slow", "busy", "recovering", "garbage", "torn"]
+    options = [word for kind in kinds for word in played.option(kind)]
+    finish(start(folder / "page.md", "--only-endpoints", "--timeout", "2", *options, "--endpoint", down))
+    return Report(folder / "page.md"), folder
+
+
+def test_a_good_endpoint_is_measured_whole_beside_bad_ones(moody):
+    report, _ = moody
+    assert report.chapters() == CHAPTERS
+    assert not [key for key in report.missing if "/good" in key]
+    assert "OpenAI's dialect" in report.offered("good")
+    assert report.row("good | automatic")[2].startswith("100 %")
+    assert report.row("temperature 1.3")[1] == "hit"
+    assert report.row("first word changed")[1] == "miss"
+
+
+@pytest.mark.parametrize("kind, reason", [
+    ("down", "cannot be reached"), ("slow", "no answer within 2 s"), ("busy", "429"),
+    ("garbage", "cannot be read"), ("torn", "reached|cannot be read")])
+def test_an_endpoint_that_does_not_work_is_said_and_nothing_is_made_up(moody, kind, reason):
+    report, _ = moody
+    assert re.search(reason, report.offered(kind)), report.offered(kind)
+    assert not [key for key in report.figures if f"/{kind}" in key]
+    column = list(dict.fromkeys(re.findall(r"^- \*\*(\w+)\*\*", report.text, re.M))).index(kind) + 1
+    assert report.row("Long prompts start up to 85 % sooner.")[column] == "–"
+
+
+def test_without_usage_times_are_measured_and_hits_are_not(moody):
+    report, _ = moody
+    assert "sends no usage" in report.offered("mute")
+    assert any(key.startswith("first/mute/") for key in report.figures)
+    assert not any(key.startswith("pressure/mute/") for key in report.figures)
+    assert "mute: its replies have no usage" in report.text
+
+
+def test_without_a_count_of_cached_tokens_there_is_no_hit_rate(moody):
+    report, _ = moody
+    assert report.row("uncounted | automatic")[2:] == ["–"] * 5
+    assert "does not say how many tokens were cached" in report.text
+
+
+def test_a_server_that_never_caches_has_no_hits(moody):
+    report, _ = moody
+    assert "no automatic caching seen" in report.offered("forgetful")
+    assert report.row("forgetful | automatic")[2].startswith("0 %")
+
+
+def test_a_short_429_is_waited_out(moody):
+    report, _ = moody
+    assert not [key for key in report.missing if "/recovering" in key]
+
+
+def test_bad_endpoints_are_given_up_after_a_few_requests(moody, played):
+    assert played.requests("slow") <= 3
+    assert played.requests("busy") <= 12
+
+
+def test_no_figure_is_invented_and_no_key_is_written(moody):
+    report, folder = moody
+    assert not re.search(r"\b(nan|inf|None|Traceback)\b", report.text)
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert {".png", ".svg", ".json", ".jsonl", ".md"} <= {path.suffix for path in written}
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+def test_an_interrupted_run_keeps_its_figures_and_goes_on(played, tmp_path):
+    page, ledger = tmp_path / "page.md", tmp_path / "page.jsonl"
+    options = ["--only-endpoints", "--timeout", "5", *played.option("good")]
+    first = start(page, *options)
+    until = time.monotonic() + 60
+    while not ledger.exists() or ledger.read_text().count("\n") < 8:
+        assert time.monotonic() < until and first.poll() is None
+        time.sleep(0.02)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=30)
+    assert "--resume goes on" in said and not page.exists()
+    with open(ledger, "a") as file:
+        file.write('{"key": "first/good/128/')  # as a kill in the middle of a line leaves it
+    kept = [json.loads(line) for line in ledger.read_text().splitlines()[1:-1]]
+    assert len(kept) >= 7
+    finish(start(page, "--resume", *options))
+    report = Report(page)
+    assert {entry["key"]: entry["value"] for entry in kept}.items() <= report.figures.items()
+    assert not report.missing
+
+
+def test_a_wrong_endpoint_is_one_sentence(tmp_path):
+    process = start(tmp_path / "page.md", "--only-endpoints", "--endpoint", "nonsense")
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "--endpoint wants NAME=URL,KEY,MODEL" in said and "Traceback" not in said
+
+
+def test_the_articles_sentences_hold_on_the_real_server(tmp_path):
+    if not BINARY.exists():
+        pytest.skip(f"{BINARY} has not been built")
+    finish(start(tmp_path / "page.md", "--without-peers", "--timeout", "120"))
+    report = Report(tmp_path / "page.md")
+    assert report.chapters() == CHAPTERS and not report.missing
+    explicit, automatic = report.row("Reprise | explicit"), report.row("Reprise | automatic")
+    assert [explicit[i].split(" (")[0] for i in (2, 3, 5)] == ["100 %"] * 3
+    assert not automatic[3].startswith("100 %") and not automatic[5].startswith("100 %")
+    for name, outcome in report.figures["parameter/Reprise/0"].items():
+        assert outcome is (name != "first word changed"), name
+    assert all(run["cold"] > run["warm"] for key, run in report.figures.items()
+               if key.startswith("first/Reprise/1200/"))
+    for key, run in report.figures.items():
+        if key.startswith("greedy/"):
+            assert run == {"same": True, "hit": True, "same_bits": True}
+        if key.startswith("refresh/"):
+            assert run == [True] * 6 + [False]
+    assert len(set(report.figures["varied/Reprise"]["texts"])) > 1
