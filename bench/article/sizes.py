@@ -42,7 +42,7 @@ FULL = Sizes(
 QUICK = Sizes(
     lengths=(128, 512, 1200), runs=2,
     resend_documents=2, resends=3,
-    conversations=4, conversation_tokens=250, turns=3, stranger_tokens=300, pressure_tokens=2_304,
+    conversations=4, conversation_tokens=250, turns=3, stranger_tokens=300, pressure_tokens=2_560,
     parameter_runs=1, lifetime_trials=1, lifetimes=("5m",), blind_pauses_s=(0.5, 1),
     workload_requests=4, cold_requests=2, rag_documents=2, policy_characters=1_500, long_document_tokens=600,
     agent_tokens=2200, chat_system_tokens=200, reply_tokens=8, varied_replies=3, greedy_prompts=2,

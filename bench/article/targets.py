@@ -40,7 +40,9 @@ class OurServer:
     def _options(self, profile, study):
         if profile == "pressure":
             room = study.sizes.pressure_tokens * study.token_bytes
-            return ["--kv-memory", str(room), "--pin-memory", str(room * 3 // 4)]
+            # Marks may hold what the longest request leaves, so the context is the quarter that remains.
+            return ["--kv-memory", str(room), "--pin-memory", str(room * 3 // 4),
+                    "--context", str(study.sizes.pressure_tokens // 4)]
         more = {"promises": ["--retention", "1s"], "bits": ["--expose-logits-checksum"],
                 "pauses": [] if self.has_clock else ["--retention", f"{SHORT_RETENTION_S}s"]}
         return ["--kv-memory", ROOM, *more.get(profile, [])]

@@ -53,7 +53,7 @@ def plan(study):
     for target in study.targets:
         for mode, (profile, mark, lifetime) in _kinds(study, target).items():
             steps = [Step(f"lifetime/{target}/{mode}/{pause}/{trial}", target, 2,
-                          _after(study, f"{mode} {pause} {trial}", mark, pause))
+                          _after(study, f"{mode} {pause} {trial}", mark, pause, bool(lifetime)))
                      for pause in _pauses(study, target, lifetime)
                      for trial in range(_trials(study, target))]
             if lifetime:
@@ -70,12 +70,13 @@ def _asked(study, name, mark):
     return [asked[0], Message("user", asked[1].text, mark)]
 
 
-def _after(study, name, mark, pause):
+def _after(study, name, mark, pause, from_sending):
+    """A lifetime that is known counts from the sending of its request."""
     def work(endpoint):
         asked = _asked(study, name, mark)
         begin = time.monotonic()
         known(endpoint.ask(asked))
-        endpoint.pause(pause, begin)
+        endpoint.pause(pause, begin if from_sending else None)
         return known(endpoint.ask(asked)).hit()
     return work
 
