@@ -62,19 +62,39 @@ void ReadMessagesParameters(FieldReader& fields, CompletionParameters& parameter
   ReadStopSequences(fields, parameters.stop);
 }
 
+// {"previous_message_id": string or null}. A diagnosis that is asked for wrongly fails no request.
+std::optional<DiagnosticsWish> ReadDiagnostics(FieldReader& fields, MarkerRules& rules) {
+  const json::value* value = fields.Find("diagnostics");
+  if (value == nullptr) return std::nullopt;
+  const json::object* object = value->if_object();
+  if (object == nullptr) {
+    rules.Breach("diagnostics", "Input should be an object");
+    return std::nullopt;
+  }
+  DiagnosticsWish wish;
+  const json::value* previous = object->if_contains("previous_message_id");
+  if (previous == nullptr || previous->is_null()) return wish;
+  if (!previous->is_string()) {
+    rules.Breach("diagnostics.previous_message_id", "Input should be a string or null");
+    return std::nullopt;
+  }
+  wish.previous_message_id = std::string(std::string_view(previous->get_string()));
+  return wish;
+}
+
 enum class Marks : uint8_t { kPlaced, kIgnored };
 
 Status ReadPrompt(FieldReader& fields, const ServedModel& model, Marks marks, Call& call) {
   MarkerRules rules(model.policy);
   AnthropicChat chat = ReadAnthropicChat(fields, model, rules);
+  if (marks == Marks::kPlaced) call.diagnostics = ReadDiagnostics(fields, rules);
   fields.Adopt(rules.status());
   if (!fields.ok()) return fields.status();
   if (marks == Marks::kIgnored) chat.prompt.marks.clear();
   Result<RenderedPrompt> rendered = RenderPrompt(chat.prompt, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
-  call.prompts.push_back(std::move(rendered->tokens));
-  call.breakpoints.push_back(std::move(rendered->breakpoints));
-  call.chat_context = std::move(chat.prompt.context);
+  if (marks == Marks::kIgnored) chat.prompt.anatomy.parts.clear();
+  AdoptPrompt(std::move(chat.prompt), std::move(*rendered), model, call);
   call.dropped_billing_line = chat.dropped_billing_line;
   call.warning = rules.warning();
   return {};
@@ -91,7 +111,7 @@ Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
   call.tenant = caller.tenant;
   call.parameters.sampling.seed = caller.seed;
   FieldReader fields(*object, "");
-  CheckModelName(fields, model);
+  call.model_name = ReadModelName(fields, model);
   ReadMessagesParameters(fields, call.parameters);
   if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, Marks::kPlaced, call));
   if (fields.ok()) fields.Adopt(CheckPrompts(call, model));
@@ -106,7 +126,7 @@ Result<size_t> CountMessageTokens(std::string_view body, const Caller& caller,
   Call call;
   call.tenant = caller.tenant;
   FieldReader fields(*object, "");
-  CheckModelName(fields, model);
+  ReadModelName(fields, model);
   if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, Marks::kIgnored, call));
   if (!fields.ok()) return std::unexpected(fields.status().error());
   return call.prompts.front().size();

@@ -70,6 +70,8 @@ class ChatReader {
   size_t open_marks_ = 0;  // marks_ from here on are this message's, offsets unescaped
   std::map<std::string, std::string> call_names_;  // by id, escaped
 
+  AnatomyWriter anatomy_;
+
   std::vector<CacheMark> marks_;    // the first few
   std::vector<std::string> paths_;  // of the cache_control of each
   size_t marks_found_ = 0;
@@ -200,8 +202,9 @@ void ChatReader::ReadTool(const json::value& value, size_t index) {
   const json::value* description = tool->if_contains("description");
   if (description != nullptr && description->is_string()) function["description"] = *description;
   function["parameters"] = *schema;
-  tools_.push_back(
-      EscapeAll({{"type", "function"}, {"function", std::move(function)}}, tokenizer_));
+  const json::object shown = {{"type", "function"}, {"function", std::move(function)}};
+  anatomy_.AddTool(shown);
+  tools_.push_back(EscapeAll(shown, tokenizer_));
   Mark(*tool, path, {Place::kTool, index, 0, {}});
 }
 
@@ -242,6 +245,7 @@ void ChatReader::TakeText(const json::object& block, const std::string& path) {
     return;
   }
   Append(*text);
+  anatomy_.AddText(*text);
   Mark(block, path, {Place::kText, next_message(), text_.size(), {}});
 }
 
@@ -258,6 +262,8 @@ void ChatReader::TakeToolUse(const json::object& block, const std::string& path)
   const std::string shown_id = tokenizer_.EscapeUserText(id.value_or(""));
   const std::string shown_name = tokenizer_.EscapeUserText(*name);
   call_names_[shown_id] = shown_name;
+  anatomy_.AddCall(id.value_or(""),
+                   {{"name", *name}, {"arguments", input != nullptr ? *input : json::object()}});
   const json::value arguments =
       input != nullptr ? EscapeAll(*input, tokenizer_) : json::value(json::object());
   calls_.push_back({{"id", shown_id},
@@ -271,7 +277,9 @@ void ChatReader::TakeToolResult(const json::object& block, const std::string& pa
   Flush();  // the user's text before it
   role_ = "tool";
   FieldReader fields(block, path);
-  const std::string id = tokenizer_.EscapeUserText(fields.String("tool_use_id").value_or(""));
+  const std::string_view call_id = fields.String("tool_use_id").value_or("");
+  const std::string id = tokenizer_.EscapeUserText(call_id);
+  anatomy_.AddResult(call_id);
   fields_.Adopt(fields.status());
   const json::value* content = fields.Find("content");
   std::optional<Duration> inner;
@@ -285,7 +293,10 @@ void ChatReader::TakeToolResult(const json::object& block, const std::string& pa
           }
           const auto text = TextOf(part, part_path);
           if (!text) return;
-          if (!text->empty()) Append(*text);
+          if (!text->empty()) {
+            Append(*text);
+            anatomy_.AddText(*text);
+          }
           inner = rules_.CacheControl(part, part_path);
           inner_path = part_path + ".cache_control";
           if (inner && text->empty()) {
@@ -328,6 +339,7 @@ void ChatReader::ReadSystem() {
   const json::value* system = fields_.Find("system");
   if (system == nullptr) return;
   role_ = "system";
+  anatomy_.BeginSystem();
   bool first = true;
   ForEachBlock(*system, "system", [&](const json::object& block, const std::string& path) {
     const bool is_first = std::exchange(first, false);
@@ -342,6 +354,7 @@ void ChatReader::ReadSystem() {
     }
     TakeText(block, path);
   });
+  anatomy_.EndSystem();
   Flush();
 }
 
@@ -367,10 +380,12 @@ void ChatReader::ReadMessage(const json::value& value, size_t index) {
     Flush();
     role_ = role;
   }
+  anatomy_.BeginMessage(role);
   ForEachBlock(*content, path + ".content",
                [this](const json::object& block, const std::string& block_path) {
                  TakeBlock(block, block_path);
                });
+  anatomy_.EndMessage();
 }
 
 void ChatReader::ReadMessages() {
@@ -399,6 +414,7 @@ AnthropicChat ChatReader::Read() {
   json::object& context = chat.prompt.context;
   context["messages"] = std::move(messages_);
   if (!tools_.empty()) context["tools"] = std::move(tools_);
+  chat.prompt.anatomy = anatomy_.Take();
   context["add_generation_prompt"] = !chat.prompt.continues_reply;
   context["bos_token"] = model_.bos_token;
   context["eos_token"] = model_.eos_token;

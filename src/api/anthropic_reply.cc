@@ -38,7 +38,7 @@ Usage UsageOfStart(const Choice& choice) {
 
 }  // namespace
 
-json::object AnthropicReply::Message(json::array content, const Usage& usage,
+json::object AnthropicReply::Message(json::array content, const Choice& choice,
                                      int output_tokens) const {
   return {{"id", label_.id},
           {"type", "message"},
@@ -47,7 +47,8 @@ json::object AnthropicReply::Message(json::array content, const Usage& usage,
           {"content", std::move(content)},
           {"stop_reason", nullptr},
           {"stop_sequence", nullptr},
-          {"usage", WholeUsageJson(usage, output_tokens)}};
+          {"usage", WholeUsageJson(UsageOfStart(choice), output_tokens)},
+          {"diagnostics", DiagnosticsJson(choice.cache_miss)}};
 }
 
 void AnthropicReply::AddStop(const FinishedEvent& event, json::object& into) const {
@@ -73,14 +74,13 @@ std::string AnthropicReply::Whole(std::vector<Choice>& choices, const CallUsage&
   const Choice& choice = choices.front();
   json::array content;
   if (!choice.text.empty()) content.push_back({{"type", "text"}, {"text", choice.text}});
-  json::object message = Message(std::move(content), usage.prompt, usage.completion_tokens);
+  json::object message = Message(std::move(content), choice, usage.completion_tokens);
   AddStop(*choice.finished, message);
   return json::serialize(message);
 }
 
 void AnthropicReply::ShowStart(size_t /*index*/, const Choice& choice, std::string& stream) const {
-  AppendEvent(stream,
-              {{"type", "message_start"}, {"message", Message({}, UsageOfStart(choice), 0)}});
+  AppendEvent(stream, {{"type", "message_start"}, {"message", Message({}, choice, 0)}});
 }
 
 void AnthropicReply::ShowText(size_t /*index*/, const TextEvent& event, Choice& choice,

@@ -34,7 +34,7 @@ class AnthropicReply final : public Reply {
   std::string_view ping() const override;
 
  private:
-  boost::json::object Message(boost::json::array content, const Usage& usage,
+  boost::json::object Message(boost::json::array content, const Choice& choice,
                               int output_tokens) const;
   // stop_reason and stop_sequence
   void AddStop(const FinishedEvent& event, boost::json::object& into) const;

@@ -17,6 +17,7 @@ struct ApiPolicy {
   size_t cache_minimum_tokens = 0;            // shorter prompts are not cached, shorter marks void
   bool cache_key_isolates = false;            // prompt_cache_key is part of the cache's scope
   bool drop_billing_line = true;              // see billing_line.h
+  size_t history = 100;  // requests of a tenant that are remembered, to explain misses; 0: none
 };
 
 }  // namespace reprise

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "api/prompt_anatomy.h"
 #include "base/clock.h"
 
 namespace reprise {
@@ -32,6 +33,7 @@ struct ChatPrompt {
   // (Tokenizer::EscapeUserText). A message's content is a string.
   boost::json::object context;
   std::vector<CacheMark> marks;  // in the order of the conversation
+  PromptAnatomy anatomy;
   // The last message is the beginning of the reply, which goes on where its text ends.
   bool continues_reply = false;
 };

@@ -117,9 +117,7 @@ Status ReadChatPrompt(const json::object& body, const OpenAiCaching& caching,
   if (caching.keep) chat->marks.push_back({CacheMark::Place::kPromptEnd, 0, 0, *caching.keep});
   Result<RenderedPrompt> rendered = RenderPrompt(*chat, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
-  call.prompts.push_back(std::move(rendered->tokens));
-  call.breakpoints.push_back(std::move(rendered->breakpoints));
-  call.chat_context = std::move(chat->context);
+  AdoptPrompt(std::move(*chat), std::move(*rendered), model, call);
   return {};
 }
 
@@ -139,12 +137,23 @@ void ApplyCaching(const OpenAiCaching& caching, const ServedModel& model, Call& 
 
 }  // namespace
 
-void CheckModelName(FieldReader& fields, const ServedModel& model) {
-  const std::string_view name = fields.String("model").value_or(model.name);
-  if (model.strict_model && name != model.name) {
+std::string ReadModelName(FieldReader& fields, const ServedModel& model) {
+  const std::optional<std::string_view> name = fields.String("model");
+  if (model.strict_model && name && name != model.name) {
     fields.Refuse(ErrorCode::kNotFound, "model",
-                  fmt::format("The model '{}' is not served here; '{}' is.", name, model.name));
+                  fmt::format("The model '{}' is not served here; '{}' is.", *name, model.name));
   }
+  return std::string(name.value_or(""));
+}
+
+void AdoptPrompt(ChatPrompt chat, RenderedPrompt rendered, const ServedModel& model, Call& call) {
+  if (model.policy.history > 0) {
+    call.landmarks.push_back(LocateParts(rendered.tokens, chat.anatomy.parts, *model.tokenizer));
+  }
+  call.fingerprint = std::move(chat.anatomy.fingerprint);
+  call.prompts.push_back(std::move(rendered.tokens));
+  call.breakpoints.push_back(std::move(rendered.breakpoints));
+  call.chat_context = std::move(chat.context);
 }
 
 Status CheckPrompts(Call& call, const ServedModel& model) {
@@ -187,7 +196,7 @@ Result<Call> ReadCall(Endpoint endpoint, std::string_view body, const Caller& ca
   call.tenant = caller.tenant;
   call.parameters.sampling.seed = caller.seed;
   FieldReader fields(*object, "");
-  CheckModelName(fields, model);
+  call.model_name = ReadModelName(fields, model);
   MarkerRules rules(model.policy);
   const OpenAiCaching caching = ReadOpenAiCaching(fields, model.policy, rules);
   if (endpoint == Endpoint::kChat) {

@@ -25,11 +25,24 @@ int64_t SecondsSince1970() {
       .count();
 }
 
-std::unique_ptr<const Reply> OpenAiReplyFor(const Call& call, Service& service) {
+std::string_view IdPrefix(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kChat:
+      return "chatcmpl-";
+    case Endpoint::kText:
+      return "cmpl-";
+    case Endpoint::kMessages:
+      break;
+  }
+  return "msg_";
+}
+
+std::unique_ptr<const Reply> OpenAiReplyFor(const Call& call, std::string id,
+                                            const Service& service) {
   const CompletionParameters& parameters = call.parameters;
   ReplyLabel label;
   label.endpoint = call.endpoint;
-  label.id = service.NewId(call.endpoint == Endpoint::kChat ? "chatcmpl-" : "cmpl-");
+  label.id = std::move(id);
   label.created = SecondsSince1970();
   label.model = service.model.name;
   label.logprobs = parameters.top_logprobs >= 0;
@@ -39,11 +52,13 @@ std::unique_ptr<const Reply> OpenAiReplyFor(const Call& call, Service& service) 
   return std::make_unique<OpenAiReply>(std::move(label), *service.model.tokenizer);
 }
 
-std::unique_ptr<const Reply> ReplyFor(const Call& call, Exchange& exchange) {
-  Service& service = exchange.service;
-  if (call.endpoint != Endpoint::kMessages) return OpenAiReplyFor(call, service);
+std::unique_ptr<const Reply> ReplyFor(const Call& call, std::string id, const Exchange& exchange) {
+  const Service& service = exchange.service;
+  if (call.endpoint != Endpoint::kMessages) {
+    return OpenAiReplyFor(call, std::move(id), service);
+  }
   MessageLabel label;
-  label.id = service.NewId("msg_");
+  label.id = std::move(id);
   label.request_id = exchange.id();
   label.model = service.model.name;
   label.max_tokens = call.parameters.max_tokens.value_or(0);
@@ -71,8 +86,9 @@ asio::awaitable<void> HandleCompletion(Exchange& exchange, Endpoint endpoint) {
   if ((*call)->dropped_billing_line && !std::exchange(service.noted_billing_line, true)) {
     LogInfo("a client's billing line, which changes with each request, is left out of prompts");
   }
-  std::unique_ptr<const Reply> reply = ReplyFor(**call, exchange);
-  CompletionRun run(exchange, std::move(*call), std::move(reply));
+  std::string reply_id = service.NewId(IdPrefix(endpoint));
+  std::unique_ptr<const Reply> reply = ReplyFor(**call, reply_id, exchange);
+  CompletionRun run(exchange, std::move(*call), std::move(reply_id), std::move(reply));
   co_await run.Run();
 }
 

@@ -3,27 +3,51 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 #include <variant>
 
 #include "api/continuation.h"
+#include "api/miss_log.h"
 #include "api/sse.h"
 
 namespace reprise {
 namespace asio = boost::asio;
+namespace {
+
+WallTime WallNow() { return std::chrono::system_clock::now(); }
+
+}  // namespace
 
 CompletionRun::CompletionRun(Exchange& exchange, std::shared_ptr<const Call> call,
-                             std::unique_ptr<const Reply> reply)
+                             std::string reply_id, std::unique_ptr<const Reply> reply)
     : exchange_(exchange),
       service_(exchange.service),
       call_(std::move(call)),
       reply_(std::move(reply)),
+      number_(service_.history.Begin(*call_, {exchange.id(), std::move(reply_id)}, WallNow())),
       choices_(call_->choices()),
       generation_(service_.engine, service_.io) {}
 
+CompletionRun::~CompletionRun() {
+  NoteFigures();
+  service_.history.NoteEnd(number_, EndState());
+}
+
+PastRequest::State CompletionRun::EndState() const {
+  const bool finished = std::ranges::all_of(
+      choices_, [](const Choice& choice) { return choice.finished.has_value(); });
+  if (finished) return PastRequest::State::kFinished;
+  return error_ && error_->code != ErrorCode::kCancelled ? PastRequest::State::kFailed
+                                                         : PastRequest::State::kCancelled;
+}
+
 asio::awaitable<void> CompletionRun::Run() {
-  for (size_t i = 0; i < choices_.size(); ++i) generation_.Submit(RequestOfChoice(*call_, i));
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    const SequenceId sequence = generation_.Submit(RequestOfChoice(*call_, i));
+    service_.history.NoteSubmitted(number_, PromptOf(i), sequence);
+  }
   while (!generation_.all_ended()) {
     std::vector<ChoiceEvent> events = co_await generation_.Next();
     if (generation_.overflowed()) {
@@ -49,10 +73,8 @@ bool CompletionRun::AllLookedUp() const {
 }
 
 void CompletionRun::Take(ChoiceEvent& event, std::string& shown) {
-  Choice& choice = choices_[event.choice];
   if (auto* started = std::get_if<StartedEvent>(&event.event)) {
-    choice.started = std::move(*started);
-    if (streams()) reply_->ShowStart(event.choice, choice, shown);
+    TakeStart(event.choice, *started, shown);
   } else if (auto* text = std::get_if<TextEvent>(&event.event)) {
     TakeText(event.choice, *text, shown);
   } else if (auto* finished = std::get_if<FinishedEvent>(&event.event)) {
@@ -62,8 +84,20 @@ void CompletionRun::Take(ChoiceEvent& event, std::string& shown) {
   }
 }
 
+void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& shown) {
+  Choice& choice = choices_[index];
+  if (index == PromptOf(index) * static_cast<size_t>(call_->parameters.choices)) {
+    service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
+    choice.cache_miss = DiagnoseMiss(service_.history, *call_, service_.history.Find(number_));
+    LogMiss(service_, number_, PromptOf(index));
+  }
+  choice.started = std::move(event);
+  if (streams()) reply_->ShowStart(index, choice, shown);
+}
+
 void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& shown) {
   Choice& choice = choices_[index];
+  if (choice.text.empty()) service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
     exchange_.figures.ttft_ms = exchange_.ElapsedMs();
     service_.metrics.ObserveTimeToFirstToken(exchange_.figures.ttft_ms / 1000);
@@ -75,6 +109,7 @@ void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& shown)
 
 void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& shown) {
   Choice& choice = choices_[index];
+  service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   choice.finished = std::move(event);
   if (streams()) reply_->ShowFinish(index, choice, shown);
   if (call_->endpoint != Endpoint::kText) {

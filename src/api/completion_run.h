@@ -21,9 +21,10 @@ namespace reprise {
 
 class CompletionRun {
  public:
-  CompletionRun(Exchange& exchange, std::shared_ptr<const Call> call,
+  // `reply_id` is the one that the reply shows.
+  CompletionRun(Exchange& exchange, std::shared_ptr<const Call> call, std::string reply_id,
                 std::unique_ptr<const Reply> reply);
-  ~CompletionRun() { NoteFigures(); }
+  ~CompletionRun();
   CompletionRun(const CompletionRun&) = delete;
   CompletionRun& operator=(const CompletionRun&) = delete;
 
@@ -35,6 +36,7 @@ class CompletionRun {
   bool AllLookedUp() const;
   // Takes in one event; what a stream shows of it is added to `shown`.
   void Take(ChoiceEvent& event, std::string& shown);
+  void TakeStart(size_t index, StartedEvent& event, std::string& shown);
   void TakeText(size_t index, TextEvent& event, std::string& shown);
   void TakeFinish(size_t index, FinishedEvent& event, std::string& shown);
   std::string Warning() const;
@@ -44,11 +46,17 @@ class CompletionRun {
   boost::asio::awaitable<bool> ShowStream(std::string shown, bool waited);
   boost::asio::awaitable<void> FinishAll();
   void NoteFigures();
+  size_t PromptOf(size_t choice) const {
+    return choice / static_cast<size_t>(call_->parameters.choices);
+  }
+  // How it ended, for the history.
+  PastRequest::State EndState() const;
 
   Exchange& exchange_;
   Service& service_;
   const std::shared_ptr<const Call> call_;
   const std::unique_ptr<const Reply> reply_;
+  const uint64_t number_;  // in the history
   std::vector<Choice> choices_;
   std::optional<Error> error_;  // the first that a choice failed with
   bool head_sent_ = false;      // of a stream

@@ -41,7 +41,7 @@ void Generation::CancelRest() {
   ended_ = sequences_.size();
 }
 
-void Generation::Submit(GenerationRequest request) {
+SequenceId Generation::Submit(GenerationRequest request) {
   const size_t choice = sequences_.size();
   sequences_.push_back({});
   sequences_.back().id =
@@ -49,6 +49,7 @@ void Generation::Submit(GenerationRequest request) {
         const size_t bytes = BytesOf(event);
         mailbox->Post({choice, std::move(event)}, bytes);
       });
+  return sequences_.back().id;
 }
 
 boost::asio::awaitable<std::vector<ChoiceEvent>> Generation::Next() {

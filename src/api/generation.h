@@ -26,7 +26,7 @@ class Generation {
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
 
-  void Submit(GenerationRequest request);  // the next choice
+  SequenceId Submit(GenerationRequest request);  // the next choice
 
   // The events since the last call, at least one; none when nothing came for
   // limits::kStreamPingSeconds, or when overflowed().

@@ -52,6 +52,7 @@ struct Reading {
   MarkerRules& rules;
   std::optional<Duration> ttl;    // of a mark that names none
   std::vector<CacheMark>& marks;  // of all messages
+  AnatomyWriter& anatomy;
 };
 
 // The role that the template is told; empty when unknown.
@@ -150,6 +151,24 @@ json::array ReadToolCalls(FieldReader& message, const json::array& calls) {
   return unfolded;
 }
 
+// What the message says, so that it can be found in the prompt and compared with another's.
+void WriteAnatomy(const json::object& message, std::string_view role, const std::string& content,
+                  const json::array& calls, AnatomyWriter& anatomy) {
+  anatomy.BeginMessage(role);
+  if (!content.empty()) anatomy.AddText(content);
+  for (const json::value& value : calls) {
+    const json::value* function = value.get_object().if_contains("function");
+    if (function == nullptr || !function->is_object()) continue;
+    const json::value* id = value.get_object().if_contains("id");
+    anatomy.AddCall(id != nullptr ? json::serialize(*id) : "", function->get_object());
+  }
+  for (const auto& [key, field] : message) {
+    if (field.is_null() || key == "role" || key == "content" || key == "tool_calls") continue;
+    anatomy.AddField(key, json::serialize(field));
+  }
+  anatomy.EndMessage();
+}
+
 Result<json::value> ReadMessage(const json::value& value, size_t index, Reading& reading) {
   const Tokenizer& tokenizer = reading.tokenizer;
   const std::string path = fmt::format("messages[{}]", index);
@@ -187,6 +206,7 @@ Result<json::value> ReadMessage(const json::value& value, size_t index, Reading&
     message.insert_or_assign(tokenizer.EscapeUserText(std::string_view(key)),
                              EscapeAll(field, tokenizer));
   }
+  WriteAnatomy(value.get_object(), shown_role, content, unfolded, reading.anatomy);
   return message;
 }
 
@@ -208,7 +228,8 @@ Result<json::array> ReadMessages(FieldReader& fields, Reading& reading) {
 }
 
 // What would have to constrain the reply is refused, because ignoring it would look like success.
-void ReadTools(FieldReader& fields, const Tokenizer& tokenizer, json::object& context) {
+void ReadTools(FieldReader& fields, const Tokenizer& tokenizer, AnatomyWriter& anatomy,
+               json::object& context) {
   if (fields.Find("functions") != nullptr) {
     fields.Refuse(ErrorCode::kUnsupported, "functions",
                   "'functions' is not supported; send 'tools' instead.");
@@ -229,6 +250,7 @@ void ReadTools(FieldReader& fields, const Tokenizer& tokenizer, json::object& co
       return;
     }
   }
+  for (const json::value& tool : *tools) anatomy.AddTool(tool.get_object());
   context["tools"] = EscapeAll(*tools, tokenizer);
 }
 
@@ -238,12 +260,13 @@ Result<ChatPrompt> ReadChat(const json::object& body, const ServedModel& model, 
                             std::optional<Duration> ttl) {
   FieldReader fields(body, "");
   ChatPrompt chat;
-  Reading reading{*model.tokenizer, rules, ttl, chat.marks};
+  AnatomyWriter anatomy;
+  Reading reading{*model.tokenizer, rules, ttl, chat.marks, anatomy};
   Result<json::array> messages = ReadMessages(fields, reading);
   if (!messages) return std::unexpected(std::move(messages).error());
   json::object& context = chat.context;
   context["messages"] = std::move(*messages);
-  ReadTools(fields, *model.tokenizer, context);
+  ReadTools(fields, *model.tokenizer, anatomy, context);
   context["add_generation_prompt"] = fields.Bool("add_generation_prompt").value_or(true);
   context["bos_token"] = model.bos_token;
   context["eos_token"] = model.eos_token;
@@ -253,6 +276,7 @@ Result<ChatPrompt> ReadChat(const json::object& body, const ServedModel& model, 
     }
   }
   if (!fields.ok()) return std::unexpected(fields.status().error());
+  chat.anatomy = anatomy.Take();
   FoldTools(model.template_traits, chat);
   return chat;
 }

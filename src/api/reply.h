@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/cache_diagnosis.h"
 #include "api/call.h"
 #include "api/errors.h"
 #include "engine/request.h"
@@ -20,6 +21,7 @@ namespace reprise {
 // What has come of one choice so far.
 struct Choice {
   std::optional<StartedEvent> started;
+  std::optional<CacheMissReason> cache_miss;  // where the client asked for diagnostics
   std::string text;
   std::vector<TokenInfo> tokens;  // with log probabilities, whole replies only
   std::optional<FinishedEvent> finished;

@@ -9,6 +9,7 @@
 #include "api/admin.h"
 #include "api/cache_page.h"
 #include "api/completion.h"
+#include "api/history_page.h"
 #include "api/text_tools.h"
 
 namespace reprise {
@@ -27,6 +28,8 @@ constexpr std::array kRoutes = {
     Route{"GET", "/props", HandleProps},
     Route{"GET", "/cache", HandleCache},
     Route{"DELETE", "/cache", HandleFlush, false, true},
+    Route{"GET", "/cache/requests", HandlePastRequests},
+    Route{"GET", "/cache/requests/", HandlePastRequest},
     Route{"POST", "/tokenize", HandleTokenize},
     Route{"POST", "/detokenize", HandleDetokenize},
     Route{"POST", "/apply-template", HandleApplyTemplate},

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/trace.h"
 
@@ -17,7 +18,8 @@ Service::Service(Engine& served_engine, ServedModel served_model,
       io(std::move(executor)),
       started_at(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
-                     .count()) {
+                     .count()),
+      history(model.policy.history, limits::kMaxHistoryBytes) {
   std::random_device device;
   std::seed_seq seed{device(), device(), device(), device()};
   random_.seed(seed);

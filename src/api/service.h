@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "api/api_keys.h"
+#include "api/history.h"
 #include "api/mailbox.h"
 #include "api/metrics.h"
 #include "api/served_model.h"
@@ -50,6 +51,7 @@ class Service {
   const int64_t started_at;     // seconds since 1970
   std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;
+  History history;
   size_t open_connections = 0;
   bool noted_billing_line = false;  // said once that it is left out
 

@@ -48,6 +48,11 @@ void AddPolicy(CLI::App& serve, ApiPolicy& policy) {
                    "prompts and marked prefixes shorter than this are not cached; default: 0");
   serve.add_flag("--cache-key-isolates", policy.cache_key_isolates,
                  "requests with different prompt_cache_key share nothing");
+  serve
+      .add_option("--history", policy.history,
+                  "requests of each tenant that are remembered, to explain what was not read from "
+                  "the cache (GET /cache/requests); 0: none; default: 100")
+      ->check(CLI::Range(size_t{0}, limits::kMaxHistory));
   serve.add_flag("!--keep-billing-line", policy.drop_billing_line,
                  "render the coding agent's billing line, whose changes spoil the cache");
 }

@@ -48,6 +48,15 @@ inline constexpr size_t kMaxStepRows = 1024;          // rows of one batch; furt
 // tokens and two entries of an index they take about 260 bytes each: 8 MiB.
 inline constexpr size_t kMaxRememberedLosses = 1u << 15;
 
+// -- History of requests, to explain misses ------------------------------------------------------
+inline constexpr size_t kMaxHistory = 100'000;         // --history, of one tenant
+inline constexpr size_t kMaxHistoryBytes = 64u << 20;  // the oldest of who holds most goes first
+inline constexpr size_t kExcerptCharacters = 80;       // shown of each prompt where two part …
+inline constexpr size_t kExcerptLead = 24;             // … of those, before the place
+inline constexpr size_t kMaxShownParts = 1000;         // of a prompt; further ones are counted
+inline constexpr size_t kMaxShownRequests = 1000;      // of the list, newest first
+inline constexpr size_t kMissLogTokens = 256;          // computed: from here on a line says why
+
 // -- Files (exit code 2, a sentence) -----------------------------------------------------------
 inline constexpr uint64_t kMaxGgufTensors = 1u << 16;
 inline constexpr uint64_t kMaxGgufMetadata = 1u << 16;

@@ -1,0 +1,46 @@
+#include "api/miss_log.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "api/history.h"
+#include "api/miss_report.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace reprise {
+namespace {
+
+// The part that the first token not read belongs to.
+std::string PartAt(const PastPrompt& prompt, size_t token, const Tokenizer& tokenizer) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < token; ++i) bytes += tokenizer.Piece(prompt.tokens[i]).size();
+  return ToText(PlaceOf(prompt.landmarks, bytes).name);
+}
+
+std::string Reason(const History& history, const MissReport& report) {
+  std::string reason(ToText(report.fate));
+  if (!report.loss) return reason;
+  reason +=
+      fmt::format(" {:.1f} s before", std::chrono::duration<double>(report.loss->ago).count());
+  if (report.fate != ShareFate::kEvicted) return reason;
+  const PastRequest* taker = history.FindSequence(report.loss->for_whom);
+  return taker == nullptr ? reason : fmt::format("{} for {}", reason, taker->request_id);
+}
+
+}  // namespace
+
+void LogMiss(const Service& service, uint64_t number, size_t prompt) {
+  const PastRequest* request = service.history.Find(number);
+  if (request == nullptr) return;
+  const PastPrompt& own = request->prompts.at(prompt);
+  if (own.tokens.size() < own.read() + limits::kMissLogTokens) return;
+  const MissReport report = ExplainMiss(service.history, *request, prompt, Seen::kOwnTenant);
+  if (report.fate == ShareFate::kHit || report.fate == ShareFate::kNothingShared) return;
+  LogInfo("{} shares {} tokens with {} and read {}, up to {}: {}", request->request_id,
+          report.shared, report.closest->request_id, report.read,
+          PartAt(own, report.read, *service.model.tokenizer), Reason(service.history, report));
+}
+
+}  // namespace reprise
