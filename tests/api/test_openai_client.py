@@ -184,7 +184,7 @@ def test_a_text_completion_is_sixteen_tokens_long_by_default(client):
 
 
 def test_max_tokens_of_zero_fills_the_cache_and_answers_nothing(client, document):
-    messages = [{"role": "user", "content": document("fill")}]
+    messages = [{"role": "user", "content": document("openai fill")}]
     filled = chat(client, messages, max_tokens=0)
     assert filled.choices[0].message.content == ""
     assert filled.choices[0].finish_reason == "length"
