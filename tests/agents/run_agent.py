@@ -15,17 +15,19 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import re
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "bench"))
+import page
+import programs
+
 PACKAGE = "@anthropic-ai/claude-code"
 QUESTIONS = (
     "Say hello in one word.",
@@ -33,7 +35,6 @@ QUESTIONS = (
     "Thank you. Which was my first question?",
 )
 CANNOT_RUN = 77
-HEADING = "## A coding agent"
 
 # The default model, trained for 8,192 tokens, never ends a reply behind a prompt of 20,000: not once in 8,000
 # tokens. A reply that is cut off the agent takes for an error. So what is served is a copy of the model
@@ -82,44 +83,14 @@ def with_quick_end(binary, model, folder):
     return copy
 
 
-class Server:
-    """A running server. `requests` are the completions that its log has told of."""
+LOG_LINE = re.compile(r"POST /v1/messages (?P<status>\d+) (?:\S+ prompt=(?P<prompt>\d+) read=(?P<read>\d+)"
+                      r" .*? ttft=(?P<ttft>[\d.]+)ms)?")
 
-    LINE = re.compile(r"POST /v1/messages (?P<status>\d+) \S+ prompt=(?P<prompt>\d+) read=(?P<read>\d+)"
-                      r" .*? ttft=(?P<ttft>[\d.]+)ms")
 
-    def __init__(self, binary, model, options):
-        self.requests, self.refused, self.log = [], [], []
-        command = [binary, "serve", "--model", model, "--port", "0", *options]
-        self.process = subprocess.Popen([str(part) for part in command], text=True,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE)
-        self.reader = threading.Thread(target=self._read_log, daemon=True)
-        self.reader.start()
-        for line in self.process.stdout:
-            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
-            if found:
-                self.url = found.group(1)
-                threading.Thread(target=self.process.stdout.read, daemon=True).start()
-                return
-        self.process.wait()
-        raise RuntimeError("the server did not start:\n" + "".join(self.log[-5:]))
-
-    def _read_log(self):
-        for line in self.process.stderr:
-            self.log.append(line)
-            found = self.LINE.search(line)
-            if found:
-                self.requests.append({name: float(value) for name, value in found.groupdict().items()})
-            elif re.search(r"POST /v1/messages [45]\d\d ", line):
-                self.refused.append(line.strip())
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            return self.process.wait(timeout=60)
-        finally:
-            self.process.kill()
+def requests_in(log):
+    """One dict of numbers for each request that the server's log tells of."""
+    for found in LOG_LINE.finditer(log.read_text()):
+        yield {name: float(value or 0) for name, value in found.groupdict().items()}
 
 
 def environment(url, home, options):
@@ -161,39 +132,33 @@ def take_turn(program, question, first, folder, surroundings, timeout_s):
 
 def play(options):
     """One dict of figures for each turn."""
-    program = install(options.agent_version, options.folder)
     for path in (options.binary, options.model):
         if not path.exists():
             raise CannotRun(f"{path} is absent; ./run builds the server and fetches the model")
-    server = Server(options.binary, with_quick_end(options.binary, options.model, options.folder),
-                    ["--context", options.context, "--kv-memory", options.kv_memory,
-                     "--retention", "2h"])
+    agent = install(options.agent_version, options.folder)
+    model = with_quick_end(options.binary, options.model, options.folder)
     turns = []
-    try:
-        with tempfile.TemporaryDirectory() as scratch:
-            home, folder = pathlib.Path(scratch, "home"), pathlib.Path(scratch, "work")
-            home.mkdir()
-            folder.mkdir()
-            surroundings = environment(server.url, home, options)
-            for number, question in enumerate(QUESTIONS, 1):
-                before = len(server.requests)
-                begin = time.monotonic()
-                code = take_turn(program, question, number == 1, folder, surroundings,
-                                 options.timeout)
-                seconds = time.monotonic() - begin
-                time.sleep(1)  # the last lines of the log
-                asked = server.requests[before:]
-                turns.append({
-                    "turn": number, "exit": code, "seconds": seconds, "requests": len(asked),
-                    "prompt": int(sum(r["prompt"] for r in asked)),
-                    "read": int(sum(r["read"] for r in asked)),
-                    "ttft_s": max((r["ttft"] for r in asked), default=0) / 1e3,
-                    "failed": sum(r["status"] != 200 for r in asked)})
-                print(describe(turns[-1]), file=sys.stderr)
-    finally:
-        code = server.stop()
-    if code != 0 or server.refused:
-        raise RuntimeError(f"the server ended with {code} and refused: {server.refused[:5]}")
+    with tempfile.TemporaryDirectory() as scratch, programs.start_reprise(
+            "agent", model, "--context", options.context, "--kv-memory", options.kv_memory,
+            "--retention", "2h", binary=options.binary) as server:
+        home, folder = pathlib.Path(scratch, "home"), pathlib.Path(scratch, "work")
+        home.mkdir()
+        folder.mkdir()
+        surroundings = environment(server.url, home, options)
+        for number, question in enumerate(QUESTIONS, 1):
+            before = len(list(requests_in(server.log)))
+            code = take_turn(agent, question, number == 1, folder, surroundings, options.timeout)
+            time.sleep(1)  # the last line of the log
+            asked = list(requests_in(server.log))[before:]
+            turns.append({
+                "turn": number, "exit": code, "requests": len(asked),
+                "failed": sum(request["status"] != 200 for request in asked),
+                "prompt": int(sum(request["prompt"] for request in asked)),
+                "read": int(sum(request["read"] for request in asked)),
+                "ttft_s": max((request["ttft"] for request in asked), default=0) / 1e3})
+            print(describe(turns[-1]), file=sys.stderr)
+        if not server.alive():
+            raise programs.DidNotStart("the server ended while it was asked")
     return turns
 
 
@@ -210,35 +175,19 @@ def describe(turn):
             f"exit {turn['exit']}")
 
 
-def machine():
-    names = [line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-             if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(names) or os.cpu_count()} cores"
-
-
 def section(turns, options):
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
-                            capture_output=True).stdout.strip()
-    yield HEADING
+    yield "## A coding agent"
     yield ""
     yield (f"Written by `tests/agents/run_agent.py --write docs/measurements.md`: {PACKAGE} "
-           f"{options.agent_version}, tools rendered, `--context {options.context}`, three turns.")
-    yield f"{machine()}; commit {commit}; {time.strftime('%Y-%m-%d')}"
+           f"{options.agent_version},")
+    yield f"tools rendered, three turns, `--context {options.context}`."
     yield ""
-    yield "| turn | requests | prompt tokens | read | share | to the first token, s | exit |"
-    yield "|---:|---:|---:|---:|---:|---:|---:|"
-    for turn in turns:
-        yield (f"| {turn['turn']} | {turn['requests']} | {turn['prompt']:,} | {turn['read']:,} "
-               f"| {100 * share(turn):.1f} % | {turn['ttft_s']:.1f} | {turn['exit']} |")
-
-
-def write_section(path, lines):
-    """Puts the section in place of the one that the page has, or at its end."""
-    page = path.read_text() if path.exists() else ""
-    before, found, rest = page.partition(HEADING + "\n")
-    following = re.search(r"^## ", rest, re.M)
-    after = "\n" + rest[following.start():] if found and following else ""
-    path.write_text(before.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n" + after)
+    yield page.machine()
+    yield ""
+    rows = [(turn["turn"], turn["requests"], f"{turn['prompt']:,}", f"{turn['read']:,}",
+             f"{100 * share(turn):.1f} %", f"{turn['ttft_s']:.1f}", turn["exit"]) for turn in turns]
+    head = ("turn", "requests", "prompt tokens", "read", "share", "to the first token, s", "exit")
+    yield from page.table(head, rows, right=range(len(head)))
 
 
 def faults(turns, least):
@@ -252,16 +201,14 @@ def faults(turns, least):
 
 
 def arguments():
-    model = os.environ.get("REPRISE_MODEL", ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf")
-    binary = os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise")
     parser = argparse.ArgumentParser(description="a coding agent's three turns against the server")
     parser.add_argument("--agent-version", default="2.1.197", help="of the npm package")
     parser.add_argument("--agent-model", default="claude-sonnet-4-5",
                         help="what the agent thinks it speaks to; its prompts depend on that")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build/agents",
                         help="where the package is installed")
-    parser.add_argument("--binary", type=pathlib.Path, default=binary)
-    parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path(model))
+    parser.add_argument("--binary", type=pathlib.Path, default=programs.REPRISE)
+    parser.add_argument("--model", type=pathlib.Path, default=programs.MODEL)
     parser.add_argument("--context", default="40960")
     parser.add_argument("--kv-memory", default="2G")
     parser.add_argument("--reply-tokens", type=int, default=4000)
@@ -278,7 +225,7 @@ def main():
     except CannotRun as reason:
         print(f"cannot run: {reason}", file=sys.stderr)
         return CANNOT_RUN
-    except RuntimeError as failure:
+    except programs.DidNotStart as failure:
         print(failure, file=sys.stderr)
         return 1
     lines = list(section(turns, options))
@@ -287,7 +234,7 @@ def main():
     for fault in found:
         print(fault, file=sys.stderr)
     if options.write and not found:
-        write_section(options.write, lines)
+        page.replace_block(options.write, "agent", "\n".join(lines))
     return 1 if found else 0
 
 

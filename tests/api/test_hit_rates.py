@@ -171,6 +171,9 @@ class Edge:
     def press(self):
         make_noise(self.server, 256)
 
+    def under_pressure(self):
+        return self.server.get("/cache")["counters"]["evicted_blocks"] > 5 * GROUPS
+
     def read(self, number):
         """Asks prompt `number` again: was its prefix read?"""
         reply = self.ask(self.prompts[number])
@@ -180,10 +183,7 @@ class Edge:
 
 @pytest.fixture
 def edge(start, document):
-    played = Edge(start(*SHORT_SCENARIO, "--retention", RETENTION, clocked=True), document)
-    yield played
-    evicted = played.server.get("/cache")["counters"]["evicted_blocks"]
-    assert evicted > 5 * GROUPS, "there was pressure"
+    return Edge(start(*SHORT_SCENARIO, "--retention", RETENTION, clocked=True), document)
 
 
 def test_a_request_just_before_the_end_of_a_promise_hits_and_one_just_after_misses(edge):
@@ -191,17 +191,20 @@ def test_a_request_just_before_the_end_of_a_promise_hits_and_one_just_after_miss
     hits = 0
     with concurrent.futures.ThreadPoolExecutor(PROMPTS + OTHERS) as pool:
         for _ in range(GROUPS):
-            offsets = sorted(draw.sample([ms for ms in range(201) if ms != 100], PROMPTS))
+            edges = [99, 100, 101]  # the moment itself, and a millisecond on either side
+            others = [ms for ms in range(201) if ms not in edges]
+            offsets = sorted(edges + draw.sample(others, PROMPTS - len(edges)))
             last = edge.write(offsets)
             edge.server.advance(TTL_MS + 100 - last)
-            others = [pool.submit(edge.press) for _ in range(OTHERS)]
+            pressure = [pool.submit(edge.press) for _ in range(OTHERS)]
             found = list(pool.map(edge.read, range(PROMPTS)))
             assert found == [offset > 100 for offset in offsets]
             hits += sum(found)
-            for each in others:
+            for each in pressure:
                 each.result()
             edge.server.advance(2 * TTL_MS)
     assert 0 < hits < GROUPS * PROMPTS
+    assert edge.under_pressure()
 
 
 def test_while_promises_end_requests_hit_or_miss_and_get_the_right_text(edge):
@@ -217,3 +220,4 @@ def test_while_promises_end_requests_hit_or_miss_and_get_the_right_text(edge):
             for each in asked:
                 each.result()  # raises what went wrong
             edge.server.advance(2 * TTL_MS)
+    assert edge.under_pressure()
