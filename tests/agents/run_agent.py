@@ -5,8 +5,8 @@ usage: tests/agents/run_agent.py [--write docs/measurements.md] [--help]
 
 Installs @anthropic-ai/claude-code from npm into build/agents, starts the server on a free port of
 127.0.0.1, and has the agent take three turns in an empty folder with an empty HOME. Figures only are
-printed and kept: what the agent writes goes nowhere. Needs node, npm and a built server; Python's
-standard library only.
+printed and kept: what the agent sends and writes goes nowhere, but for the last words of one that fails.
+Needs node, npm and a built server; README.md beside this file says more.
 
 Exit codes: 0 the promise holds, 1 it does not (a later turn read less than --least of its prompt, or
 the agent or the server failed), 77 this cannot run here.
