@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -141,9 +143,9 @@ TEST(PromptPartsTest, MessagesKeepTheNumbersThatTheClientGaveThem) {
 TEST(PromptPartsTest, AShortTextIsNotFoundInsideOfWordsOrControlTokens) {
   const ServedModel model = TestModel();
   const Call call = Messages(
-      {{"messages", {Said("user", "a"), Said("assistant", "start"), Said("user", "im")}}}, model);
+      {{"messages", {Said("user", "e"), Said("assistant", "ant"), Said("user", "start")}}}, model);
   EXPECT_EQ(FoundIn(call, model),
-            (Found{{"messages[0]", "a"}, {"messages[1]", "start"}, {"messages[2]", "im"}}));
+            (Found{{"messages[0]", "e"}, {"messages[1]", "ant"}, {"messages[2]", "start"}}));
   const std::string text = model.tokenizer->Decode(call.prompts[0], true);
   for (const Landmark& landmark : call.landmarks[0]) {
     EXPECT_EQ(text[landmark.text_begin - 1], '\n');
@@ -165,14 +167,24 @@ TEST(PromptPartsTest, APartThatTheTemplateHidesHasNoLandmark) {
 }
 
 TEST(PromptPartsTest, PartsThatAreNotThereCostBoundedTime) {
-  const ServedModel model = TestModel("{% for m in messages[-1:] %}[{{ m.content }}]{% endfor %}");
-  std::vector<PromptPart> parts;
-  for (uint32_t i = 0; i < 200'000; ++i) {
-    parts.push_back({{Kind::kMessage, i}, {{{"this text is not there"}}}});
-  }
+  const ServedModel model = TestModel();
   const std::vector<TokenId> prompt =
       model.tokenizer->Encode(std::string(100'000, 'x'), EncodeOptions{});
-  EXPECT_TRUE(LocateParts(prompt, parts, *model.tokenizer).empty());  // 20 GB to read otherwise
+  // Processor time of looking for so many parts.
+  const auto cost_of = [&](uint32_t count) {
+    std::vector<PromptPart> parts;
+    for (uint32_t i = 0; i < count; ++i) {
+      parts.push_back({{Kind::kMessage, i}, {{{"xxxxx this text is not there"}}}});
+    }
+    std::clock_t least = std::numeric_limits<std::clock_t>::max();
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const std::clock_t begin = std::clock();
+      EXPECT_TRUE(LocateParts(prompt, parts, *model.tokenizer).empty());
+      least = std::min(least, std::clock() - begin);
+    }
+    return static_cast<double>(least);
+  };
+  EXPECT_LT(cost_of(20'000), 50 * cost_of(20)) << "a thousand times as many";
 }
 
 TEST(PromptPartsTest, NothingIsLocatedWithoutHistory) {
