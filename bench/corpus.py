@@ -1,8 +1,8 @@
 """Real text for prompts: policies, short documents, two-turn questions, an agent's trajectory.
 
-Read from ../shared/data beside the project (or $REPRISE_DATA) where that is, else from the excerpts in
-bench/excerpts; bench/excerpts/README.md says whose they are. Every made document begins with a line
-of its own, so that no cache has seen it, and is the same for the same name.
+Read from ../shared/data beside the project (or $REPRISE_DATA) where that is, else from the excerpts
+in bench/excerpts; bench/excerpts/README.md says whose they are. Every made document begins with a
+line of its own, so that no cache has seen it, and is the same for the same name.
 """
 import dataclasses
 import json
@@ -43,11 +43,12 @@ class Corpus:
         """A sentence for a report."""
         where = "the excerpts in bench/excerpts" if self.folder == EXCERPTS else "../shared/data"
         return (f"Text: {where}: {len(self.policies)} policies and {len(self.documents)} documents "
-                f"of tau2-bench, {len(self.chats)} conversations of MT-bench, one SWE-agent trajectory.")
+                f"of tau2-bench, {len(self.chats)} conversations of MT-bench, one SWE-agent "
+                "trajectory.")
 
     def document(self, tokens, name, order=None):
-        """About `tokens` tokens of documents behind a line that says `name`; `order` (default: `name`)
-        decides which documents, and in which order."""
+        """About `tokens` tokens of documents behind a line that says `name`; `order` (default:
+        `name`) decides which documents, and in which order."""
         size = int(tokens * CHARACTERS_A_TOKEN)
         order = random.Random(order or name).sample(self.documents, len(self.documents))
         text = f"Collection {name}."
@@ -58,7 +59,8 @@ class Corpus:
         return text[:size]
 
     def about(self, topic, count):
-        """The `count` documents that share most words with `topic`, each word weighted by rarity."""
+        """The `count` documents that share most words with `topic`, each word weighted by
+        rarity."""
         words = set(_words(topic))
         holders = {w: sum(w in _words(d.text()) for d in self.documents) for w in words}
 

@@ -1,8 +1,9 @@
 """Raw figures of a run, one JSON a line, written as soon as each is known.
 
-The first line is the run's head (what was asked for, on which machine); `nonce` in it makes the run's
-prompts differ from every earlier run's. A run that is broken off keeps every whole line; reading
-ignores a half-written last one. Figures that failed are kept as reasons and tried again on resuming.
+The first line is the run's head (what was asked for, on which machine); `nonce` in it makes the
+run's prompts differ from every earlier run's. A run that is broken off keeps every whole line;
+reading ignores a half-written last one. Figures that failed are kept as reasons and tried again on
+resuming.
 """
 import json
 import os
@@ -15,13 +16,15 @@ class Ledger:
         and an earlier file is kept as *.previous."""
         self.path = path
         self.values, self.failures = {}, {}
+        self.seconds = 0  # that the figures took to measure
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = self._read() if path.exists() else []
         if resume and lines and self._asked(lines[0]) == self._asked(head):
             self.head = lines[0]
             for line in lines[1:]:
                 self._take(line)
-            self._rewrite()
+            self.failures.clear()
+            self._rewrite([self.head, *(line for line in lines[1:] if "value" in line)])
             return
         self.resumed_in_vain = bool(resume and lines)
         if lines:
@@ -50,15 +53,14 @@ class Ledger:
             self.failures[line["key"]] = line["failed"]
         else:
             self.values[line["key"]] = line["value"]
+            self.seconds += line.get("seconds", 0)
             self.failures.pop(line["key"], None)
 
-    def _rewrite(self):
+    def _rewrite(self, lines):
         """Drops a half line, so that appending starts on a fresh one."""
-        whole = [self.head] + [{"key": k, "value": v} for k, v in self.values.items()]
         scratch = self.path.with_suffix(".new")
-        scratch.write_text("".join(json.dumps(line) + "\n" for line in whole))
+        scratch.write_text("".join(json.dumps(line) + "\n" for line in lines))
         scratch.replace(self.path)
-        self.failures.clear()
 
     @property
     def nonce(self):
@@ -71,8 +73,8 @@ class Ledger:
             os.fsync(file.fileno())
         self._take(line)
 
-    def keep(self, key, value):
-        self._append({"key": key, "value": value})
+    def keep(self, key, value, seconds=0):
+        self._append({"key": key, "value": value, "seconds": round(seconds, 2)})
 
     def fail(self, key, reason):
         self._append({"key": key, "failed": reason})

@@ -1,4 +1,5 @@
-"""Pages that scripts write: blocks between markers, the machine in a line, a clean Markdown table."""
+"""Pages that scripts write: blocks between markers, the machine in a line, a clean Markdown
+table."""
 import pathlib
 import platform
 import re
@@ -22,8 +23,8 @@ def machine():
 
 
 def replace_block(path, name, text):
-    """Puts `text` between <!-- name:begin --> and <!-- name:end --> of the page at `path`, at its end
-    if it has no such place yet. The rest of the page stays."""
+    """Puts `text` between <!-- name:begin --> and <!-- name:end --> of the page at `path`, at its
+    end if it has no such place yet. The rest of the page stays."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     block = f"{begin}\n{text.strip()}\n{end}"
     page = path.read_text() if path.exists() else ""

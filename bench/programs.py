@@ -1,7 +1,7 @@
 """Servers as child processes: started on a free port of 127.0.0.1, ended by their own pid.
 
-A child dies with this process, however that ends, and does not see the terminal's Ctrl-C, so that the
-one who started it can stop it in order. What it prints goes to a log file.
+A child dies with this process, however that ends, and does not see the terminal's Ctrl-C, so that
+the one who started it can stop it in order. What it prints goes to a log file.
 """
 import ctypes
 import http.client
@@ -47,8 +47,9 @@ class Program:
         self.log = LOGS / f"{name}.log"
         self._log_file = open(self.log, "w")
         popen.setdefault("stdout", self._log_file)
-        self.process = subprocess.Popen([str(part) for part in command], stderr=self._log_file,
-                                        start_new_session=True, preexec_fn=_die_with_parent, **popen)
+        self.process = subprocess.Popen(
+            [str(part) for part in command], stderr=self._log_file, start_new_session=True,
+            preexec_fn=_die_with_parent, **popen)
 
     def __enter__(self):
         return self

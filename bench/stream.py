@@ -45,7 +45,7 @@ class Server:
                     if piece or choice.get("finish_reason"):
                         times.append(time.perf_counter() - begin)
                     text += piece or ""
-        return {"text": text, "first": times[0], "last": times[-1], "prompt": usage["prompt_tokens"],
-                "reply": usage["completion_tokens"],
+        return {"text": text, "first": times[0], "last": times[-1],
+                "prompt": usage["prompt_tokens"], "reply": usage["completion_tokens"],
                 "pauses": [b - a for a, b in zip(times, times[1:])],
                 "read": usage["prompt_tokens_details"]["cached_tokens"]}

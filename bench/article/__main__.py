@@ -2,10 +2,11 @@
 
 usage: ./run bench [--quick] [--peers] [--resume] [--endpoint NAME=URL,KEY,MODEL]… [options]
 
-Starts Reprise, and llama-server where bench/peers/setup.sh has made it (--peers makes it), asks them and
-every --endpoint, and writes docs/measurements/article.md with charts and raw figures. --quick measures
-the same in about two minutes into build/bench/article-quick. Each figure is kept in
-build/bench/article.jsonl (or beside --output) at once; after an interruption --resume goes on with what is missing.
+Starts Reprise, and llama-server where bench/peers/setup.sh has made it (--peers makes it), asks
+them and every --endpoint, and writes docs/measurements/article.md with charts and raw figures.
+--quick measures the same in about two minutes into build/bench/article-quick. Each figure is kept
+in build/bench/article.jsonl (or beside --output) at once; after an interruption --resume goes on
+with what is missing.
 """
 import argparse
 import os
@@ -28,7 +29,8 @@ PEERS_MODEL = programs.PEERS / "models" / programs.MODEL.name.replace("Q4_1", "Q
 
 def arguments():
     parser = argparse.ArgumentParser(prog="./run bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter prompts: two minutes")
+    parser.add_argument("--quick", action="store_true",
+                        help="fewer and shorter prompts: two minutes")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     parser.add_argument("--endpoint", action="append", default=[], metavar="NAME=URL,KEY,MODEL",
                         help="measure another server too; URL as OpenAI's client wants it, or "
@@ -37,17 +39,24 @@ def arguments():
     parser.add_argument("--only-endpoints", action="store_true", help="start no server")
     parser.add_argument("--without-peers", action="store_true", help="do not start llama-server")
     parser.add_argument("--model", type=pathlib.Path,
-                        help="GGUF file for the servers started here; default: the default model as Q4_0, "
-                             "llama-server's fastest format, if bench/peers/setup.sh has made it")
+                        help="GGUF file for the servers started here; default: the default model "
+                             "as Q4_0, llama-server's fastest format, if bench/peers/setup.sh has "
+                             "made it")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--timeout", type=float, help="seconds for one request; default 300, quick 60")
+    parser.add_argument("--timeout", type=float,
+                        help="seconds for one request; default 300, quick 60")
+    parser.add_argument("--budget", type=float, help="minutes of asking for each --endpoint, then "
+                                                     "it is given up; default 60, quick 3")
     parser.add_argument("--output", type=pathlib.Path, help="the page to write")
     options = parser.parse_args()
     options.timeout = options.timeout or (60 if options.quick else 300)
+    options.budget = options.budget or (3 if options.quick else 60)
     name = "article-quick" if options.quick else "article"
-    options.ledger = options.output.with_suffix(".jsonl") if options.output else WORK / f"{name}.jsonl"
-    options.output = options.output or (
-        WORK / "article-quick/article.md" if options.quick else ROOT / "docs/measurements/article.md")
+    page_of_run = WORK / f"{name}/article.md" if options.quick else \
+        ROOT / "docs/measurements/article.md"
+    options.ledger = options.output.with_suffix(".jsonl") if options.output else \
+        WORK / f"{name}.jsonl"
+    options.output = options.output or page_of_run
     return options
 
 
@@ -61,7 +70,7 @@ def targets_of(options):
             started.append(LlamaServer(model, options.threads, options.timeout))
         found = {target.name: target for target in started}
     for text in options.endpoint:
-        target = Remote(text, options.timeout)
+        target = Remote(text, options.timeout, 60 * options.budget)
         if target.name in found:
             raise ValueError(f"--endpoint: there are two called {target.name}")
         found[target.name] = target
@@ -92,14 +101,16 @@ def main():
     asked = {"quick": options.quick, "targets": {n: t.described() for n, t in targets.items()}}
     ledger = Ledger(options.ledger, {"options": asked, "machine": page.machine()}, options.resume)
     if ledger.resumed_in_vain:
-        print("the unfinished run was of other servers or sizes: this is a new one", file=sys.stderr)
+        print("the unfinished run was of other servers or sizes: this is a new one",
+              file=sys.stderr)
     study = Study(targets, sizes.QUICK if options.quick else sizes.FULL, Corpus(), ledger)
     try:
         study.run(report.MEASURED)
     except KeyboardInterrupt:
         sys.exit(f"\n./run bench: stopped; {len(ledger.values)} figures are kept, --resume goes on")
     report.write(study, options.output, command_line())
-    print(f"{len(ledger.values)} figures, {len(ledger.failures)} missing; written to {options.output}")
+    print(f"{len(ledger.values)} figures, {len(ledger.failures)} missing; written to "
+          f"{options.output}")
 
 
 if __name__ == "__main__":

@@ -37,9 +37,10 @@ def _lengths_axis(axes, lengths):
 
 def _line(axes, xs, columns, colour, style, label):
     """The medians of `columns`, with the middle half of each as a band."""
-    axes.plot(xs, [numbers.median(c) for c in columns], style, color=colour, label=label, markersize=4)
-    bands = [numbers.middle(c) for c in columns]
-    axes.fill_between(xs, [b[0] for b in bands], [b[1] for b in bands], color=colour, alpha=PALE, lw=0)
+    medians = [numbers.median(c) for c in columns]
+    axes.plot(xs, medians, style, color=colour, label=label, markersize=4)
+    low, high = zip(*(numbers.middle(c) for c in columns))
+    axes.fill_between(xs, low, high, color=colour, alpha=PALE, lw=0)
 
 
 def first_token(data):
@@ -68,8 +69,9 @@ def cut(data, cuts):
         columns = [[100 * c for c in cuts(runs)] for _, runs in points]
         _line(axes, [tokens for tokens, _ in points], columns, colours[server], "o-", server)
     axes.axhline(85, color="#8a8a8a", lw=1, ls=":")
-    axes.annotate("the article: up to 85 %", (1, 85), xycoords=("axes fraction", "data"), ha="right",
-                  va="top", color="#6b6b6b", fontsize=9, xytext=(0, -3), textcoords="offset points")
+    axes.annotate("the article: up to 85 %", (1, 85), xycoords=("axes fraction", "data"),
+                  ha="right", va="top", color="#6b6b6b", fontsize=9, xytext=(0, -3),
+                  textcoords="offset points")
     _lengths_axis(axes, [tokens for tokens, _ in next(iter(data.values()))])
     axes.set_ylabel("cut in time to first token, %")
     axes.set_ylim(top=101)
@@ -116,10 +118,11 @@ def lifetimes(data):
             face = COLOURS[0] if share == 1 else "white" if share == 0 else "#9db6cc"
             axes.plot(x, row, "o", markersize=8, markerfacecolor=face, markeredgecolor=COLOURS[0])
     axes.axvline(1, color="#8a8a8a", lw=1, ls=":")
-    axes.annotate("end of the lifetime", (1, 1), xycoords=("data", "axes fraction"), ha="left", va="bottom",
-                  xytext=(3, 0), textcoords="offset points", color="#6b6b6b", fontsize=9)
+    axes.annotate("end of the lifetime", (1, 1), xycoords=("data", "axes fraction"), ha="left",
+                  va="bottom", xytext=(3, 0), textcoords="offset points", color="#6b6b6b", fontsize=9)
     for face, label in ((COLOURS[0], "every trial hit"), ("white", "none")):
-        axes.plot([], [], "o", markersize=8, markerfacecolor=face, markeredgecolor=COLOURS[0], label=label)
+        axes.plot([], [], "o", markersize=8, markerfacecolor=face, markeredgecolor=COLOURS[0],
+                  label=label)
     axes.set_yticks(range(len(data)), list(data))
     axes.set_ylim(len(data) - 0.5, -0.5)
     axes.set_xlim(left=0)
@@ -129,7 +132,8 @@ def lifetimes(data):
 
 
 def costs(data):
-    """data: workload → [automatic, automatic at half, explicit], as shares of the price without caching"""
+    """data: workload → [automatic, automatic at half, explicit], as shares of the price without
+    caching"""
     figure, axes = plt.subplots(figsize=(7.6, 3.6))
     series = ["automatic", "automatic, finding half", "explicit (5m)"]
     colours = dict(zip(series, ((COLOURS[0], 1.0), (COLOURS[0], 0.4), (COLOURS[2], 0.9))))

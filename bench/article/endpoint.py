@@ -1,12 +1,13 @@
 """One server under measurement, asked through its vendor's official client.
 
-An endpoint speaks OpenAI's dialect, Anthropic's, or both. `ask` gives a Reply or raises a Trouble whose
-text is the reason that the report shows for the missing figure. Nothing here waits without a bound: a
-request has a deadline, a 429 is obeyed a few times and for so long, and an endpoint that fails again
-and again is given up, so that the rest of the report does not wait for it. What a server does not
-report is None in a Reply, never 0.
+An endpoint speaks OpenAI's dialect, Anthropic's, or both. `ask` gives a Reply or raises a Trouble
+whose text is the reason that the report shows for the missing figure. Nothing here waits without a
+bound: a request has a deadline, a 429 is obeyed a few times and for so long, and an endpoint that
+fails again and again is given up, so that the rest of the report does not wait for it. What a
+server does not report is None in a Reply, never 0.
 """
 import dataclasses
+import math
 import threading
 import time
 
@@ -33,7 +34,8 @@ class GivenUp(Trouble):
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """`mark`: the lifetime of a cache marker at the message's end, such as "5m"; None: no marker."""
+    """`mark`: the lifetime of a cache marker at the message's end, such as "5m"; None: no
+    marker."""
 
     role: str
     text: str
@@ -54,7 +56,8 @@ class Reply:
     checksum: str | None = None
 
     def hit(self, of=None):
-        """Whether nine tenths of `of` tokens (default: the prompt) were read. Trouble if unknown."""
+        """Whether nine tenths of `of` tokens (default: the prompt) were read. Trouble if
+        unknown."""
         if self.prompt is None:
             raise Trouble("the reply has no usage")
         if self.read is None:
@@ -65,13 +68,14 @@ class Reply:
 class Endpoint:
     """`openai_url` and `anthropic_url`: base URLs as the clients want them; at least one.
 
-    `marks` is the dialect in which cache markers take effect ("openai", "anthropic" or None), set by
-    whoever probed it. `program` is the child process behind it and `pages` plain HTTP to it, if we
-    started it; `move_clock(seconds)` lets time go by where the server has a clock for that.
+    `marks` is the dialect in which cache markers take effect ("openai", "anthropic" or None), set
+    by whoever probed it. All requests together may take `budget_s`. `program` is the child process
+    behind it and `pages` plain HTTP to it, if we started it; `move_clock(seconds)` lets time go by
+    where the server has a clock for that.
     """
 
     def __init__(self, name, *, openai_url=None, anthropic_url=None, key="none", model="default",
-                 timeout_s=300, program=None, pages=None, move_clock=None):
+                 timeout_s=300, budget_s=math.inf, program=None, pages=None, move_clock=None):
         self.name, self.model, self.timeout_s = name, model, timeout_s
         self.openai_url, self.anthropic_url, self.key = openai_url, anthropic_url, key
         self.program, self.pages, self.move_clock = program, pages, move_clock
@@ -79,18 +83,21 @@ class Endpoint:
         self.given_up = None
         self.on_reply = lambda: None
         self._failures, self._patience_s = 0, PATIENCE_S
+        self._budget_s = self._budget_left_s = budget_s
         self._limit_field, self._takes_temperature = "max_tokens", True
         self._connect()
 
     def _connect(self):
         options = dict(api_key=self.key, max_retries=0, timeout=self.timeout_s)
-        self._openai = openai.OpenAI(base_url=self.openai_url, **options) if self.openai_url else None
-        self._anthropic = anthropic.Anthropic(base_url=self.anthropic_url, **options) \
-            if self.anthropic_url else None
+        if self.openai_url:
+            self._openai = openai.OpenAI(base_url=self.openai_url, **options)
+        if self.anthropic_url:
+            self._anthropic = anthropic.Anthropic(base_url=self.anthropic_url, **options)
 
     @property
     def dialects(self):
-        return [d for d, url in (("openai", self.openai_url), ("anthropic", self.anthropic_url)) if url]
+        urls = {"openai": self.openai_url, "anthropic": self.anthropic_url}
+        return [dialect for dialect, url in urls.items() if url]
 
     def pause(self, seconds, since=None):
         """Until `seconds` after `since` (time.monotonic(); default: now), when a lifetime began."""
@@ -112,13 +119,19 @@ class Endpoint:
             dialect = dialect or self.marks
         dialect = dialect or self.dialects[0]
         for _ in range(ATTEMPTS):
+            if self._budget_left_s <= 0 and not self.given_up:
+                minutes = self._budget_s / 60
+                self.given_up = f"given up: its {minutes:g} minutes were spent (--budget)"
             if self.given_up:
                 raise GivenUp(self.given_up)
+            begin = time.monotonic()
             try:
                 reply = self._within_deadline(messages, max_tokens, dialect, stream, parameters)
             except Exception as error:  # whatever a client makes of a broken server is a reason
                 self._judge(error)
                 continue
+            finally:
+                self._budget_left_s -= time.monotonic() - begin
             self._failures = 0
             self.on_reply()
             return reply

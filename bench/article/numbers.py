@@ -1,4 +1,5 @@
-"""Figures for people. What is missing is None and shown as "–": nothing is invented or divided by 0."""
+"""Figures for people. What is missing is None and shown as "–": nothing is invented or divided by
+0."""
 import math
 import statistics
 

@@ -41,10 +41,12 @@ def write(study, path, command):
 
 def _head(study, command):
     lines = ["# What prompt caching buys", "",
-             "A well-known article on prompt caching makes seven statements. Each is measured here. Written "
-             f"by `{command}`; the raw figures are in the JSON file beside this page, the charts also as "
-             "SVG.", "", study.ledger.head["machine"], "",
-             study.corpus.described() + " Every new prompt begins with a line of its own.", ""]
+             "A well-known article on prompt caching makes seven statements. Each is measured "
+             f"here. Written by `{command}`; the raw figures are in the JSON file beside this "
+             "page, the charts also as SVG.", "", study.ledger.head["machine"], "",
+             f"Measuring took {study.ledger.seconds / 60:.0f} minutes. {study.corpus.described()} "
+            "Every new prompt begins with a line of its own. Servers are asked over HTTP through "
+            "the official clients.", ""]
     lines += [f"- **{name}**: {target.described()}{_offered(study, name)}"
               for name, target in study.targets.items()]
     rows = [[section.SENTENCE, *(section.summary(study, target) for target in study.targets)]
@@ -57,10 +59,11 @@ def _offered(study, target):
     found = study.offers(target)
     if not found:
         return f". Not measured: {study.missing(f'offers/{target}')}."
+    dialect = {"openai": "OpenAI's", "anthropic": "Anthropic's"}.get(found["marks"])
     said = [
         "counts cached tokens" if found["counts"] else
         "does not count cached tokens" if found["usage"] else "sends no usage",
         "caches by itself" if found["automatic"] else "no automatic caching seen",
-        f"takes cache markers in {found['marks'].replace('openai', 'OpenAI').replace('anthropic', 'Anthropic')}'s "
-        "dialect" if found["marks"] else "cache markers have no effect"]
-    return ". It " + ", ".join(said) + "."
+        f"takes cache markers in {dialect} dialect" if dialect else "cache markers have no effect"]
+    how = f" (`{found['command']}`, and as the sections say)" if "command" in found else ""
+    return how + ". It " + ", ".join(said) + "."

@@ -35,8 +35,9 @@ FULL = Sizes(
     resend_documents=10, resends=10,
     conversations=8, conversation_tokens=800, turns=4, stranger_tokens=1100, pressure_tokens=12_288,
     parameter_runs=3, lifetime_trials=5, lifetimes=("5m", "1h"), blind_pauses_s=(1, 5, 15, 30),
-    workload_requests=20, cold_requests=8, rag_documents=4, policy_characters=8_000, long_document_tokens=4500,
-    agent_tokens=6500, chat_system_tokens=600, reply_tokens=32, varied_replies=10, greedy_prompts=8,
+    workload_requests=20, cold_requests=8, rag_documents=4, policy_characters=8_000,
+    long_document_tokens=4500, agent_tokens=6500, chat_system_tokens=600, reply_tokens=32,
+    varied_replies=10, greedy_prompts=8,
     short_tokens=1100)
 
 QUICK = Sizes(
@@ -44,6 +45,7 @@ QUICK = Sizes(
     resend_documents=2, resends=3,
     conversations=4, conversation_tokens=250, turns=3, stranger_tokens=300, pressure_tokens=2_560,
     parameter_runs=1, lifetime_trials=1, lifetimes=("5m",), blind_pauses_s=(0.5, 1),
-    workload_requests=4, cold_requests=2, rag_documents=2, policy_characters=1_500, long_document_tokens=600,
-    agent_tokens=2200, chat_system_tokens=200, reply_tokens=8, varied_replies=3, greedy_prompts=2,
+    workload_requests=4, cold_requests=2, rag_documents=2, policy_characters=1_500,
+    long_document_tokens=600, agent_tokens=2200, chat_system_tokens=200, reply_tokens=8,
+    varied_replies=3, greedy_prompts=2,
     short_tokens=300)

@@ -1,11 +1,13 @@
 """What a run consists of: steps, each one figure of one target, and the study that takes them.
 
 A section plans groups of steps; all steps of a group run while the same servers are up. The study
-starts the servers that a group still needs, takes its steps in their order, keeps each figure in the
-ledger at once, and keeps the reason where there is none. What the ledger holds is not measured again.
+starts the servers that a group still needs, takes its steps in their order, keeps each figure in
+the ledger at once, and keeps the reason where there is none. What the ledger holds is not measured
+again.
 """
 import contextlib
 import dataclasses
+import time
 import typing
 
 import tqdm
@@ -19,7 +21,8 @@ DEFAULT_TOKEN_BYTES = 30 * 2 * 3 * 64 * 2  # the default model: layers, K and V,
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """`work(endpoint)` gives the figure, as JSON; `requests`: how many it sends, for the progress bar."""
+    """`work(endpoint)` gives the figure, as JSON; `requests`: how many it sends, for the progress
+    bar."""
 
     key: str
     target: str
@@ -44,7 +47,8 @@ class Study:
 
     @property
     def token_bytes(self):
-        """K and V of one token, as our server says; both servers that are started here keep 16 bits."""
+        """K and V of one token, as our server says; both servers that are started here keep 16
+        bits."""
         said = (self.offers(target).get("token_bytes") for target in self.targets)
         return next(filter(None, said), DEFAULT_TOKEN_BYTES)
 
@@ -54,7 +58,8 @@ class Study:
         return self.ledger[key] if key in self.ledger else {}
 
     def missing(self, prefix):
-        """Why there are no figures below `prefix`, as a note for the report; "" if none are missing."""
+        """Why there are no figures below `prefix`, as a note for the report; "" if none are
+        missing."""
         return "; ".join(self.ledger.reasons(prefix))
 
     def run(self, sections):
@@ -98,7 +103,8 @@ class Study:
         if isinstance(endpoint, str):
             self.ledger.fail(step.key, endpoint)
             return
+        begin = time.monotonic()
         try:
-            self.ledger.keep(step.key, step.work(endpoint))
+            self.ledger.keep(step.key, step.work(endpoint), time.monotonic() - begin)
         except Trouble as trouble:
             self.ledger.fail(step.key, str(trouble))

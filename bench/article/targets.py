@@ -1,10 +1,10 @@
-"""Whom a study asks: our own server and llama-server, started here as the sections need them, and any
-other endpoint by its URL.
+"""Whom a study asks: our own server and llama-server, started here as the sections need them, and
+any other endpoint by its URL.
 
 A profile names the memory and the lifetimes that a group of steps wants:
 
     plain     room for everything
-    pressure  as many bytes of K and V as `sizes.pressure_tokens` tokens take; marks may hold 3/4 of them
+    pressure  as many bytes of K and V as `sizes.pressure_tokens` tokens take; marks may hold 3/4
     pauses    lifetimes as they are by default, on a clock that can be moved; without one, 2 s
     promises  what nothing promises is dropped after a second, so that only marks keep anything
     bits      plain, and checksums of the logits in the replies
@@ -13,6 +13,7 @@ Other endpoints are what they are.
 """
 import contextlib
 import os
+import re
 
 import programs
 from article.endpoint import Endpoint
@@ -20,8 +21,8 @@ from stream import Server
 
 SHORT_RETENTION_S = 2   # without a clock to move
 ROOM = "1G"             # of K and V: 46,000 tokens of the default model
-LLAMA_CONTEXT = 16_384  # tokens in all its slots together; its store of idle conversations adds 8 GB
 LLAMA_SLOTS = 4
+LLAMA_CONTEXT = 8_192 * LLAMA_SLOTS  # tokens; its store of idle conversations adds 8 GB by default
 
 
 class OurServer:
@@ -35,12 +36,12 @@ class OurServer:
         self.has_clock = programs.CLOCKED.exists()
 
     def described(self):
-        return f"started by the report: {self.model.name}, {self.threads} threads"
+        return f"{self.model.name}, {self.threads} threads, started by the report"
 
     def _options(self, profile, study):
         if profile == "pressure":
             room = study.sizes.pressure_tokens * study.token_bytes
-            # Marks may hold what the longest request leaves, so the context is the quarter that remains.
+            # Marks may hold what the longest request leaves: the context is the other quarter.
             return ["--kv-memory", str(room), "--pin-memory", str(room * 3 // 4),
                     "--context", str(study.sizes.pressure_tokens // 4)]
         more = {"promises": ["--retention", "1s"], "bits": ["--expose-logits-checksum"],
@@ -76,15 +77,15 @@ class LlamaServer:
         self.model, self.threads, self.timeout_s = model, threads, timeout_s
 
     def described(self):
-        return f"started by the report: {self.model.name}, {self.threads} threads"
+        return f"{self.model.name}, {self.threads} threads, started by the report"
 
     @contextlib.contextmanager
     def serve(self, profile, study):
-        options = ["-t", str(self.threads), "-np", str(LLAMA_SLOTS), "--kv-unified"]
+        options = ["-t", str(self.threads), "-np", str(LLAMA_SLOTS)]
         if profile == "pressure":
             slots = study.sizes.pressure_tokens // 2
             store = (study.sizes.pressure_tokens - slots) * study.token_bytes
-            options += ["-c", str(slots), "--cache-ram", str(max(1, store >> 20))]
+            options += ["-c", str(slots), "--kv-unified", "--cache-ram", str(max(1, store >> 20))]
         else:
             options += ["-c", str(LLAMA_CONTEXT)]
         with programs.start_llama(f"llama-{profile}", self.model, *options) as running:
@@ -95,17 +96,17 @@ class LlamaServer:
 class Remote:
     """An endpoint from the command line: NAME=URL,KEY,MODEL.
 
-    The URL is what OpenAI's client calls base_url; with "anthropic+" in front, what Anthropic's does.
-    KEY may be env:VARIABLE. The key is never written anywhere.
+    The URL is what OpenAI's client calls base_url; with "anthropic+" in front, what Anthropic's
+    does. KEY may be env:VARIABLE. The key is never written anywhere.
     """
 
     has_clock = False
     takes_any_lifetime = False
 
-    def __init__(self, text, timeout_s):
+    def __init__(self, text, timeout_s, budget_s):
         name, _, rest = text.partition("=")
         parts = rest.split(",")
-        if not name or len(parts) != 3 or not all(parts) or "/" in name:
+        if not re.fullmatch(r"[\w.-]+", name) or len(parts) != 3 or not all(parts):
             raise ValueError(f"--endpoint wants NAME=URL,KEY,MODEL, not {text!r}")
         url, key, self.model = parts
         if key.startswith("env:"):
@@ -113,7 +114,8 @@ class Remote:
         self.name, self.url = name, url
         where = {"anthropic_url": url.removeprefix("anthropic+")} if url.startswith("anthropic+") \
             else {"openai_url": url}
-        self._endpoint = Endpoint(name, **where, key=key, model=self.model, timeout_s=timeout_s)
+        self._endpoint = Endpoint(name, **where, key=key, model=self.model, timeout_s=timeout_s,
+                                  budget_s=budget_s)
 
     def described(self):
         return f"{self.url}, model {self.model}"

@@ -1,8 +1,9 @@
 """The workloads that the article says caching pays in, as scripts of requests over real text.
 
-A script is a list of requests, each a list of messages whose first is the system text, or, for chat,
-grows by what the server replies. The first line of the system text is the session's own, so that the
-first request finds nothing and a request "without a cache" is one with a session of its own.
+A script is a list of requests, each a list of messages whose first is the system text, or, for
+chat, grows by what the server replies. The first line of the system text is the session's own, so
+that the first request finds nothing and a request "without a cache" is one with a session of its
+own.
 """
 import json
 
@@ -17,8 +18,9 @@ RAG_QUESTIONS = (
     "Give one condition that '{}' sets.")
 LONG_QUESTIONS = (
     "What is this about?", "Who may use it?", "Which fees are named?", "Which limits are named?",
-    "Name one condition.", "Name one exception.", "Which account is the first one?", "What is free?",
-    "Who must be verified?", "What has to be checked first?", "When is it declined?", "What is a bonus?",
+    "Name one condition.", "Name one exception.", "Which account is the first one?",
+    "What is free?", "Who must be verified?", "What has to be checked first?",
+    "When is it declined?", "What is a bonus?",
     "Which cards are named?", "How long does it take?", "What does a customer receive?",
     "Which number is the largest?", "What does an agent do at the end?", "What is internal?",
     "What is said about transfers?", "Summarise it in one sentence.")
@@ -47,8 +49,8 @@ def long_document(study):
 def agent(study):
     """A recorded agent loop, tools and instructions in front, replayed step by step.
 
-    Calls and results are written as text, since the default model's template knows no tools, and every
-    server then computes the same prompt.
+    Calls and results are written as text, since the default model's template knows no tools, and
+    every server then computes the same prompt.
     """
     history = study.corpus.trajectory
     system = _tools(history) + "\n\n" + history[0]["content"]
@@ -83,15 +85,16 @@ def _tools(history):
     for entry in history:
         for call in entry.get("tool_calls") or ():
             arguments = json.loads(call["function"]["arguments"] or "{}")
-            tools.setdefault(call["function"]["name"], {}).update(dict.fromkeys(arguments, "string"))
+            known = tools.setdefault(call["function"]["name"], {})
+            known.update(dict.fromkeys(arguments, "string"))
     lines = [json.dumps({"name": name, "parameters": parameters})
              for name, parameters in sorted(tools.items())]
     return "\n".join(["Tools:", *lines])
 
 
 def chat(study):
-    """MT-bench's questions, two turns each, one after another in one conversation; the replies are the
-    server's own, so a request gives its question only."""
+    """MT-bench's questions, two turns each, one after another in one conversation; the replies are
+    the server's own, so a request gives its question only."""
     sizes, corpus = study.sizes, study.corpus
     system = "You answer questions of customers.\n\n" + \
         corpus.document(sizes.chat_system_tokens, "chat system")
@@ -105,8 +108,8 @@ SCRIPTS = {"RAG": rag, "long document": long_document, "chat": chat, "agent loop
 def play(script, session, mark, ask, replies=None, only=None):
     """Asks the script's requests in order by `ask(messages)` and yields its results.
 
-    `replies` are the assistant's words of an earlier run, to repeat a chat with; `only` a set of request
-    numbers: each is then asked alone, in a session of its own.
+    `replies` are the assistant's words of an earlier run, to repeat a chat with; `only` a set of
+    request numbers: each is then asked alone, in a session of its own.
     """
     said = []
     for number, (system, history, question) in enumerate(script):

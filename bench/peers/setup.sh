@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the peers that compare.py measures, in .peers (or $REPRISE_PEERS), which git ignores:
 #
-#   llama-server      .peers/llama: a virtual environment in which pip builds llama.cpp from source for
-#                     this CPU (about 12 minutes on 2 cores); .peers/llama-server and
+#   llama-server      .peers/llama: a virtual environment in which pip builds llama.cpp from source
+#                     for this CPU (about 12 minutes on 2 cores); .peers/llama-server and
 #                     .peers/llama-quantize point into it
 #   OpenVINO GenAI    .peers/openvino: a virtual environment with wheels
 #   models            .peers/models: the default model as Q4_0 and Q8_0, made by llama-quantize
@@ -24,7 +24,8 @@ environment() {
   [ "$(cat "$place/installed" 2>/dev/null)" != "$2" ] || return 0
   say "installing $2 into $place"
   [ -x "$place/bin/python" ] || python3 -m venv "$place"
-  "$place/bin/python" -m pip install -q --disable-pip-version-check "$2" || die "pip could not install $2"
+  "$place/bin/python" -m pip install -q --disable-pip-version-check "$2" ||
+    die "pip could not install $2"
   echo "$2" >"$place/installed"
 }
 

@@ -74,9 +74,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         words = text.split()
         read = 0 if kind == "forgetful" else state.lookup(words)
         marked = any(isinstance(m["content"], list) for m in body["messages"])
-        usage = {"prompt_tokens": len(words), "completion_tokens": 4, "total_tokens": len(words) + 4,
-                 "prompt_tokens_details": {"cached_tokens": read,
-                                           "cache_write_tokens": len(words) - read if marked else 0}}
+        details = {"cached_tokens": read, "cache_write_tokens": len(words) - read if marked else 0}
+        usage = {"prompt_tokens": len(words), "completion_tokens": 4,
+                 "total_tokens": len(words) + 4, "prompt_tokens_details": details}
         if kind == "uncounted":
             del usage["prompt_tokens_details"]
         if kind == "mute":

@@ -12,7 +12,8 @@ LONG = 4000  # tokens: the cut is judged from here on
 
 
 def plan(study):
-    """All lengths, runs and servers in one random order, so that nothing slow meets only one of them."""
+    """All lengths, runs and servers in one random order, so that nothing slow meets only one of
+    them."""
     steps = [Step(f"first/{target}/{length}/{run}", target, 2, _pair(study, length, run))
              for target in study.targets for length in study.sizes.lengths
              for run in range(study.sizes.runs)]
@@ -65,9 +66,9 @@ def summary(study, target):
 
 
 def report(study):
-    lines = [f"Each prompt is new text; then another question about the same text. {study.sizes.runs} "
-             "runs of each length, all lengths and servers in one random order. Medians; in brackets "
-             "the middle half of the runs.", ""]
+    lines = ["Each prompt is new text; then another question about the same text. "
+             f"{study.sizes.runs} runs of each length, all lengths and servers in one random "
+             "order. Medians; in brackets the middle half of the runs.", ""]
     for target in study.targets:
         rows = []
         for length, runs in figures(study, target).items():
@@ -80,8 +81,8 @@ def report(study):
                 numbers.percent(numbers.share(reads, [run["prompt"] for run in runs]), 1)])
         lines += [f"**{target}**", ""]
         if rows:
-            lines += [*table(["prompt tokens", "runs", "cold, ms", "cached, ms", "cut", "read"], rows,
-                             right=range(6)), ""]
+            columns = ["prompt tokens", "runs", "cold, ms", "cached, ms", "cut", "read"]
+            lines += [*table(columns, rows, right=range(6)), ""]
         lines += numbers.notes(study.missing(f"first/{target}/"))
     return lines
 

@@ -1,4 +1,5 @@
-"""Hits of automatic caching and of explicit breakpoints: resent at once, under pressure, after pauses."""
+"""Hits of automatic caching and of explicit breakpoints: resent at once, under pressure, after
+pauses."""
 import random
 
 from article import charts, numbers
@@ -21,7 +22,8 @@ def plan(study):
     """A server of its own for each mode: what marks hold must not press on the unmarked run."""
     sizes, groups = study.sizes, []
     groups.append(Group("plain", [
-        Step(f"resend/{target}/{mode}/{number}", target, 1 + sizes.resends, _resend(study, mode, number))
+        Step(f"resend/{target}/{mode}/{number}", target, 1 + sizes.resends,
+             _resend(study, mode, number))
         for target in study.targets for mode in MODES for number in range(sizes.resend_documents)]))
     for mode in MODES:
         requests = sizes.conversations * sizes.turns
@@ -58,8 +60,9 @@ class Conversation:
 
     def __init__(self, study, name, number, mark):
         self.mark, self.expected, self.turn = mark, None, 0
-        text = study.corpus.document(study.sizes.conversation_tokens, f"{study.nonce} {name} {number}",
-                                     order=f"conversation {number}")
+        text = study.corpus.document(
+            study.sizes.conversation_tokens, f"{study.nonce} {name} {number}",
+            order=f"conversation {number}")
         self.messages = [Message("system", text, mark)]
         titles = [document.title for document in study.corpus.documents]
         self.questions = random.Random(number).sample(titles, study.sizes.turns)
@@ -155,22 +158,25 @@ def summary(study, target):
 
 def _pause_words(study, target):
     pause_s = _pause_s(study, target)
-    return f"{target} {pause_s // 60} minutes on a moved clock" if study.targets[target].has_clock else \
-        f"{target} {pause_s:g} s"
+    if study.targets[target].has_clock:
+        return f"{target} {pause_s // 60} minutes on a moved clock"
+    return f"{target} {pause_s:g} s"
 
 
 def report(study):
     sizes = study.sizes
     lines = [
-        f"*Resent at once*: {sizes.resend_documents} new prompts, each sent again "
-        f"{sizes.resends} times without a pause. *Pressure*: {sizes.conversations} conversations go on "
-        f"in a random order for {sizes.turns} turns, and after each turn comes somebody else's new prompt "
-        f"of {sizes.stranger_tokens:,} tokens; the servers started here have room for "
-        f"{sizes.pressure_tokens:,} tokens of K and V ({sizes.pressure_tokens * study.token_bytes >> 20} "
-        "MiB; ours lets marks hold three quarters of it, llama-server has half in its slots and half in "
-        "its store of idle conversations). *Pauses*: all conversations pause between two "
-        f"turns: {', '.join(_pause_words(study, target) for target in study.targets)}. The same conversations unmarked and marked: a marker on the system text and "
-        "one on the last message. A turn is a hit if all of the previous turn's prompt was read (but for "
+        f"*Resent at once*: {sizes.resend_documents} new prompts, each sent again {sizes.resends} "
+        f"times without a pause. *Pressure*: {sizes.conversations} conversations go on in a random "
+        f"order for {sizes.turns} turns, and after each turn comes somebody else's new prompt of "
+        f"{sizes.stranger_tokens:,} tokens; the servers started here have room for "
+        f"{sizes.pressure_tokens:,} tokens of K and V "
+        f"({sizes.pressure_tokens * study.token_bytes >> 20} MiB; ours lets marks hold three "
+        "quarters of it, llama-server has half in its slots and half in its store of idle "
+        "conversations). *Pauses*: all conversations pause between two turns: "
+        f"{', '.join(_pause_words(study, target) for target in study.targets)}. The same "
+        "conversations unmarked and marked: a marker on the system text and one on the last "
+        "message. A turn is a hit if all of the previous turn's prompt was read (but for "
         f"{TOLERANCE} tokens, as vendors round down). First turns do not count.", ""]
     rows = []
     for target in study.targets:
@@ -178,8 +184,9 @@ def report(study):
             row = [target, mode, _cell(*resent(study, target, mode))]
             for kind in ("pressure", "pauses"):
                 turns = later_turns(study, kind, target, mode)
-                row += [_cell(*hits(turns)), numbers.percent(numbers.share(
-                    [min(t["read"], t["expected"]) for t in turns], [t["expected"] for t in turns]))]
+                read = [min(turn["read"], turn["expected"]) for turn in turns]
+                share = numbers.share(read, [turn["expected"] for turn in turns])
+                row += [_cell(*hits(turns)), numbers.percent(share)]
             rows.append(row)
     lines += [*table(["", "", "resent at once", "pressure: hits", "tokens read", "pauses: hits",
                       "tokens read"], rows, right=range(2, 7)), ""]
@@ -200,5 +207,5 @@ def charts_of(study):
                                   for kind in ("resend", "pressure", "pauses")]
             for target in study.targets for mode in MODES}
     data = {name: rates for name, rates in data.items() if any(r is not None for r in rates)}
-    return {"hit-rate": charts.hit_rates(data, ["resent at once", "under pressure", "after pauses"])} \
-        if data else {}
+    kinds = ["resent at once", "under pressure", "after pauses"]
+    return {"hit-rate": charts.hit_rates(data, kinds)} if data else {}

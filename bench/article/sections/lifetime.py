@@ -139,11 +139,12 @@ def summary(study, target):
 
 def report(study):
     lines = [
-        "A new prompt, a pause, the same prompt: still there? *Refreshed*: asked for "
-        f"{REFRESHES} times, each {REFRESH_FRACTION:g} of its lifetime after the last, so that it grows far "
-        f"older than its lifetime, and then after {END_FRACTION:g} of it. Where the server has a clock that "
-        "a test can move, pauses are simulated; elsewhere they are real and short. Our server was started "
-        "with a retention of one second for the marked ones, so that nothing but the marker keeps them.", ""]
+        f"A new prompt, a pause, the same prompt: still there? *Refreshed*: asked for {REFRESHES} "
+        f"times, each {REFRESH_FRACTION:g} of its lifetime after the last, so that it grows far "
+        f"older than its lifetime, and then after {END_FRACTION:g} of it. Where the server has a "
+        "clock that a test can move, pauses are simulated; elsewhere they are real and short. Our "
+        "server was started with a retention of one second for the marked ones, so that nothing "
+        "but the marker keeps them.", ""]
     rows = []
     for target in study.targets:
         how = "moved clock" if study.targets[target].has_clock else "real pauses"
@@ -164,8 +165,8 @@ def _note(study, target):
     if reason:
         return f"{target}: {reason}"
     if any(lifetime is None for _, _, lifetime in _kinds(study, target).values()):
-        return (f"{target}: it does not say how long entries live and has no clock to move; pauses beyond "
-                f"{words(study.sizes.blind_pauses_s[-1])} were not measured.")
+        return (f"{target}: it does not say how long entries live and has no clock to move; pauses "
+                f"beyond {words(study.sizes.blind_pauses_s[-1])} were not measured.")
     return ""
 
 

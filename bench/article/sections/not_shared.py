@@ -25,7 +25,8 @@ def _varied(study):
         known(endpoint.ask(asked))
         replies = [known(endpoint.ask(asked, REPLY_TOKENS, temperature=1))
                    for _ in range(study.sizes.varied_replies)]
-        return {"texts": [reply.text for reply in replies], "hits": [reply.hit() for reply in replies]}
+        return {"texts": [reply.text for reply in replies],
+                "hits": [reply.hit() for reply in replies]}
     return work
 
 
@@ -42,7 +43,8 @@ def _greedy(study, number):
 
 
 def _figures(study, target):
-    """(distinct replies, replies, of them hits), (equal greedy replies, prompts), (equal bits, prompts)"""
+    """(distinct replies, replies, of them hits), (equal greedy replies, prompts), (equal bits,
+    prompts)"""
     varied = study.ledger[f"varied/{target}"] if f"varied/{target}" in study.ledger else None
     greedy = [run for run in study.ledger.all(f"greedy/{target}/").values() if run["hit"]]
     bits = [run["same_bits"] for run in greedy if run["same_bits"] is not None]
@@ -61,9 +63,10 @@ def summary(study, target):
 
 def report(study):
     lines = [f"One cached prompt asked {study.sizes.varied_replies} times at temperature 1; and "
-             f"{study.sizes.greedy_prompts} prompts asked greedily, cold and then cached ({REPLY_TOKENS} "
-             "tokens each). Only replies whose prompt was read from the cache count. *Logits*: a checksum "
-             "over the bits of all logits that were sampled from, where a server gives one.", ""]
+             f"{study.sizes.greedy_prompts} prompts asked greedily, cold and then cached "
+             f"({REPLY_TOKENS} tokens each). Only replies whose prompt was read from the cache "
+             "count. *Logits*: a checksum over the bits of all logits that were sampled from, "
+             "where a server gives one.", ""]
     rows = []
     for target in study.targets:
         (distinct, replies, read), greedy, bits = _figures(study, target)

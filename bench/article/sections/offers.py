@@ -18,7 +18,8 @@ def probe(study, endpoint):
              "automatic": bool(again.read), "marks": None,
              "dialects": endpoint.dialects, "prompt": first.prompt}
     for dialect in reversed(endpoint.dialects):  # Anthropic's says lifetimes, so it is preferred
-        marked = study.corpus.document(PROBE_TOKENS, f"{study.nonce} probe {endpoint.name} {dialect}")
+        name = f"{study.nonce} probe {endpoint.name} {dialect}"
+        marked = study.corpus.document(PROBE_TOKENS, name)
         try:
             reply = endpoint.ask(about(marked, "What is this about?", "5m"), dialect=dialect)
         except Trouble:

@@ -13,9 +13,11 @@ OPENAI = {
     "temperature 1.3": {"temperature": 1.3}, "top_p 0.5": {"top_p": 0.5}, "top_k 5": {"top_k": 5},
     "min_p 0.2": {"min_p": 0.2}, "seed 7": {"seed": 7},
     "presence_penalty 1": {"presence_penalty": 1}, "frequency_penalty 1": {"frequency_penalty": 1},
-    "logit_bias": {"logit_bias": {"100": 5}}, "stop": {"stop": ["."]}, "max_tokens 16": {"max_tokens": 16},
-    "n 2": {"n": 2}, "logprobs": {"logprobs": True, "top_logprobs": 2},
-    "response_format text": {"response_format": {"type": "text"}}, "user": {"user": "somebody else"},
+    "logit_bias": {"logit_bias": {"100": 5}}, "stop": {"stop": ["."]},
+    "max_tokens 16": {"max_tokens": 16}, "n 2": {"n": 2},
+    "logprobs": {"logprobs": True, "top_logprobs": 2},
+    "response_format text": {"response_format": {"type": "text"}},
+    "user": {"user": "somebody else"},
 }
 ANTHROPIC = {
     "temperature 0.9": {"temperature": 0.9}, "top_p 0.5": {"top_p": 0.5}, "top_k 5": {"top_k": 5},
@@ -26,14 +28,12 @@ WHOLE = "stream off"
 CONTROLS = ("nothing changed", "first word changed")  # the measurement itself: a hit and a miss
 
 
-def _changes(endpoint_or_target_dialects):
-    return OPENAI if "openai" in endpoint_or_target_dialects else ANTHROPIC
-
-
 def plan(study):
     def step(target, run):
-        changes = _changes(study.offers(target).get("dialects", ["openai"]))
-        return Step(f"parameter/{target}/{run}", target, len(changes) + 4, _work(study, changes, run))
+        dialects = study.offers(target).get("dialects", ["openai"])
+        changes = OPENAI if "openai" in dialects else ANTHROPIC
+        return Step(f"parameter/{target}/{run}", target, len(changes) + 4,
+                    _work(study, changes, run))
 
     return [Group("plain", [step(target, run) for target in study.targets
                             for run in range(study.sizes.parameter_runs)])]
@@ -85,21 +85,26 @@ def summary(study, target):
 def report(study):
     found = {target: _found(study, target) for target in study.targets}
     names = list(dict.fromkeys(name for outcomes in found.values() for name in outcomes))
-    lines = [f"One prompt is sent, then again with one parameter changed each time; {study.sizes.parameter_runs} "
-             "new prompts. A hit: nine tenths of the prompt were read. The first and the last row check the "
-             "measurement itself: sent unchanged, and with another first word.", ""]
+    lines = ["One prompt is sent, then again with one parameter changed each time; "
+             f"{study.sizes.parameter_runs} new prompts. A hit: nine tenths of the prompt were "
+             "read. The first and the last row check the measurement itself: sent unchanged, and "
+             "with another first word.", ""]
 
     def cell(outcomes):
         taken = [o for o in outcomes if isinstance(o, bool)]
         if not taken:
             return "refused" if outcomes else numbers.NONE
-        return "hit" if all(taken) else "miss" if not any(taken) else f"{sum(taken)} of {len(taken)} hit"
+        if all(taken) or not any(taken):
+            return "hit" if all(taken) else "miss"
+        return f"{sum(taken)} of {len(taken)} hit"
 
-    rows = [[name, *(cell(found[target].get(name, [])) for target in study.targets)] for name in names]
+    rows = [[name, *(cell(found[target].get(name, [])) for target in study.targets)]
+            for name in names]
     if rows:
         lines += [*table(["changed", *study.targets], rows), ""]
     for target, outcomes in found.items():
-        refusals = {f"{name}: {o}" for name, each in outcomes.items() for o in each if isinstance(o, str)}
+        refusals = {f"{name}: {outcome}" for name, each in outcomes.items() for outcome in each
+                    if isinstance(outcome, str)}
         for reason in [*sorted(refusals), study.missing(f"parameter/{target}/")]:
             lines += numbers.notes(reason and f"{target}: {reason}")
     return lines

@@ -48,9 +48,10 @@ def _work(study, target, name, script, mode):
             before = endpoint.program.cpu_seconds() if endpoint.program else None
             reply = endpoint.ask(messages, study.sizes.reply_tokens)
             after = endpoint.program.cpu_seconds() if endpoint.program else None
-            results.append({"prompt": reply.prompt, "read": reply.read, "write": reply.write or 0,
-                            "output": reply.output, "first": reply.first, "total": reply.total,
-                            "cpu": after - before if endpoint.program else None, "text": reply.text})
+            results.append({
+                "prompt": reply.prompt, "read": reply.read, "write": reply.write or 0,
+                "output": reply.output, "first": reply.first, "total": reply.total,
+                "cpu": after - before if endpoint.program else None, "text": reply.text})
             return reply
 
         only = _spread(study, script) if mode == "no cache" else None
@@ -76,7 +77,8 @@ def share_read(study, target, workload, mode="automatic"):
 
 def summary(study, target):
     shares = {name: share_read(study, target, name) for name in workloads.SCRIPTS}
-    said = [f"{name} {numbers.percent(share)}" for name, share in shares.items() if share is not None]
+    said = [f"{name} {numbers.percent(share)}" for name, share in shares.items()
+            if share is not None]
     return "read: " + ", ".join(said) if said else numbers.NONE
 
 
@@ -92,13 +94,13 @@ def _row(study, target, name, mode):
 
 def report(study):
     sizes = study.sizes
-    lines = [f"*RAG*: a policy and the same {sizes.rag_documents} of {len(study.corpus.documents)} documents, "
-             f"another question each time. *Long document*: {sizes.workload_requests} questions to one. "
-             "*Chat*: MT-bench's questions turn by turn over a system text. *Agent loop*: a recorded "
-             "trajectory, tools and instructions in front, step by step. Replies of at most "
-             f"{sizes.reply_tokens} tokens. *No cache*: at most {sizes.cold_requests} of the same requests, "
-             "each behind a first line of its own, so that nothing can be read. CPU seconds are the "
-             "server's own, a request.", ""]
+    lines = [f"*RAG*: a policy and the same {sizes.rag_documents} of {len(study.corpus.documents)} "
+             f"documents, another question each time. *Long document*: {sizes.workload_requests} "
+             "questions to one. *Chat*: MT-bench's questions turn by turn over a system text. "
+             "*Agent loop*: a recorded trajectory, tools and instructions in front, step by step. "
+             f"Replies of at most {sizes.reply_tokens} tokens. *No cache*: at most "
+             f"{sizes.cold_requests} of the same requests, each behind a first line of its own, so "
+             "that nothing can be read. CPU seconds are the server's own, a request.", ""]
     for name in workloads.SCRIPTS:
         rows = [_row(study, target, name, mode) for target in study.targets for mode in MODES
                 if requests(study, target, name, mode)]
