@@ -154,8 +154,8 @@ TEST_F(SchedulerTest, AStreamAdvancesInEveryStepBesideAPrefill) {
   ExpectNothingHeld();
 }
 
-// A machine on which a step takes 1 ms for each unit of cost, and where attending to 20 keys costs as
-// much as a row's products.
+// A machine on which a step takes 1 ms for each unit of cost, and where attending to 20 keys costs
+// as much as a row's products.
 TEST_F(SchedulerTest, AStepBesideAStreamFitsItsPauseHoweverDeepThePrompt) {
   using std::chrono::milliseconds;
   const StepPace machine(0.05);
