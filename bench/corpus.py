@@ -14,7 +14,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SHARED = pathlib.Path(os.environ.get("REPRISE_DATA", ROOT.parent / "shared/data"))
 EXCERPTS = ROOT / "bench/excerpts"
-CHARACTERS_A_TOKEN = 4.5  # of this text, with the default model's tokenizer
+CHARACTERS_A_TOKEN = 4.25  # of this text, with the default model's tokenizer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -119,7 +119,8 @@ def lifetimes(data):
             axes.plot(x, row, "o", markersize=8, markerfacecolor=face, markeredgecolor=COLOURS[0])
     axes.axvline(1, color="#8a8a8a", lw=1, ls=":")
     axes.annotate("end of the lifetime", (1, 1), xycoords=("data", "axes fraction"), ha="left",
-                  va="bottom", xytext=(3, 0), textcoords="offset points", color="#6b6b6b", fontsize=9)
+                  va="bottom", xytext=(3, 0), textcoords="offset points", color="#6b6b6b",
+                  fontsize=9)
     for face, label in ((COLOURS[0], "every trial hit"), ("white", "none")):
         axes.plot([], [], "o", markersize=8, markerfacecolor=face, markeredgecolor=COLOURS[0],
                   label=label)

@@ -45,6 +45,12 @@ class Study:
         self.targets, self.sizes, self.corpus, self.ledger = targets, sizes, corpus, ledger
         self.nonce = ledger.nonce
 
+    def text(self, tokens, endpoint, label, order=None):
+        """A new document: behind a first line that no other run, server or `label` has, what `order`
+        (default: this run and `label`) decides, the same for every server."""
+        return self.corpus.document(tokens, f"{self.nonce} {endpoint.name} {label}",
+                                    order or f"{self.nonce} {label}")
+
     @property
     def token_bytes(self):
         """K and V of one token, as our server says; both servers that are started here keep 16

@@ -138,8 +138,8 @@ class PlayedEndpoint:
         state = self.server.states.get(kind)
         return state.requests if state else 0
 
-    def option(self, kind):
-        return ["--endpoint", f"{kind}={self.url}/{kind}/v1,{KEY},played"]
+    def option(self, kind, name=None):
+        return ["--endpoint", f"{name or kind}={self.url}/{kind}/v1,{KEY},played"]
 
     def stop(self):
         self.server.shutdown()

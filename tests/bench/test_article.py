@@ -70,6 +70,7 @@ def moody(played, tmp_path_factory):
     kinds = ["good", "mute", "uncounted", "forgetful", "slow", "busy", "recovering", "garbage",
              "torn"]
     options = [word for kind in kinds for word in played.option(kind)]
+    options += played.option("good", "twin")
     finish(start(folder / "page.md", "--only-endpoints", "--timeout", "2", *options,
                  "--endpoint", down))
     return Report(folder / "page.md"), folder
@@ -94,6 +95,12 @@ def test_an_endpoint_that_does_not_work_is_said_and_nothing_is_made_up(moody, ki
     assert not [key for key in report.figures if f"/{kind}" in key]
     column = list(dict.fromkeys(re.findall(r"^- \*\*(\w+)\*\*", report.text, re.M))).index(kind) + 1
     assert report.row("Long prompts start up to 85 % sooner.")[column] == "–"
+
+
+def test_two_names_of_one_server_do_not_warm_each_other(moody):
+    report, _ = moody
+    assert not [key for key in report.missing if "/twin" in key]
+    assert report.row("twin | automatic") == ["twin", *report.row("good | automatic")[1:]]
 
 
 def test_without_usage_times_are_measured_and_hits_are_not(moody):

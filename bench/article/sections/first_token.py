@@ -2,6 +2,7 @@
 import random
 
 from article import charts, numbers
+from article.endpoint import Trouble
 from article.sections import about
 from article.study import Group, Step
 from page import table
@@ -9,6 +10,7 @@ from page import table
 TITLE = "1. Time to first token"
 SENTENCE = "Long prompts start up to 85 % sooner."
 LONG = 4000  # tokens: the cut is judged from here on
+TEMPLATE_TOKENS = 20  # and the question's
 
 
 def plan(study):
@@ -23,11 +25,13 @@ def plan(study):
 
 def _pair(study, length, run):
     def work(endpoint):
-        text = study.corpus.document(length - 40, f"{study.nonce} first {length} {run}")
+        text = study.text(length - TEMPLATE_TOKENS, endpoint, f"first {length} {run}")
         cold = endpoint.ask(about(text, "What is this about?"))
+        if cold.read and cold.prompt and cold.hit():
+            raise Trouble("a prompt that had to be new was found in its cache")
         warm = endpoint.ask(about(text, "Which rule matters most?"))
         return {"prompt": cold.prompt, "cold": cold.first, "warm": warm.first,
-                "cold_read": cold.read, "read": warm.read}
+                "read": warm.read}
     return work
 
 

@@ -46,9 +46,9 @@ def _mark(mode, endpoint):
 def _resend(study, mode, number):
     def work(endpoint):
         mark = _mark(mode, endpoint)
-        name = f"{study.nonce} resend {mode} {number}"
-        asked = about(study.corpus.document(study.sizes.short_tokens, name, order=f"{number}"),
-                      "What is this about?", mark)
+        text = study.text(study.sizes.short_tokens, endpoint, f"resend {mode} {number}",
+                          order=f"resend {number}")
+        asked = about(text, "What is this about?", mark)
         asked[-1] = Message("user", asked[-1].text, mark)
         known(endpoint.ask(asked))
         return [known(endpoint.ask(asked)).hit() for _ in range(study.sizes.resends)]
@@ -58,11 +58,10 @@ def _resend(study, mode, number):
 class Conversation:
     """One that goes on turn by turn, its last message marked as agents do."""
 
-    def __init__(self, study, name, number, mark):
+    def __init__(self, study, endpoint, name, number, mark):
         self.mark, self.expected, self.turn = mark, None, 0
-        text = study.corpus.document(
-            study.sizes.conversation_tokens, f"{study.nonce} {name} {number}",
-            order=f"conversation {number}")
+        text = study.text(study.sizes.conversation_tokens, endpoint, f"{name} {number}",
+                          order=f"conversation {number}")
         self.messages = [Message("system", text, mark)]
         titles = [document.title for document in study.corpus.documents]
         self.questions = random.Random(number).sample(titles, study.sizes.turns)
@@ -82,7 +81,7 @@ class Conversation:
 
 def _conversations(study, name, endpoint, mode):
     mark = _mark(mode, endpoint)
-    return [Conversation(study, f"{name} {mode}", number, mark)
+    return [Conversation(study, endpoint, f"{name} {mode}", number, mark)
             for number in range(study.sizes.conversations)]
 
 
@@ -94,8 +93,8 @@ def _pressure(study, mode):
         results = []
         for number, conversation in enumerate(schedule):
             results.append(conversation.go_on(endpoint))
-            stranger = study.corpus.document(
-                study.sizes.stranger_tokens, f"{study.nonce} stranger {mode} {number}", f"{number}")
+            stranger = study.text(study.sizes.stranger_tokens, endpoint,
+                                  f"stranger {mode} {number}", order=f"stranger {number}")
             endpoint.ask(about(stranger, "What is this about?"))
         return results
     return work

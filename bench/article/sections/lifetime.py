@@ -64,8 +64,8 @@ def plan(study):
     return groups
 
 
-def _asked(study, name, mark):
-    text = study.corpus.document(DOCUMENT_TOKENS, f"{study.nonce} lifetime {name}")
+def _asked(study, endpoint, name, mark):
+    text = study.text(DOCUMENT_TOKENS, endpoint, f"lifetime {name}")
     asked = about(text, "What is this about?")
     return [asked[0], Message("user", asked[1].text, mark)]
 
@@ -73,7 +73,7 @@ def _asked(study, name, mark):
 def _after(study, name, mark, pause, from_sending):
     """A lifetime that is known counts from the sending of its request."""
     def work(endpoint):
-        asked = _asked(study, name, mark)
+        asked = _asked(study, endpoint, name, mark)
         begin = time.monotonic()
         known(endpoint.ask(asked))
         endpoint.pause(pause, begin if from_sending else None)
@@ -83,7 +83,7 @@ def _after(study, name, mark, pause, from_sending):
 
 def _refreshed(study, name, mark, lifetime):
     def work(endpoint):
-        asked, found = _asked(study, name, mark), []
+        asked, found = _asked(study, endpoint, name, mark), []
         begin = time.monotonic()
         known(endpoint.ask(asked))
         for fraction in [REFRESH_FRACTION] * REFRESHES + [END_FRACTION]:

@@ -20,7 +20,7 @@ def plan(study):
 
 def _varied(study):
     def work(endpoint):
-        text = study.corpus.document(study.sizes.short_tokens, f"{study.nonce} varied")
+        text = study.text(study.sizes.short_tokens, endpoint, "varied")
         asked = about(text, "Tell me a story about this.")
         known(endpoint.ask(asked))
         replies = [known(endpoint.ask(asked, REPLY_TOKENS, temperature=1))
@@ -32,7 +32,7 @@ def _varied(study):
 
 def _greedy(study, number):
     def work(endpoint):
-        text = study.corpus.document(study.sizes.short_tokens, f"{study.nonce} greedy {number}")
+        text = study.text(study.sizes.short_tokens, endpoint, f"greedy {number}")
         asked = about(text, "Explain.")
         # Whole replies: only they carry the checksum of the logits, where a server gives one.
         cold = endpoint.ask(asked, REPLY_TOKENS, stream=False)

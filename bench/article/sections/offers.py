@@ -11,15 +11,14 @@ PROBE_TOKENS = 1100  # above the vendors' minimum of 1,024
 
 
 def probe(study, endpoint):
-    text = study.corpus.document(PROBE_TOKENS, f"{study.nonce} probe {endpoint.name}")
+    text = study.text(PROBE_TOKENS, endpoint, "probe")
     first = endpoint.ask(about(text, "What is this about?"))
     again = endpoint.ask(about(text, "What is this about?"))
     found = {"usage": again.prompt is not None, "counts": again.read is not None,
              "automatic": bool(again.read), "marks": None,
              "dialects": endpoint.dialects, "prompt": first.prompt}
     for dialect in reversed(endpoint.dialects):  # Anthropic's says lifetimes, so it is preferred
-        name = f"{study.nonce} probe {endpoint.name} {dialect}"
-        marked = study.corpus.document(PROBE_TOKENS, name)
+        marked = study.text(PROBE_TOKENS, endpoint, f"probe {dialect}")
         try:
             reply = endpoint.ask(about(marked, "What is this about?", "5m"), dialect=dialect)
         except Trouble:

@@ -41,7 +41,7 @@ def plan(study):
 
 def _work(study, changes, run):
     def work(endpoint):
-        text = study.corpus.document(study.sizes.short_tokens, f"{study.nonce} parameters {run}")
+        text = study.text(study.sizes.short_tokens, endpoint, f"parameters {run}")
         asked = about(text, QUESTION)
         known(endpoint.ask(asked))
 

@@ -55,7 +55,8 @@ def _work(study, target, name, script, mode):
             return reply
 
         only = _spread(study, script) if mode == "no cache" else None
-        for _ in workloads.play(script, f"{study.nonce} {name} {mode}", mark, ask, replies, only):
+        session = f"{study.nonce} {target} {name} {mode}"
+        for _ in workloads.play(script, session, mark, ask, replies, only):
             pass
         return results
     return work
