@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/trace.h"
 #include "engine/engine_thread.h"
 
@@ -42,6 +43,12 @@ PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
   cache.block_tokens = model.kv_layout().block_tokens;
   cache.retention = options.retention;
   cache.pin_blocks = std::min(wanted, spare);
+  if (cache.pin_blocks < wanted) {
+    LogWarning(
+        "marked prompts may hold {} MB, not {}: the longest request needs the rest of the "
+        "cache (a smaller --context or a larger --kv-memory leaves them more)",
+        cache.pin_blocks * pool.block_bytes() / 1'000'000, wanted * pool.block_bytes() / 1'000'000);
+  }
   if (options.pin_bytes_per_tenant > 0) {
     cache.pin_blocks_per_tenant =
         std::max<size_t>(options.pin_bytes_per_tenant / pool.block_bytes(), 1);

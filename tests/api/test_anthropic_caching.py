@@ -287,6 +287,12 @@ def test_the_billing_line_can_be_kept(start, document):
 # -- Full pinned memory ---------------------------------------------------------------------------
 
 
+def test_a_pinned_share_that_the_longest_request_leaves_less_of_is_said_at_the_start(start):
+    tight = start("--kv-memory", "24M", "--context", "1024")
+    assert sum("marked prompts may hold 1 MB, not 12" in line for line in tight.log) == 1
+    assert not any("marked prompts may hold" in line for line in start("--context", "1024").log)
+
+
 def test_marks_beyond_pinned_memory_are_cached_without_a_promise_and_said(start, document):
     own = start("--pin-memory", "16M").anthropic()  # 700 tokens of this model
     warned = 0
