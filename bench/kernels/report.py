@@ -132,12 +132,12 @@ def main():
     for section in (products, decode, attention):
         print(f"  {section.__name__}", flush=True)
         kernels += "\n" + "\n".join(section()) + "\n"
+    print(kernels)
+    if not options.no_write:
+        page.replace_block(PAGE, "kernels", kernels)
     where = profile()
-    print(kernels, where, sep="\n")
-    if options.no_write:
-        return
-    page.replace_block(PAGE, "kernels", kernels)
-    if where:
+    print(where or "  perf counted nothing")
+    if where and not options.no_write:
         page.replace_block(PAGE, "profile", "## Where the time of a cold prompt goes\n\nWritten by "
                            f"`bench/kernels/report.py`. {page.machine()}\n\n{where}")
 
