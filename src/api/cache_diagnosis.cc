@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/miss_report.h"
+#include "base/common_tokens.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -56,7 +56,8 @@ std::optional<CacheMissReason> DiagnoseMiss(const History& history, const Call& 
   const PastPrompt& now = request->prompts.front();
   const PastPrompt& before = previous->prompts.front();
   const auto missed = [&now](size_t readable) {
-    readable = std::min(readable, now.tokens.size() - 1);  // one token is always computed
+    // The last token may have to be computed again, for the logits behind it.
+    readable = std::min(readable, now.tokens.size() - 1);
     return readable - std::min(readable, now.read());
   };
   if (const std::optional<Type> change = Change(*request, *previous)) {

@@ -1,10 +1,10 @@
 #include "api/miss_report.h"
 
 #include <algorithm>
-#include <cstring>
 #include <tuple>
 #include <utility>
 
+#include "base/common_tokens.h"
 #include "base/limits.h"
 #include "text/detokenizer.h"
 
@@ -73,7 +73,7 @@ void FindClosest(const History& history, const PastRequest& request, size_t prom
 
 ShareFate FateOf(const MissReport& report, const PastRequest& request, const PastPrompt& prompt) {
   if (report.closest == nullptr) return ShareFate::kNothingShared;
-  // One token is always computed.
+  // The last token is computed again where the logits behind it were not kept.
   if (report.read >= std::min(report.shared, prompt.tokens.size() - 1)) return ShareFate::kHit;
   const PastRequest& closest = *report.closest;
   if (closest.tenant != request.tenant) return ShareFate::kOtherTenant;
@@ -134,19 +134,6 @@ PartingPlace::Side ToSide(const PartPlace& place, const std::string& text, size_
 }
 
 }  // namespace
-
-size_t CommonTokens(std::span<const TokenId> a, std::span<const TokenId> b) {
-  const size_t length = std::min(a.size(), b.size());
-  // Long runs are compared as memory, which is several times faster.
-  constexpr size_t kRun = 512;
-  size_t common = 0;
-  while (common + kRun <= length &&
-         std::memcmp(&a[common], &b[common], kRun * sizeof(TokenId)) == 0) {
-    common += kRun;
-  }
-  while (common < length && a[common] == b[common]) ++common;
-  return common;
-}
 
 std::string_view ToText(ShareFate fate) {
   switch (fate) {

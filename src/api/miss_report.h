@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
 #include "api/history.h"
@@ -15,9 +14,6 @@
 #include "text/tokenizer.h"
 
 namespace reprise {
-
-// Tokens that both begin with.
-size_t CommonTokens(std::span<const TokenId> a, std::span<const TokenId> b);
 
 // What became of the tokens that two requests share.
 enum class ShareFate : uint8_t {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/common_tokens.h"
 #include "base/limits.h"
 #include "base/trace.h"
 
@@ -326,7 +327,7 @@ std::vector<TokenId> ContinuedPrompt(json::object context, std::string_view text
   std::vector<TokenId> tokens = model.tokenizer->EncodeRendered(
       std::string_view(*rendered).substr(0, at + shown.size()), tenant);
   const std::vector<TokenId> whole = model.tokenizer->EncodeRendered(*rendered, tenant);
-  tokens.erase(std::ranges::mismatch(tokens, whole).in1, tokens.end());
+  tokens.resize(CommonTokens(tokens, whole));
   return tokens;
 }
 

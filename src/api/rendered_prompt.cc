@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/prompt.h"
+#include "base/common_tokens.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -164,8 +165,7 @@ Result<RenderedPrompt> RenderPrompt(ChatPrompt& chat, const ServedModel& model,
     if (bytes == 0) continue;
     const std::vector<TokenId> before =
         model.tokenizer->EncodeRendered(std::string_view(*rendered).substr(0, bytes), tenant);
-    const auto common = std::ranges::mismatch(before, prompt.tokens).in1 - before.begin();
-    const auto tokens = static_cast<size_t>(common);
+    const size_t tokens = CommonTokens(before, prompt.tokens);
     if (tokens > 0) AddBreakpoint({tokens, mark.ttl}, prompt.breakpoints);
   }
   return prompt;

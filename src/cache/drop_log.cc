@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/common_tokens.h"
 #include "cache/path_hash.h"
 
 namespace reprise::internal {
@@ -52,8 +53,7 @@ std::optional<Loss> DropLog::Find(uint64_t parent, Tokens rest, size_t known) co
   if (found == places_.end()) return std::nullopt;
   const size_t place = found->second;
   const Tokens dropped(&tokens_[place * block_tokens_], records_[place].token_count);
-  const auto common = std::ranges::mismatch(dropped, rest).in1 - dropped.begin();
-  if (static_cast<size_t>(common) <= known) return std::nullopt;
+  if (CommonTokens(dropped, rest) <= known) return std::nullopt;
   return records_[place].loss;
 }
 

@@ -3,18 +3,11 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/common_tokens.h"
 #include "cache/path_hash.h"
 #include "cache/scope.h"
 
 namespace reprise::internal {
-namespace {
-
-size_t CommonPrefix(std::span<const TokenId> a, std::span<const TokenId> b) {
-  return static_cast<size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
-}
-
-}  // namespace
-
 PrefixTree::PrefixTree(BlockPool* pool, const Clock* clock, int block_tokens)
     : pool_(pool),
       clock_(clock),
@@ -72,11 +65,11 @@ PrefixTree::Neighbour PrefixTree::FindNearest(const PrefixNode* parent, Tokens r
   Neighbour nearest;
   if (above != parent->children.begin()) {
     PrefixNode* below = *(above - 1);
-    const size_t common = CommonPrefix(below->Tokens(), rest);
+    const size_t common = CommonTokens(below->Tokens(), rest);
     if (common > 0) nearest = {below, common};
   }
   if (above != parent->children.end()) {
-    const size_t common = CommonPrefix((*above)->Tokens(), rest);
+    const size_t common = CommonTokens((*above)->Tokens(), rest);
     if (common > nearest.common) nearest = {*above, common};
   }
   return nearest;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/common_tokens.h"
 #include "base/limits.h"
 
 namespace reprise {
@@ -14,13 +15,6 @@ namespace {
 // was wished for; and what a step may cost while nothing is known of the machine.
 constexpr size_t kLeastChunk = 16;
 constexpr double kFirstCost = 64;
-
-size_t CommonPrefix(std::span<const TokenId> a, std::span<const TokenId> b) {
-  const size_t length = std::min(a.size(), b.size());
-  return static_cast<size_t>(
-      std::mismatch(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(length), b.begin()).first -
-      a.begin());
-}
 
 // How much of its tokens a sequence may read: all but the one whose logits it needs and has not.
 size_t ReadLimit(const Sequence& sequence) {
@@ -80,7 +74,7 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
         owner->request.scope != sequence.request.scope) {
       continue;
     }
-    const size_t common = std::min(limit, CommonPrefix(owner->request.prompt, sequence.tokens));
+    const size_t common = std::min(limit, CommonTokens(owner->request.prompt, sequence.tokens));
     if (common <= owner->published) continue;
     if (!cached) cached = cache_->Peek(sequence.request.scope, sequence.tokens);
     if (common <= *cached) continue;
