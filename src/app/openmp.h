@@ -11,4 +11,10 @@ namespace reprise {
 // only if that is not needed or not possible.
 void BoundOpenMpSpinning(char** argv);
 
+// Ends the threads that the calling thread's parallel regions have used; a later region starts new
+// ones. libgomp keeps a pool for each thread that forks, counts the threads of all pools, and spins
+// hardly at all once they are more than the CPUs. Model loading forks on the main thread, steps on
+// the engine's: without this, a step's threads sleep and are woken dozens of times a token.
+void ReleaseOpenMpThreads();
+
 }  // namespace reprise

@@ -15,6 +15,7 @@
 #include <thread>
 #include <utility>
 
+#include "app/openmp.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -140,6 +141,7 @@ int RunServe(ServeOptions options) {
   if (!text) return Complain(text.error());
   auto model = LoadModel(*file, options.model);
   if (!model) return Complain(model.error());
+  ReleaseOpenMpThreads();
   const std::chrono::duration<double> took = system_clock.Now() - begin;
   LogModel(**model, options.model, file->file_bytes(), took.count());
 

@@ -1,6 +1,7 @@
 """Clients that leave, dawdle, send half of what they announced, or come by the thousand."""
 
 import json
+import os
 import resource
 import socket
 import time
@@ -186,3 +187,12 @@ def test_the_server_stops_in_order_while_it_streams(start):
     started = time.monotonic()
     own.stop()
     assert time.monotonic() - started < 5
+
+
+def test_loading_leaves_no_thread_behind(start):
+    """libgomp counts the idle threads of loading too; with more than CPUs, a step's hardly spin."""
+
+    def threads_of(server):
+        return len(os.listdir(f"/proc/{server.process.pid}/task"))
+
+    assert threads_of(start("--threads", "4")) == threads_of(start("--threads", "1"))
