@@ -17,8 +17,8 @@
 // ascending pairs, rounded to bf16, products accumulated in f32.
 //
 // LAYOUT. Outputs are cut into tiles of 64; a tile is a run of records, one per group of inputs
-// (pack.h draws them). 64 because 4 registers of 16 outputs × 4 inputs of bytes are one step of a
-// micro-kernel of 4 rows × 64 outputs: 16 accumulators, as many as gcc 12 keeps without spilling.
+// (pack.h draws them): 4 registers of 16 outputs × 4 inputs of bytes, so that a single row has as
+// many sums in flight as vpdpbusd's latency hides.
 
 #include <cstddef>
 #include <cstdint>
@@ -69,7 +69,7 @@ struct TileCall {
 };
 
 // A run of unpacked groups: 8 groups of 32 inputs × 64 outputs are 16 KiB of bytes and 4 KiB of
-// factors in f32, which stay in 32 KiB of L1 beside 4 rows of x and the accumulators.
+// factors in f32, which stay in 32 KiB of L1 beside 6 rows of x and the accumulators.
 inline constexpr int kUnpackInputs = 256;
 inline constexpr size_t kTileScratchBytes = 32 * 1024;
 

@@ -1,11 +1,14 @@
 // Products for AVX-512 with VNNI and bf16.
 //
-// Weights of 4 and 8 bits are multiplied straight from the packed record, by 4 rows × 64 outputs at
-// a time: their unpacking hides in the register ports that vpdpbusd leaves free (measured: 300
-// GOP/s a core against 270 from unpacked bytes, which take twice the loads). Weights of 5 and 6
-// bits take more steps to unpack, so for many rows a run of groups is unpacked to L1 first (300
-// against 260). Either way Scale() follows each group in the same order, so a row's bits are the
-// same.
+// Weights of 4 and 8 bits are multiplied straight from the packed record: their unpacking hides in
+// the register ports that vpdpbusd leaves free (measured: 300 GOP/s a core against 270 from
+// unpacked bytes, which take twice the loads). Weights of 5 and 6 bits take more steps to unpack,
+// so for many rows a run of groups is unpacked to L1 first (300 against 260). Either way Scale()
+// follows each group in the same order, so a row's bits are the same.
+//
+// Many rows go by blocks of 6 rows × 32 outputs: 12 integer and 12 scaled sums, which stay in the
+// 32 registers beside 4 of weights. What bounds them is one port: 96 vpdpbusd and 24 (with offsets
+// 36) operations of Scale() for each group. Single rows take a tile's 64 outputs at once.
 
 #include <immintrin.h>
 
@@ -17,7 +20,8 @@ namespace {
 #include "kernels/product_exact_kernel.h"
 
 constexpr int kVectors = kTileOutputs / 16;  // registers across a tile
-constexpr int kRowBlock = 4;
+constexpr int kRowBlock = 6;
+constexpr int kBlockVectors = 2;
 
 // Of weights worth unpacking to L1, up to here rows are multiplied straight from the record.
 constexpr int kDirectRows = 2 * kRowBlock;
@@ -38,29 +42,27 @@ struct Format {
 
 [[gnu::always_inline]] inline __m512i LoadBytes(const uint8_t* at) { return _mm512_load_si512(at); }
 
-// Walks the quads of one record: Next() gives quads 2j and 2j + 1 of outputs 16c .. 16c + 15, for
-// j ascending and c = 0 .. 3 within.
-template <typename F>
+// Reads the quads of kWidth vectors of outputs, from vector `first` on, of one record. Quads()
+// gives quads 2j and 2j + 1 of outputs 16 (first + c) .. 16 (first + c) + 15, for j ascending.
+template <typename F, int kWidth>
 class QuadReader {
  public:
-  [[gnu::always_inline]] explicit QuadReader(const uint8_t* record) : at_(record) {
+  [[gnu::always_inline]] QuadReader(const uint8_t* record, int first) : from_(record + 64 * first) {
     if constexpr (F::kBits == 5 || F::kBits == 6) {
-      for (int c = 0; c < kVectors; ++c) {
-        planes_[c] = LoadBytes(record + kTileOutputs * F::kGroup / 2 + 64 * c);
+      for (int c = 0; c < kWidth; ++c) {
+        planes_[c] = LoadBytes(from_ + kTileOutputs * F::kGroup / 2 + 64 * c);
       }
     }
   }
 
-  [[gnu::always_inline]] void Next(int c, __m512i& even, __m512i& odd) {
+  [[gnu::always_inline]] void Quads(int j, int c, __m512i& even, __m512i& odd) {
     if constexpr (F::kBits == 8) {
-      even = LoadBytes(at_);
-      odd = LoadBytes(at_ + 64 * kVectors);
-      at_ += c == kVectors - 1 ? 64 * (kVectors + 1) : 64;
+      even = LoadBytes(from_ + 64 * (2 * j * kVectors + c));
+      odd = LoadBytes(from_ + 64 * ((2 * j + 1) * kVectors + c));
       return;
     }
     const __m512i nibble = _mm512_set1_epi8(15);
-    const __m512i packed = LoadBytes(at_);
-    at_ += 64;
+    const __m512i packed = LoadBytes(from_ + 64 * (j * kVectors + c));
     even = _mm512_and_si512(packed, nibble);
     odd = _mm512_and_si512(_mm512_srli_epi16(packed, 4), nibble);
     if constexpr (F::kBits == 5 || F::kBits == 6) {
@@ -80,122 +82,143 @@ class QuadReader {
     return _mm512_ternarylogic_epi64(low, high, mask, 0xf8);  // low | (high & mask)
   }
 
-  const uint8_t* at_;
-  __m512i planes_[kVectors];
+  const uint8_t* from_;
+  __m512i planes_[kWidth];
 };
+
+// Sixteen 32-bit sums. As __m512i, which has lanes of 64 bits, gcc 12 copies and spills
+// accumulators around every vpdpbusd.
+using Sums = int32_t __attribute__((vector_size(64)));
+
+[[gnu::always_inline]] inline Sums AsSums(__m512i v) { return reinterpret_cast<Sums>(v); }
+[[gnu::always_inline]] inline __m512i AsVector(Sums v) { return reinterpret_cast<__m512i>(v); }
+
+[[gnu::always_inline]] inline void AddProducts(Sums& sums, __m512i w, __m512i x) {
+  sums = AsSums(_mm512_dpbusd_epi32(AsVector(sums), w, x));
+}
 
 [[gnu::always_inline]] inline __m512 LoadHalves(const uint8_t* at) {
   return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(at)));
 }
 
-[[gnu::always_inline]] inline __m512i BroadcastQuad(const int8_t* at) {
-  int32_t quad;
-  __builtin_memcpy(&quad, at, sizeof(quad));
-  return _mm512_set1_epi32(quad);
-}
+// What a block of rows needs of x: a pointer and a stride each. (Of a pointer for each row, gcc 12
+// makes vectors.)
+template <typename F>
+class RowCursor {
+ public:
+  [[gnu::always_inline]] RowCursor(const QuantizedRows& x, int row, int64_t g)
+      : q_(x.q + row * x.q_stride + g * F::kGroup),
+        scale_(x.scale + row * x.group_stride),
+        scaled_sum_(x.scaled_sum + row * x.group_stride),
+        half_sums_(x.half_sums + 2 * row * x.group_stride),
+        q_stride_(x.q_stride),
+        group_stride_(x.group_stride) {}
 
-// What a block of rows needs of x, from group `g` of the row on.
-template <typename F, int kRows>
-struct RowCursor {
-  const int8_t* q[kRows];
-  const float* scale[kRows];
-  const float* scaled_sum[kRows];
-  const int32_t* half_sums[kRows];
+  [[gnu::always_inline]] void NextGroup() { q_ += F::kGroup; }
 
-  [[gnu::always_inline]] RowCursor(const QuantizedRows& x, int row, int64_t g) {
-    for (int r = 0; r < kRows; ++r) {
-      const ptrdiff_t groups = (row + r) * x.group_stride;
-      q[r] = x.q + (row + r) * x.q_stride + g * F::kGroup;
-      scale[r] = x.scale + groups;
-      scaled_sum[r] = x.scaled_sum + groups;
-      half_sums[r] = x.half_sums + 2 * groups;
-    }
+  // Four bytes of row `r`, from byte `at` of the group on.
+  [[gnu::always_inline]] __m512i Quad(int r, int at) const {
+    int32_t quad;
+    __builtin_memcpy(&quad, q_ + r * q_stride_ + at, sizeof(quad));
+    return _mm512_set1_epi32(quad);
   }
 
   // The accumulator's start: -zero times the sum of the group's activations.
   [[gnu::always_inline]] __m512i Start(int r, int64_t g) const {
     if constexpr (F::kOffset) return _mm512_setzero_si512();
-    const int32_t sum =
-        F::kGroup == 16 ? half_sums[r][g] : half_sums[r][2 * g] + half_sums[r][2 * g + 1];
-    return _mm512_set1_epi32(-F::kZero * sum);
+    const int32_t* const sums = half_sums_ + 2 * r * group_stride_;
+    return _mm512_set1_epi32(-F::kZero *
+                             (F::kGroup == 16 ? sums[g] : sums[2 * g] + sums[2 * g + 1]));
   }
+
+  [[gnu::always_inline]] __m512 Scale(int r, int64_t g) const {
+    return _mm512_set1_ps(scale_[r * group_stride_ + g * F::kGroup / kActivationGroup]);
+  }
+  [[gnu::always_inline]] __m512 ScaledSum(int r, int64_t g) const {
+    return _mm512_set1_ps(scaled_sum_[r * group_stride_ + g * F::kGroup / kActivationGroup]);
+  }
+
+ private:
+  const int8_t* q_;
+  const float* scale_;
+  const float* scaled_sum_;
+  const int32_t* half_sums_;
+  ptrdiff_t q_stride_;
+  ptrdiff_t group_stride_;
 };
 
 // The formula's two steps after a group, the only place that rounds.
-template <typename F, int kRows>
-[[gnu::always_inline]] inline __m512 Scale(const RowCursor<F, kRows>& x, int r, int64_t g,
+template <typename F>
+[[gnu::always_inline]] inline __m512 Scale(const RowCursor<F>& x, int r, int64_t g,
                                            __m512i products, __m512 d, __m512 m, __m512 sum) {
-  const int64_t at = g * F::kGroup / kActivationGroup;
-  const __m512 scaled = _mm512_mul_ps(d, _mm512_set1_ps(x.scale[r][at]));
-  sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), scaled, sum);
-  if constexpr (F::kOffset) {
-    sum = _mm512_fmadd_ps(m, _mm512_set1_ps(x.scaled_sum[r][at]), sum);
-  }
+  sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products), _mm512_mul_ps(d, x.Scale(r, g)), sum);
+  if constexpr (F::kOffset) sum = _mm512_fmadd_ps(m, x.ScaledSum(r, g), sum);
   return sum;
 }
 
 // -- Straight from the record ------------------------------------------------------------------
 
-template <typename F, int kRows>
-void DirectBlock(const TileCall& call, int row) {
+template <typename F, int kRows, int kWidth>
+void DirectBlock(const TileCall& call, int row, int first) {
   const int64_t groups = call.columns / F::kGroup;
-  RowCursor<F, kRows> x(*call.quantized, call.first_row + row, 0);
-  __m512 sums[kRows][kVectors];
+  RowCursor<F> x(*call.quantized, call.first_row + row, 0);
+  __m512 sums[kRows][kWidth];
   for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kVectors; ++c) sums[r][c] = _mm512_setzero_ps();
+    for (int c = 0; c < kWidth; ++c) sums[r][c] = _mm512_setzero_ps();
   }
   const uint8_t* record = call.tile;
   for (int64_t g = 0; g < groups; ++g, record += F::kRecordBytes) {
-    __m512i products[kRows][kVectors];
+    Sums products[kRows][kWidth];
     for (int r = 0; r < kRows; ++r) {
-      for (int c = 0; c < kVectors; ++c) products[r][c] = x.Start(r, g);
+      for (int c = 0; c < kWidth; ++c) products[r][c] = AsSums(x.Start(r, g));
     }
-    QuadReader<F> quads(record);
+    QuadReader<F, kWidth> quads(record, first);
 #pragma GCC unroll 4
     for (int j = 0; j < F::kQuads / 2; ++j) {
-      __m512i even_x[kRows];
-      __m512i odd_x[kRows];
-      for (int r = 0; r < kRows; ++r) {
-        even_x[r] = BroadcastQuad(x.q[r] + 8 * j);
-        odd_x[r] = BroadcastQuad(x.q[r] + 8 * j + 4);
-      }
+      __m512i even[kWidth];
+      __m512i odd[kWidth];
 #pragma GCC unroll 4
-      for (int c = 0; c < kVectors; ++c) {
-        __m512i even;
-        __m512i odd;
-        quads.Next(c, even, odd);
-        for (int r = 0; r < kRows; ++r) {
-          products[r][c] = _mm512_dpbusd_epi32(products[r][c], even, even_x[r]);
-          products[r][c] = _mm512_dpbusd_epi32(products[r][c], odd, odd_x[r]);
-        }
+      for (int c = 0; c < kWidth; ++c) quads.Quads(j, c, even[c], odd[c]);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const __m512i even_x = x.Quad(r, 8 * j);
+        for (int c = 0; c < kWidth; ++c) AddProducts(products[r][c], even[c], even_x);
+        const __m512i odd_x = x.Quad(r, 8 * j + 4);
+        for (int c = 0; c < kWidth; ++c) AddProducts(products[r][c], odd[c], odd_x);
       }
     }
-    const uint8_t* const factors = record + F::kValueBytes;
-    for (int c = 0; c < kVectors; ++c) {
+    const uint8_t* const factors = record + F::kValueBytes + 32 * first;
+    for (int c = 0; c < kWidth; ++c) {
       const __m512 d = LoadHalves(factors + 32 * c);
       const __m512 m = F::kOffset ? LoadHalves(factors + 2 * kTileOutputs + 32 * c) : d;
-      for (int r = 0; r < kRows; ++r) sums[r][c] = Scale(x, r, g, products[r][c], d, m, sums[r][c]);
+      for (int r = 0; r < kRows; ++r)
+        sums[r][c] = Scale(x, r, g, AsVector(products[r][c]), d, m, sums[r][c]);
     }
-    for (int r = 0; r < kRows; ++r) x.q[r] += F::kGroup;
+    x.NextGroup();
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kVectors; ++c) {
-      _mm512_storeu_ps(call.y + (row + r) * call.y_stride + 16 * c, sums[r][c]);
+    for (int c = 0; c < kWidth; ++c) {
+      _mm512_storeu_ps(call.y + (row + r) * call.y_stride + 16 * (first + c), sums[r][c]);
     }
   }
 }
 
 // -- From unpacked runs -------------------------------------------------------------------------
 
+struct Run {
+  int64_t first_group;
+  int groups;
+};
+
 template <typename F>
 void UnpackRun(const uint8_t* record, int groups, uint8_t* out) {
   for (int g = 0; g < groups; ++g, record += F::kRecordBytes, out += F::kUnpackedBytes) {
-    QuadReader<F> quads(record);
+    QuadReader<F, kVectors> quads(record, 0);
     for (int j = 0; j < F::kQuads / 2; ++j) {
       for (int c = 0; c < kVectors; ++c) {
         __m512i even;
         __m512i odd;
-        quads.Next(c, even, odd);
+        quads.Quads(j, c, even, odd);
         _mm512_store_si512(out + 64 * (2 * j * kVectors + c), even);
         _mm512_store_si512(out + 64 * ((2 * j + 1) * kVectors + c), odd);
       }
@@ -209,45 +232,57 @@ void UnpackRun(const uint8_t* record, int groups, uint8_t* out) {
 
 // Adds a run of groups to the sums in y (the first run starts them).
 template <typename F, int kRows>
-void UnpackedBlock(const TileCall& call, int row, int64_t first_group, int groups) {
-  RowCursor<F, kRows> x(*call.quantized, call.first_row + row, first_group);
-  float* const y = call.y + row * call.y_stride;
-  __m512 sums[kRows][kVectors];
+void UnpackedBlock(const TileCall& call, int row, int first, const Run& run) {
+  RowCursor<F> x(*call.quantized, call.first_row + row, run.first_group);
+  float* const y = call.y + row * call.y_stride + 16 * first;
+  __m512 sums[kRows][kBlockVectors];
   for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kVectors; ++c) {
-      sums[r][c] =
-          first_group == 0 ? _mm512_setzero_ps() : _mm512_loadu_ps(y + r * call.y_stride + 16 * c);
+    for (int c = 0; c < kBlockVectors; ++c) {
+      sums[r][c] = run.first_group == 0 ? _mm512_setzero_ps()
+                                        : _mm512_loadu_ps(y + r * call.y_stride + 16 * c);
     }
   }
-  const uint8_t* unpacked = call.scratch;
-  for (int64_t g = first_group; g < first_group + groups; ++g, unpacked += F::kUnpackedBytes) {
-    __m512i products[kRows][kVectors];
+  const uint8_t* unpacked = call.scratch + 64 * first;
+  for (int64_t g = run.first_group; g < run.first_group + run.groups;
+       ++g, unpacked += F::kUnpackedBytes) {
+    Sums products[kRows][kBlockVectors];
     for (int r = 0; r < kRows; ++r) {
-      for (int c = 0; c < kVectors; ++c) products[r][c] = x.Start(r, g);
+      for (int c = 0; c < kBlockVectors; ++c) products[r][c] = AsSums(x.Start(r, g));
     }
 #pragma GCC unroll 8
     for (int quad = 0; quad < F::kQuads; ++quad) {
-      __m512i xs[kRows];
-      for (int r = 0; r < kRows; ++r) xs[r] = BroadcastQuad(x.q[r] + 4 * quad);
-      for (int c = 0; c < kVectors; ++c) {
-        const __m512i w = LoadBytes(unpacked + 64 * (quad * kVectors + c));
-        for (int r = 0; r < kRows; ++r) {
-          products[r][c] = _mm512_dpbusd_epi32(products[r][c], w, xs[r]);
-        }
+      __m512i w[kBlockVectors];
+      for (int c = 0; c < kBlockVectors; ++c)
+        w[c] = LoadBytes(unpacked + 64 * (quad * kVectors + c));
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const __m512i quad_x = x.Quad(r, 4 * quad);
+        for (int c = 0; c < kBlockVectors; ++c) AddProducts(products[r][c], w[c], quad_x);
       }
     }
-    const auto* const factors = reinterpret_cast<const float*>(unpacked + kTileOutputs * F::kGroup);
-    for (int c = 0; c < kVectors; ++c) {
+    const auto* const factors =
+        reinterpret_cast<const float*>(unpacked - 64 * first + kTileOutputs * F::kGroup) +
+        16 * first;
+    for (int c = 0; c < kBlockVectors; ++c) {
       const __m512 d = _mm512_load_ps(factors + 16 * c);
       const __m512 m = F::kOffset ? _mm512_load_ps(factors + kTileOutputs + 16 * c) : d;
-      for (int r = 0; r < kRows; ++r) sums[r][c] = Scale(x, r, g, products[r][c], d, m, sums[r][c]);
+      for (int r = 0; r < kRows; ++r) {
+        sums[r][c] = Scale(x, r, g, AsVector(products[r][c]), d, m, sums[r][c]);
+      }
     }
-    for (int r = 0; r < kRows; ++r) x.q[r] += F::kGroup;
+    x.NextGroup();
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kVectors; ++c) {
+    for (int c = 0; c < kBlockVectors; ++c) {
       _mm512_storeu_ps(y + r * call.y_stride + 16 * c, sums[r][c]);
     }
+  }
+}
+
+template <typename F, int kRows>
+void UnpackedRows(const TileCall& call, int row, const Run& run) {
+  for (int first = 0; first < kVectors; first += kBlockVectors) {
+    UnpackedBlock<F, kRows>(call, row, first, run);
   }
 }
 
@@ -256,23 +291,39 @@ void UnpackedTile(const TileCall& call) {
   static_assert(F::kRun * F::kUnpackedBytes <= kTileScratchBytes);
   const int64_t groups = call.columns / F::kGroup;
   for (int64_t g = 0; g < groups; g += F::kRun) {
-    const int run = static_cast<int>(groups - g < F::kRun ? groups - g : F::kRun);
-    UnpackRun<F>(call.tile + g * F::kRecordBytes, run, call.scratch);
+    const Run run = {g, static_cast<int>(groups - g < F::kRun ? groups - g : F::kRun)};
+    UnpackRun<F>(call.tile + g * F::kRecordBytes, run.groups, call.scratch);
     int row = 0;
-    for (; row + 4 <= call.rows; row += 4) UnpackedBlock<F, 4>(call, row, g, run);
+    for (; row + kRowBlock <= call.rows; row += kRowBlock)
+      UnpackedRows<F, kRowBlock>(call, row, run);
     switch (call.rows - row) {
+      case 5:
+        UnpackedRows<F, 5>(call, row, run);
+        break;
+      case 4:
+        UnpackedRows<F, 4>(call, row, run);
+        break;
       case 3:
-        UnpackedBlock<F, 3>(call, row, g, run);
+        UnpackedRows<F, 3>(call, row, run);
         break;
       case 2:
-        UnpackedBlock<F, 2>(call, row, g, run);
+        UnpackedRows<F, 2>(call, row, run);
         break;
       case 1:
-        UnpackedBlock<F, 1>(call, row, g, run);
+        UnpackedRows<F, 1>(call, row, run);
         break;
       default:
         break;
     }
+  }
+}
+
+// A few rows take the whole width of the tile in one pass over it, more take it block by block.
+template <typename F, int kRows>
+void DirectRows(const TileCall& call, int row) {
+  constexpr int kWidth = kRows < 4 ? kVectors : kBlockVectors;
+  for (int first = 0; first < kVectors; first += kWidth) {
+    DirectBlock<F, kRows, kWidth>(call, row, first);
   }
 }
 
@@ -282,14 +333,18 @@ void FormatTile(const TileCall& call) {
     if (call.rows > kDirectRows) return UnpackedTile<F>(call);
   }
   int row = 0;
-  for (; row + 4 <= call.rows; row += 4) DirectBlock<F, 4>(call, row);
+  for (; row + kRowBlock <= call.rows; row += kRowBlock) DirectRows<F, kRowBlock>(call, row);
   switch (call.rows - row) {
+    case 5:
+      return DirectRows<F, 5>(call, row);
+    case 4:
+      return DirectRows<F, 4>(call, row);
     case 3:
-      return DirectBlock<F, 3>(call, row);
+      return DirectRows<F, 3>(call, row);
     case 2:
-      return DirectBlock<F, 2>(call, row);
+      return DirectRows<F, 2>(call, row);
     case 1:
-      return DirectBlock<F, 1>(call, row);
+      return DirectRows<F, 1>(call, row);
     default:
       return;
   }
