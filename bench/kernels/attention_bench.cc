@@ -40,7 +40,7 @@ class Step {
  public:
   Step(const Heads& model, int context, int rows)
       : model_(model),
-        layout_{model.layers, model.kv_heads, model.head_dim, 32, KvElement::kBf16},
+        layout_{model.layers, model.kv_heads, model.head_dim, 32, KvEncoding::kFast},
         context_(context),
         rows_(rows),
         out_(static_cast<size_t>(rows * model.heads * model.head_dim)) {
@@ -85,16 +85,17 @@ class Step {
     benchmark::DoNotOptimize(total);
   }
 
-  // K and V of one head at a time, over all blocks.
+  // As many bytes as K and V of one head at a time, over all blocks.
   void ReadByBlocks() {
     uint64_t total = 0;
-    const auto pieces = static_cast<int64_t>(layout_.block_bytes() / layout_.head_bytes());
+    const size_t piece_bytes = layout_.layer_bytes() / static_cast<size_t>(layout_.kv_heads);
+    const auto pieces = static_cast<int64_t>(layout_.block_bytes() / piece_bytes);
 #pragma omp parallel for schedule(static) num_threads(Threads()) reduction(+ : total)
     for (int64_t piece = 0; piece < pieces; ++piece) {
       for (const std::byte* block : blocks_) {
-        const auto* words = reinterpret_cast<const uint64_t*>(block + static_cast<size_t>(piece) *
-                                                                          layout_.head_bytes());
-        for (size_t i = 0; i < layout_.head_bytes() / 8; i += 8) total += ReadLine(words + i);
+        const auto* words =
+            reinterpret_cast<const uint64_t*>(block + static_cast<size_t>(piece) * piece_bytes);
+        for (size_t i = 0; i < piece_bytes / 8; i += 8) total += ReadLine(words + i);
       }
     }
     benchmark::DoNotOptimize(total);

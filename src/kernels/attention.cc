@@ -159,6 +159,7 @@ class Run {
           plan.tile.blocks = sequence.blocks.data();
           plan.tile.k_offset = layout.k_offset(call_.layer, head);
           plan.tile.v_offset = layout.v_offset(call_.layer, head);
+          plan.tile.key_scales_offset = layout.key_scales_offset();
           plan.partitions = (KeysSeen(plan.tile) + kPartitionTokens - 1) / kPartitionTokens;
           tiles_.push_back(plan);
           total_cost_ += Cost(plan.tile, KeysSeen(plan.tile));
@@ -264,7 +265,8 @@ class Run {
 
   // A thread's own memory: a tile's queries, one partition's state, the state of those so far.
   size_t query_bytes() const {
-    return RoundUp(static_cast<size_t>(kMaxTileRows) * head_dim_ * kernel_.query_element_bytes);
+    return RoundUp(static_cast<size_t>(kMaxTileRows) *
+                   (head_dim_ * kernel_.query_element_bytes + kernel_.query_row_bytes));
   }
   size_t own_bytes() const { return query_bytes() + 2 * StateBytes(kMaxTileRows, head_dim_); }
   AttentionState Part(std::byte* own) const { return StateAt(own + query_bytes(), kMaxTileRows); }

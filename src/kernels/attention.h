@@ -1,8 +1,9 @@
 #pragma once
 
 // Attention over block tables, and the storing of K and V into blocks; one implementation per
-// instruction set (KvElement::kBf16) and one in plain f32 (exact, KvElement::kF32). operations.cc
-// puts them behind class Operations. No masks other than the causal one, no sliding window.
+// instruction set (KvEncoding::kFast) and one in plain f32 (exact, KvEncoding::kExact).
+// operations.cc puts them behind class Operations. No masks other than the causal one, no sliding
+// window.
 //
 // EXACTNESS. Keys are walked in partitions of kPartitionTokens counted from position 0. Within a
 // partition: all scores of a query row, their maximum, exp, their sum in a fixed order of lanes,
@@ -73,8 +74,8 @@ namespace exact {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
 }
 
-// Operations::StoreKv, for all instruction sets and both KvElements: f32 to bf16 rounds to nearest,
-// ties to even; NaN stays NaN.
+// Operations::StoreKv, for all instruction sets and both KvEncodings. Fast: K as quantize_head.h
+// says; V to bf16, to nearest, ties to even; NaN stays NaN.
 void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
              std::span<const SequenceSpan> sequences);
 

@@ -1,6 +1,7 @@
-// Attention with AVX2 and FMA on bf16 blocks. There are no bf16 products here: a word with a pair
-// of bf16 becomes two f32, by a shift and by a mask, and takes two fused multiply-adds. The
-// expansion is shared by four rows.
+// Attention with AVX2 and FMA, four rows at a time. Scores: products of bytes, whose sums in pairs
+// fit 16 bits as no byte is -128. Values: there are no bf16 products here, so a word with a pair of
+// bf16 becomes two f32, by a shift and by a mask, shared by the rows, and takes two fused
+// multiply-adds.
 
 #include <immintrin.h>
 
@@ -9,6 +10,7 @@
 #include "kernels/attention.h"
 #include "kernels/attention_tile.h"
 #include "kernels/exp_avx2.h"
+#include "kernels/quantize_head.h"
 
 namespace reprise {
 namespace {
@@ -44,18 +46,25 @@ __m256i FirstLanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// Queries: [rows, head_dim] in f32, rounded to bf16.
+int Quads(const AttentionTile& tile) { return (tile.head_dim + 3) / 4; }
+
+// Queries of a tile in 8 bits: q = scale * value. The values, [rows][quads][4], follow this head.
+struct Queries {
+  float scales[kMaxTileRows];
+
+  int8_t* values() { return reinterpret_cast<int8_t*>(this + 1); }
+  const int8_t* values() const { return reinterpret_cast<const int8_t*>(this + 1); }
+};
+
 void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
                  std::byte* queries) {
-  float* to = reinterpret_cast<float*>(queries);
+  auto* const to = reinterpret_cast<Queries*>(queries);
   for (int r = 0; r < tile.rows; ++r) {
     const float* from = q + static_cast<size_t>(r / tile.group) * token_stride +
                         static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.head_dim);
-    for (int d = 0; d < tile.head_dim; d += 8) {
-      const __m256i mask = FirstLanes(tile.head_dim - d);
-      _mm256_maskstore_ps(to + d, mask, Round(_mm256_maskload_ps(from + d, mask)));
-    }
-    to += tile.head_dim;
+    int8_t* const values = to->values() + r * 4 * Quads(tile);
+    to->scales[r] = QuantizeHead(from, tile.head_dim, values);
+    for (int d = tile.head_dim; d < 4 * Quads(tile); ++d) values[d] = 0;
   }
 }
 
@@ -113,21 +122,48 @@ const uint32_t* Words(std::byte* block, size_t offset) {
   return reinterpret_cast<const uint32_t*>(block + offset);
 }
 
+// scores[kRows][keys] = values of q · values of kᵀ * scale of k.
 template <int kRows>
-void Scores(const AttentionTile& tile, const KeyRange& range, const float* queries, float* scores) {
+void Scores(const AttentionTile& tile, const KeyRange& range, const int8_t* queries,
+            float* scores) {
+  const int quads = Quads(tile);
+  const __m256i zero_byte = _mm256_set1_epi8(static_cast<char>(128));
+  const __m256i ones = _mm256_set1_epi16(1);
   for (int key = 0; key < range.keys; key += kLanes) {
     const int block = key / tile.block_tokens;
     const int next = Min(key + tile.block_tokens, range.keys - 1) / tile.block_tokens;
     const int slot = key % tile.block_tokens;
-    Sums<kRows, 2> sums;
-    sums.Clear();
-    Accumulate<kRows, 2, false>(queries, tile.head_dim,
-                                Words(range.blocks[block], tile.k_offset) + slot,
-                                Words(range.blocks[next], tile.k_offset) + slot, tile.block_tokens,
-                                tile.head_dim / 2, _mm256_setzero_si256(), sums);
-    for (int r = 0; r < kRows; ++r) {
-      _mm256_store_ps(scores + r * kPartitionTokens + key, sums.at[r][0]);
-      _mm256_store_ps(scores + r * kPartitionTokens + key + 8, sums.at[r][1]);
+    const uint32_t* k = Words(range.blocks[block], tile.k_offset) + slot;
+    const uint32_t* ahead = Words(range.blocks[next], tile.k_offset) + slot;
+    __m256i sums[kRows][2];
+    for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = _mm256_setzero_si256();
+    for (int d = 0; d < quads; ++d, k += tile.block_tokens, ahead += tile.block_tokens) {
+      _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T1);
+      __m256i keys[2];
+      __m256i magnitudes[2];
+      for (int v = 0; v < 2; ++v) {
+        keys[v] = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(k + 8 * v)),
+                                   zero_byte);
+        magnitudes[v] = _mm256_abs_epi8(keys[v]);
+      }
+      for (int r = 0; r < kRows; ++r) {
+        int32_t quad;
+        __builtin_memcpy(&quad, queries + 4 * (r * quads + d), sizeof(quad));
+        const __m256i query = _mm256_set1_epi32(quad);
+        for (int v = 0; v < 2; ++v) {
+          const __m256i pairs =
+              _mm256_maddubs_epi16(magnitudes[v], _mm256_sign_epi8(query, keys[v]));
+          sums[r][v] = _mm256_add_epi32(sums[r][v], _mm256_madd_epi16(pairs, ones));
+        }
+      }
+    }
+    const auto* scales = reinterpret_cast<const float*>(k);  // they follow the last quad
+    for (int v = 0; v < 2; ++v) {
+      const __m256 scale = _mm256_loadu_ps(scales + 8 * v);
+      for (int r = 0; r < kRows; ++r) {
+        _mm256_store_ps(scores + r * kPartitionTokens + key + 8 * v,
+                        _mm256_mul_ps(_mm256_cvtepi32_ps(sums[r][v]), scale));
+      }
     }
   }
 }
@@ -186,9 +222,9 @@ float Maximum(const float* scores, int count) {
 
 // Turns a row's scores into probabilities, 0 from `visible` on; returns their sum: each lane's keys
 // in ascending order and then the lanes.
-float Softmax(float* row, int visible, int keys, float scale, float* maximum) {
-  *maximum = Maximum(row, visible);
-  const __m256 offset = _mm256_set1_ps(*maximum);
+float Softmax(float* row, int visible, int keys, float scale, float* largest) {
+  *largest = Maximum(row, visible);
+  const __m256 offset = _mm256_set1_ps(*largest);
   const __m256 factor = _mm256_set1_ps(scale);
   __m256 sum = _mm256_setzero_ps();
   for (int i = 0; i < keys; i += 8) {
@@ -204,14 +240,16 @@ float Softmax(float* row, int visible, int keys, float scale, float* maximum) {
   return total;
 }
 
-using RowsFunction = void (*)(const AttentionTile&, const KeyRange&, const float*, float*);
-constexpr RowsFunction kScores[kMicroRows + 1] = {nullptr, Scores<1>, Scores<2>, Scores<3>,
-                                                  Scores<4>};
-constexpr RowsFunction kValues[kMicroRows + 1] = {nullptr, Values<1>, Values<2>, Values<3>,
-                                                  Values<4>};
+using ScoresFunction = void (*)(const AttentionTile&, const KeyRange&, const int8_t*, float*);
+constexpr ScoresFunction kScores[kMicroRows + 1] = {nullptr, Scores<1>, Scores<2>, Scores<3>,
+                                                    Scores<4>};
+using ValuesFunction = void (*)(const AttentionTile&, const KeyRange&, const float*, float*);
+constexpr ValuesFunction kValues[kMicroRows + 1] = {nullptr, Values<1>, Values<2>, Values<3>,
+                                                    Values<4>};
 
 void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
   Workspace work;
+  const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
   const int start = partition * kPartitionTokens;
   for (int first = 0; first < tile.rows; first += kMicroRows) {
     const int rows = Min(kMicroRows, tile.rows - first);
@@ -219,13 +257,15 @@ void Attend(const AttentionTile& tile, int partition, const AttentionState& part
     if (seen <= 0) continue;
     const KeyRange range = {tile.blocks + start / tile.block_tokens,
                             Min(kPartitionTokens, (seen + kLanes - 1) / kLanes * kLanes)};
-    const float* queries = reinterpret_cast<const float*>(tile.queries) + first * tile.head_dim;
-    kScores[rows](tile, range, queries, work.scores[0]);
+    kScores[rows](tile, range, queries.values() + first * 4 * Quads(tile), work.scores[0]);
     for (int r = 0; r < rows; ++r) {
       const int row_seen = tile.first_position + (first + r) / tile.group + 1 - start;
       const int visible = row_seen < 0 ? 0 : Min(row_seen, range.keys);
+      const float scale = queries.scales[first + r];
+      float largest;
       part.sum[first + r] =
-          Softmax(work.scores[r], visible, range.keys, tile.scale, &part.maximum[first + r]);
+          Softmax(work.scores[r], visible, range.keys, tile.scale * scale, &largest);
+      part.maximum[first + r] = largest * scale;
     }
     kValues[rows](tile, range, work.scores[0], part.out + first * tile.head_dim);
   }
@@ -253,7 +293,8 @@ void Combine(const AttentionTile& tile, int partition, const AttentionState& par
   }
 }
 
-constexpr AttentionKernel kKernel = {sizeof(float), LoadQueries, Attend, Combine};
+// A quad may be padded by 3 bytes.
+constexpr AttentionKernel kKernel = {1, 3 + sizeof(float), LoadQueries, Attend, Combine};
 
 }  // namespace
 

@@ -1,15 +1,18 @@
-// Attention with AVX-512 and its bf16 products. Rows are taken twelve at a time.
+// Attention with AVX-512: scores by its 8-bit products, values by those of bf16. Rows are taken
+// twelve at a time.
 //
-// A pair of bf16 (dimensions 2d and 2d+1, or keys 2j and 2j+1) is one 32-bit word, which
-// vdpbf16ps multiplies and adds as a unit; "pairs" below are such words.
+// A quad of bytes (dimensions 4d .. 4d+3) is one 32-bit word, which vpdpbusd multiplies and adds as
+// a unit; so is a pair of bf16 (keys 2j and 2j+1) to vdpbf16ps. "Quads" and "pairs" are such words.
 
 #include <immintrin.h>
 
 #include <cstdint>
 
+#include "base/limits.h"
 #include "kernels/attention.h"
 #include "kernels/attention_tile.h"
 #include "kernels/exp_avx512.h"
+#include "kernels/quantize_head.h"
 
 namespace reprise {
 namespace {
@@ -18,14 +21,18 @@ namespace {
 // registers, 24 products for 14 loads. Values take 6 rows x 4 vectors of 16 dimensions, likewise.
 constexpr int kMicroRows = 12;
 constexpr int kValueRows = 6;
-constexpr int kPairs = kPartitionTokens / 2;
 
-// Scores and probabilities of the twelve rows: 24 + 12 KiB, a little more than L1, but each pass
-// over them is sequential.
+// Scores of the twelve rows in f32, and in their place, vector by vector, their probabilities in
+// bf16: 25 KiB, which stay in L1 beside a block of K or V. Rows are a line more than 2 KiB apart,
+// or they would share two of the cache's sets.
+constexpr int kRowWords = kPartitionTokens + 16;
 struct Workspace {
-  alignas(64) float scores[kMicroRows][kPartitionTokens];
-  alignas(64) uint32_t probabilities[kMicroRows][kPairs];
+  alignas(64) uint32_t rows[kMicroRows][kRowWords];
 };
+
+// Sixteen 32-bit sums. As __m512i, which has lanes of 64 bits, gcc 12 copies and spills
+// accumulators around every vpdpbusd, and the scores take twice as long.
+using Sums = int32_t __attribute__((vector_size(64)));
 
 int Min(int a, int b) { return a < b ? a : b; }
 
@@ -37,18 +44,90 @@ const uint32_t* Words(const std::byte* block, size_t offset) {
   return reinterpret_cast<const uint32_t*>(block + offset);
 }
 
+int Quads(const AttentionTile& tile) { return (tile.head_dim + 3) / 4; }
+
 // Into L2, not L1. One core of a Zen 4 decodes at 19 GB/s with this; at 11 with prefetches into L1,
 // or with none. Reading alone, in pieces of 4 KiB as blocks lie, gives 20.
 void Prefetch(const uint32_t* address) {
   _mm_prefetch(reinterpret_cast<const char*>(address), _MM_HINT_T1);
 }
 
-// Queries: [rows / 12][head_dim / 2][12] pairs, the last group with as many rows as are left, so
-// that the broadcasts of one pair index lie side by side.
+// Queries of a tile in 8 bits: q = scale * value. The quads, [rows / 12][quads][12] words, the last
+// group with as many rows as are left, so that the broadcasts of one quad lie side by side, follow
+// this head.
+struct Queries {
+  float scales[kMaxTileRows];
+  int32_t starts[kMaxTileRows];  // -128 * the sum of the row's values: what K's bytes have too much
+
+  uint32_t* quads() { return reinterpret_cast<uint32_t*>(this + 1); }
+  const uint32_t* quads() const { return reinterpret_cast<const uint32_t*>(this + 1); }
+};
+
+__mmask16 FirstLanes(int count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xFFFFU : (1U << count) - 1U);
+}
+
+// RotateHead (quantize_head.h) from x to `out`, which is written in whole vectors.
+void RotateQuery(const float* x, int head_dim, float* out) {
+  const int size = RotationSize(head_dim);
+  const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (int d = 0; d < head_dim; d += 16) {
+    __m512 v = _mm512_maskz_loadu_ps(FirstLanes(head_dim - d), x + d);
+    for (int distance = 1; distance < Min(16, size); distance *= 2) {
+      const __m512i bit = _mm512_set1_epi32(distance);
+      const __m512 other = _mm512_permutexvar_ps(_mm512_xor_si512(lane, bit), v);
+      const __mmask16 upper = _mm512_test_epi32_mask(lane, bit);
+      v = _mm512_mask_sub_ps(_mm512_add_ps(v, other), upper, other, v);
+    }
+    _mm512_store_ps(out + d, v);
+  }
+  for (int distance = 16; distance < size; distance *= 2) {
+    for (int first = 0; first < head_dim; first += 2 * distance) {
+      for (int i = first; i < first + distance; i += 16) {
+        const __m512 a = _mm512_load_ps(out + i);
+        const __m512 b = _mm512_load_ps(out + i + distance);
+        _mm512_store_ps(out + i, _mm512_add_ps(a, b));
+        _mm512_store_ps(out + i + distance, _mm512_sub_ps(a, b));
+      }
+    }
+  }
+}
+
+// QuantizeHead (quantize_head.h) of one row: its quads go to to[0], to[stride], ….
+void QuantizeQuery(const float* from, int head_dim, uint32_t* to, int stride, float* scale,
+                   int32_t* start) {
+  alignas(64) float rotated[limits::kMaxHeadDimension];
+  RotateQuery(from, head_dim, rotated);
+  const __m512i magnitude_bits = _mm512_set1_epi32(0x7FFFFFFF);
+  __m512i top = _mm512_setzero_si512();
+  for (int d = 0; d < head_dim; d += 16) {
+    const __m512i x = _mm512_load_si512(rotated + d);
+    top = _mm512_max_epu32(top, _mm512_and_si512(x, magnitude_bits));
+  }
+  const uint32_t largest = _mm512_reduce_max_epu32(top);
+  float maximum;
+  __builtin_memcpy(&maximum, &largest, sizeof(maximum));
+  const bool finite = largest < 0x7F800000U;
+  const bool zero = !finite || maximum < 0x1p-100F;
+  const __m512 inverse = _mm512_set1_ps(zero ? 0.0F : 127.0F / maximum);
+  __m512i sum = _mm512_setzero_si512();
+  for (int d = 0; d < head_dim; d += 16) {
+    const __mmask16 mask = FirstLanes(zero ? 0 : 16);
+    const __m512i values =
+        _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_load_ps(mask, rotated + d), inverse));
+    sum = _mm512_add_epi32(sum, values);
+    alignas(16) uint32_t words[4];
+    _mm_store_si128(reinterpret_cast<__m128i*>(words), _mm512_cvtepi32_epi8(values));
+    for (int i = 0; i < Min(4, (head_dim - d + 3) / 4); ++i) to[(d / 4 + i) * stride] = words[i];
+  }
+  *start = -128 * _mm512_reduce_add_epi32(sum);
+  *scale = zero ? (finite ? 0.0F : __builtin_nanf("")) : maximum / 127.0F;
+}
+
 void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
                  std::byte* queries) {
-  const int pairs = tile.head_dim / 2;
-  uint32_t* to = reinterpret_cast<uint32_t*>(queries);
+  auto* const to = reinterpret_cast<Queries*>(queries);
+  const int quads = Quads(tile);
   for (int first = 0; first < tile.rows; first += kMicroRows) {
     const int rows = Min(kMicroRows, tile.rows - first);
     for (int r = 0; r < rows; ++r) {
@@ -56,46 +135,8 @@ void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
       const float* from =
           q + static_cast<size_t>(row / tile.group) * token_stride +
           static_cast<size_t>(row % tile.group) * static_cast<size_t>(tile.head_dim);
-      for (int d = 0; d < pairs; d += 8) {
-        const int count = Min(8, pairs - d);
-        const __mmask16 mask = static_cast<__mmask16>((1U << (2 * count)) - 1U);
-        alignas(32) uint32_t words[8];
-        _mm256_store_si256(reinterpret_cast<__m256i*>(words),
-                           reinterpret_cast<__m256i>(
-                               _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from + 2 * d))));
-        for (int i = 0; i < count; ++i) to[(d + i) * rows + r] = words[i];
-      }
-    }
-    to += rows * pairs;
-  }
-}
-
-// scores[kRows][16 kVectors] = q kᵀ over all pairs of dimensions, ascending.
-// q: [pairs][kRows]; k: [pairs][block_tokens]; ahead: memory to be read next, laid out like k.
-template <int kRows, int kVectors>
-void Scores(const uint32_t* q, const uint32_t* k, const uint32_t* ahead, int pairs,
-            int block_tokens, float* scores) {
-  __m512 acc[kRows][kVectors];
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm512_setzero_ps();
-  }
-  for (int d = 0; d < pairs; ++d) {
-    __m512bh keys[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      keys[v] = AsPairs(_mm512_loadu_si512(k + 16 * v));
-      Prefetch(ahead + 16 * v);
-    }
-    for (int r = 0; r < kRows; ++r) {
-      const __m512bh query = Broadcast(q[r]);
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], keys[v], query);
-    }
-    q += kRows;
-    k += block_tokens;
-    ahead += block_tokens;
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      _mm512_store_ps(scores + r * kPartitionTokens + 16 * v, acc[r][v]);
+      QuantizeQuery(from, tile.head_dim, to->quads() + first * quads + r, rows, &to->scales[row],
+                    &to->starts[row]);
     }
   }
 }
@@ -111,7 +152,9 @@ struct KeyRange {
 };
 
 // What to prefetch at step `step` of a range: K of its blocks is read first, block by block,
-// then V. Two steps ahead (8 KiB at head_dim 64) are best, one and three lose 5 %.
+// then V. Two steps ahead (6 KiB at head_dim 64) are best, one and three lose 5 %.
+bool AheadIsKeys(const KeyRange& range, int step) { return step + 2 < range.count(); }
+
 const uint32_t* Ahead(const AttentionTile& tile, const KeyRange& range, int step) {
   const int count = range.count();
   const int ahead = step + 2;
@@ -120,45 +163,90 @@ const uint32_t* Ahead(const AttentionTile& tile, const KeyRange& range, int step
   return Words(range.blocks[count - 1], tile.v_offset);
 }
 
-template <int kRows>
-void AllScores(const AttentionTile& tile, const KeyRange& range, const uint32_t* q, float* scores) {
-  const int pairs = tile.head_dim / 2;
-  for (int key = 0, block = 0; key < range.keys; key += range.block_tokens, ++block) {
-    const uint32_t* k = Words(range.blocks[block], tile.k_offset);
-    const uint32_t* ahead = Ahead(tile, range, block);
-    const int end = Min(range.block_tokens, range.keys - key);
-    if (range.block_tokens == 16) {
-      Scores<kRows, 1>(q, k, ahead, pairs, 16, scores + key);
-      continue;
+// scores[kRows][16 kVectors] = values of q · values of kᵀ * scale of k, over all quads.
+// q: [quads][kRows]; k: [quads][block_tokens], and a line further the scales. ahead: memory to be
+// read next, K (kAheadLines 1) or V, which has twice as many words for each quad (kAheadLines 2).
+template <int kRows, int kVectors, int kAheadLines>
+void Scores(const uint32_t* q, const int32_t* starts, const uint32_t* k, const uint32_t* ahead,
+            int quads, int block_tokens, uint32_t* scores) {
+  Sums acc[kRows][kVectors];
+  for (int r = 0; r < kRows; ++r) {
+    for (int v = 0; v < kVectors; ++v)
+      acc[r][v] = reinterpret_cast<Sums>(_mm512_set1_epi32(starts[r]));
+  }
+  for (int d = 0; d < quads; ++d) {
+    __m512i keys[kVectors];
+    for (int v = 0; v < kVectors; ++v) keys[v] = _mm512_loadu_si512(k + 16 * v);
+    for (int v = 0; v < kAheadLines * kVectors; ++v) Prefetch(ahead + 16 * v);
+    for (int r = 0; r < kRows; ++r) {
+      const __m512i query = _mm512_set1_epi32(static_cast<int>(q[r]));
+      for (int v = 0; v < kVectors; ++v) {
+        acc[r][v] = reinterpret_cast<Sums>(
+            _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(acc[r][v]), keys[v], query));
+      }
     }
-    for (int i = 0; i < end; i += 32) {
-      Scores<kRows, 2>(q, k + i, ahead + i, pairs, range.block_tokens, scores + key + i);
+    q += kRows;
+    k += block_tokens;
+    ahead += kAheadLines * block_tokens;
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    const __m512 scale = _mm512_loadu_ps(reinterpret_cast<const float*>(k) + 16 * v);
+    if (kAheadLines == 1) Prefetch(ahead + 16 * v);
+    for (int r = 0; r < kRows; ++r) {
+      _mm512_store_ps(
+          scores + r * kRowWords + 16 * v,
+          _mm512_mul_ps(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(acc[r][v])), scale));
     }
   }
 }
 
-// probabilities = bf16(exp(scale * (scores - maximum))) of the first `visible` keys, 0 from there
-// to `keys` rounded up to 16; returns their sum: lane i of 16 adds the keys ≡ i mod 16 in ascending
-// order, then the lanes come together. The sum is of the rounded values, so that the weights of V
-// add up to 1.
-float Softmax(const float* scores, int visible, int keys, float scale, float* maximum,
-              uint32_t* probabilities) {
+template <int kRows>
+void AllScores(const AttentionTile& tile, const KeyRange& range, const uint32_t* q,
+               const int32_t* starts, uint32_t* scores) {
+  const int quads = Quads(tile);
+  for (int key = 0, block = 0; key < range.keys; key += range.block_tokens, ++block) {
+    const uint32_t* k = Words(range.blocks[block], tile.k_offset);
+    const uint32_t* ahead = Ahead(tile, range, block);
+    const bool ahead_is_keys = AheadIsKeys(range, block);
+    const int end = Min(range.block_tokens, range.keys - key);
+    if (range.block_tokens == 16) {
+      (ahead_is_keys ? Scores<kRows, 1, 1> : Scores<kRows, 1, 2>)(q, starts, k, ahead, quads, 16,
+                                                                  scores + key);
+      continue;
+    }
+    for (int i = 0; i < end; i += 32) {
+      if (ahead_is_keys) {
+        Scores<kRows, 2, 1>(q, starts, k + i, ahead + i, quads, range.block_tokens,
+                            scores + key + i);
+      } else {
+        Scores<kRows, 2, 2>(q, starts, k + i, ahead + 2 * i, quads, range.block_tokens,
+                            scores + key + i);
+      }
+    }
+  }
+}
+
+// Turns a row's scores, f32, into probabilities = bf16(exp(scale * (score - top))) of the first
+// `visible` keys, top their largest score, 0 from there to `keys` rounded up to 16; returns their
+// sum: lane i of 16 adds the keys ≡ i mod 16 in ascending order, then the lanes come together. The
+// sum is of the rounded values, so that the weights of V add up to 1.
+float Softmax(uint32_t* row, int visible, int keys, float scale, float* largest) {
   const int whole = visible / 16 * 16;
   const __mmask16 rest = static_cast<__mmask16>((1U << (visible % 16)) - 1U);
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
   __m512 top = lowest;
-  for (int i = 0; i < whole; i += 16) top = _mm512_max_ps(top, _mm512_load_ps(scores + i));
-  if (rest != 0) top = _mm512_max_ps(top, _mm512_mask_load_ps(lowest, rest, scores + whole));
-  *maximum = _mm512_reduce_max_ps(top);
+  for (int i = 0; i < whole; i += 16) top = _mm512_max_ps(top, _mm512_load_ps(row + i));
+  if (rest != 0) top = _mm512_max_ps(top, _mm512_mask_load_ps(lowest, rest, row + whole));
+  *largest = _mm512_reduce_max_ps(top);
 
-  const __m512 offset = _mm512_set1_ps(*maximum);
+  const __m512 offset = _mm512_set1_ps(*largest);
   const __m512 factor = _mm512_set1_ps(scale);
   __m512 sum = _mm512_setzero_ps();
-  __m256i* to = reinterpret_cast<__m256i*>(probabilities);
+  __m256i* to = reinterpret_cast<__m256i*>(row);
   for (int i = 0; i < keys; i += 16, ++to) {
     const __mmask16 mask = i < whole ? static_cast<__mmask16>(0xFFFF)
                                      : (i == whole ? rest : static_cast<__mmask16>(0));
-    const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(scores + i), offset), factor);
+    const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(row + i), offset), factor);
     const __m256i p =
         reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(mask, Exp16(x))));
     _mm256_store_si256(to, p);
@@ -189,7 +277,7 @@ void Values(const AttentionTile& tile, const KeyRange& range, int dimension, __m
         Prefetch(ahead + 16 * v);
       }
       for (int r = 0; r < kRows; ++r) {
-        const __m512bh p = Broadcast(probabilities[r * kPairs + j]);
+        const __m512bh p = Broadcast(probabilities[r * kRowWords + j]);
         for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], vectors[v], p);
       }
       values += head_dim;
@@ -227,34 +315,39 @@ void AllValues(const AttentionTile& tile, const KeyRange& range, const uint32_t*
   }
 }
 
-using ScoresFunction = void (*)(const AttentionTile&, const KeyRange&, const uint32_t*, float*);
+using ScoresFunction = void (*)(const AttentionTile&, const KeyRange&, const uint32_t*,
+                                const int32_t*, uint32_t*);
 constexpr ScoresFunction kScores[kMicroRows + 1] = {
     nullptr,       AllScores<1>,  AllScores<2>, AllScores<3>, AllScores<4>,
     AllScores<5>,  AllScores<6>,  AllScores<7>, AllScores<8>, AllScores<9>,
     AllScores<10>, AllScores<11>, AllScores<12>};
-constexpr ScoresFunction kValues[kValueRows + 1] = {
+using ValuesFunction = void (*)(const AttentionTile&, const KeyRange&, const uint32_t*, float*);
+constexpr ValuesFunction kValues[kValueRows + 1] = {
     nullptr, AllValues<1>, AllValues<2>, AllValues<3>, AllValues<4>, AllValues<5>, AllValues<6>};
 
 void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
   Workspace work;
   const int start = partition * kPartitionTokens;
-  const int pairs = tile.head_dim / 2;
+  const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
   for (int first = 0; first < tile.rows; first += kMicroRows) {
     const int rows = Min(kMicroRows, tile.rows - first);
     const int seen = tile.first_position + (first + rows - 1) / tile.group + 1 - start;
     if (seen <= 0) continue;
     const KeyRange range = {tile.blocks + start / tile.block_tokens, tile.block_tokens,
                             Min(kPartitionTokens, seen)};
-    const uint32_t* q = reinterpret_cast<const uint32_t*>(tile.queries) + first * pairs;
-    kScores[rows](tile, range, q, &work.scores[0][0]);
+    kScores[rows](tile, range, queries.quads() + first * Quads(tile), queries.starts + first,
+                  work.rows[0]);
     for (int r = 0; r < rows; ++r) {
       const int row_seen = tile.first_position + (first + r) / tile.group + 1 - start;
       const int visible = row_seen < 0 ? 0 : Min(row_seen, range.keys);
-      part.sum[first + r] = Softmax(work.scores[r], visible, range.keys, tile.scale,
-                                    &part.maximum[first + r], work.probabilities[r]);
+      const float scale = queries.scales[first + r];
+      float largest;
+      part.sum[first + r] =
+          Softmax(work.rows[r], visible, range.keys, tile.scale * scale, &largest);
+      part.maximum[first + r] = largest * scale;
     }
     for (int r = 0; r < rows; r += kValueRows) {
-      kValues[Min(kValueRows, rows - r)](tile, range, work.probabilities[r],
+      kValues[Min(kValueRows, rows - r)](tile, range, work.rows[r],
                                          part.out + (first + r) * tile.head_dim);
     }
   }
@@ -283,7 +376,9 @@ void Combine(const AttentionTile& tile, int partition, const AttentionState& par
   }
 }
 
-constexpr AttentionKernel kKernel = {2, LoadQueries, Attend, Combine};
+static_assert(sizeof(Queries) == 8 * kMaxTileRows);
+// A quad may be padded by 3 bytes.
+constexpr AttentionKernel kKernel = {1, 3 + 8, LoadQueries, Attend, Combine};
 
 }  // namespace
 

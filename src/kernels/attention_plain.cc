@@ -1,14 +1,17 @@
-// Attention in plain C++, on bf16 blocks (namespace plain: the reference for the instruction sets)
-// and on f32 blocks (namespace exact).
+// Attention in plain C++, on K of 8 bits and V of bf16 (namespace plain: the reference for the
+// instruction sets) and on f32 (namespace exact).
 
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
+#include "base/limits.h"
 #include "kernels/attention.h"
 #include "kernels/attention_tile.h"
 #include "kernels/bf16.h"
 #include "kernels/exp_plain.h"
+#include "kernels/quantize_head.h"
 
 namespace reprise {
 namespace {
@@ -24,32 +27,41 @@ struct Bf16 {
 float Widen(Bf16 value) { return FromBf16(value.bits); }
 float Widen(float value) { return value; }
 
-// As K and V are kept: what an f32 becomes on its way into a product.
-template <typename Element>
-float Rounded(float value);
-template <>
-float Rounded<Bf16>(float value) {
-  return FromBf16(ToBf16(value));
-}
-template <>
-float Rounded<float>(float value) {
-  return value;
-}
-
 struct Workspace {
   float scores[kMicroRows][kPartitionTokens];  // then probabilities
   float sums[kMicroRows][kLanes];
 };
 
-// Queries: [rows, head_dim] in f32, rounded to the element.
-template <typename Element>
+// Queries of a tile: its values, [rows, head_dim], follow this head. Fast: whole numbers, q = scale
+// * value. Exact: q, and scales of 1.
+struct Queries {
+  float scales[kMaxTileRows];
+
+  float* values() { return reinterpret_cast<float*>(this + 1); }
+  const float* values() const { return reinterpret_cast<const float*>(this + 1); }
+};
+
+// value[head_dim] and the scale of one head.
+float LoadFast(const float* from, int head_dim, float* values) {
+  int8_t integers[limits::kMaxHeadDimension];
+  const float scale = QuantizeHead(from, head_dim, integers);
+  for (int d = 0; d < head_dim; ++d) values[d] = integers[d];
+  return scale;
+}
+
+float LoadExact(const float* from, int head_dim, float* values) {
+  std::memcpy(values, from, static_cast<size_t>(head_dim) * sizeof(float));
+  return 1.0F;
+}
+
+template <float (*kLoad)(const float*, int, float*)>
 void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
                  std::byte* queries) {
-  float* to = reinterpret_cast<float*>(queries);
+  auto* const to = reinterpret_cast<Queries*>(queries);
   for (int r = 0; r < tile.rows; ++r) {
     const float* from = q + static_cast<size_t>(r / tile.group) * token_stride +
                         static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.head_dim);
-    for (int d = 0; d < tile.head_dim; ++d) *to++ = Rounded<Element>(from[d]);
+    to->scales[r] = kLoad(from, tile.head_dim, to->values() + r * tile.head_dim);
   }
 }
 
@@ -76,11 +88,14 @@ void Accumulate(const float* factors, int factor_stride, int rows, const Element
 // Turns a row's scores into probabilities, 0 from `visible` on; returns their sum, each lane's keys
 // in ascending order and then the lanes.
 template <typename Element>
-float Softmax(float* row, int visible, int keys, float scale, float* maximum) {
+float Softmax(float* row, int visible, int keys, float scale, float* largest) {
   float top = -std::numeric_limits<float>::infinity();
   for (int i = 0; i < visible; ++i) top = row[i] > top ? row[i] : top;
-  *maximum = top;
-  for (int i = 0; i < visible; ++i) row[i] = Rounded<Element>(ExpPlain((row[i] - top) * scale));
+  *largest = top;
+  for (int i = 0; i < visible; ++i) {
+    const float probability = ExpPlain((row[i] - top) * scale);
+    row[i] = std::is_same_v<Element, Bf16> ? FromBf16(ToBf16(probability)) : probability;
+  }
   for (int i = visible; i < keys; ++i) row[i] = 0.0F;
   float lanes[kLanes] = {};
   for (int i = 0; i < keys; i += kLanes) {
@@ -96,16 +111,43 @@ const Element* At(std::byte* block, size_t offset) {
   return reinterpret_cast<const Element*>(block + offset);
 }
 
-// work.scores = q kᵀ of `keys` keys (a multiple of kLanes).
-template <typename Element>
+// sums[rows][lanes] = values of q · values of K * scale of K, for the keys of a block from `slot`
+// on. Sums of whole numbers are exact in f32 up to head_dim 1,024.
+void FastScores(const AttentionTile& tile, std::byte* block, int slot, const float* queries,
+                int rows, float (*sums)[kLanes]) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(block + tile.k_offset) + 4 * slot;
+  for (int d = 0; d < tile.head_dim; ++d) {
+    const uint8_t* at = bytes + d / 4 * 4 * tile.block_tokens + d % 4;
+    float key[kLanes];
+    for (int i = 0; i < kLanes; ++i) key[i] = static_cast<float>(at[4 * i] - 128);
+    for (int r = 0; r < rows; ++r) {
+      const float query = queries[r * tile.head_dim + d];
+      for (int i = 0; i < kLanes; ++i) sums[r][i] += query * key[i];
+    }
+  }
+  const float* scales = At<float>(block, tile.k_offset + tile.key_scales_offset) + slot;
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < kLanes; ++i) sums[r][i] *= scales[i];
+  }
+}
+
+void ExactScores(const AttentionTile& tile, std::byte* block, int slot, const float* queries,
+                 int rows, float (*sums)[kLanes]) {
+  Accumulate(queries, tile.head_dim, rows, At<float>(block, tile.k_offset) + 2 * slot,
+             tile.block_tokens, tile.head_dim / 2, kLanes, sums);
+}
+
+using ScoresFunction = void (*)(const AttentionTile& tile, std::byte* block, int slot,
+                                const float* queries, int rows, float (*sums)[kLanes]);
+
+// work.scores of `keys` keys (a multiple of kLanes).
+template <ScoresFunction kScores>
 void Scores(const AttentionTile& tile, std::byte* const* blocks, const float* queries, int rows,
             int keys, Workspace& work) {
   for (int key = 0; key < keys; key += kLanes) {
-    const Element* k =
-        At<Element>(blocks[key / tile.block_tokens], tile.k_offset) + 2 * (key % tile.block_tokens);
     std::memset(work.sums, 0, sizeof(work.sums));
-    Accumulate(queries, tile.head_dim, rows, k, tile.block_tokens, tile.head_dim / 2, kLanes,
-               work.sums);
+    kScores(tile, blocks[key / tile.block_tokens], key % tile.block_tokens, queries, rows,
+            work.sums);
     for (int r = 0; r < rows; ++r) {
       std::memcpy(work.scores[r] + key, work.sums[r], sizeof(work.sums[r]));
     }
@@ -131,9 +173,10 @@ void Values(const AttentionTile& tile, std::byte* const* blocks, int rows, int k
   }
 }
 
-template <typename Element>
+template <typename Element, ScoresFunction kScores>
 void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
   Workspace work;
+  const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
   const int start = partition * kPartitionTokens;
   std::byte* const* blocks = tile.blocks + start / tile.block_tokens;
   for (int first = 0; first < tile.rows; first += kMicroRows) {
@@ -142,13 +185,15 @@ void Attend(const AttentionTile& tile, int partition, const AttentionState& part
     if (seen <= 0) continue;
     const int rounded = (seen + kLanes - 1) / kLanes * kLanes;
     const int keys = rounded < kPartitionTokens ? rounded : kPartitionTokens;
-    const float* queries = reinterpret_cast<const float*>(tile.queries) + first * tile.head_dim;
-    Scores<Element>(tile, blocks, queries, rows, keys, work);
+    Scores<kScores>(tile, blocks, queries.values() + first * tile.head_dim, rows, keys, work);
     for (int r = 0; r < rows; ++r) {
       int visible = tile.first_position + (first + r) / tile.group + 1 - start;
       visible = visible < 0 ? 0 : (visible < keys ? visible : keys);
+      const float scale = queries.scales[first + r];
+      float largest;
       part.sum[first + r] =
-          Softmax<Element>(work.scores[r], visible, keys, tile.scale, &part.maximum[first + r]);
+          Softmax<Element>(work.scores[r], visible, keys, tile.scale * scale, &largest);
+      part.maximum[first + r] = largest * scale;
     }
     Values<Element>(tile, blocks, rows, keys, work, part.out + first * tile.head_dim);
   }
@@ -169,9 +214,10 @@ void Combine(const AttentionTile& tile, int partition, const AttentionState& par
   }
 }
 
-constexpr AttentionKernel kPlainKernel = {sizeof(float), LoadQueries<Bf16>, Attend<Bf16>, Combine};
-constexpr AttentionKernel kExactKernel = {sizeof(float), LoadQueries<float>, Attend<float>,
-                                          Combine};
+constexpr AttentionKernel kPlainKernel = {sizeof(float), sizeof(float), LoadQueries<LoadFast>,
+                                          Attend<Bf16, FastScores>, Combine};
+constexpr AttentionKernel kExactKernel = {sizeof(float), sizeof(float), LoadQueries<LoadExact>,
+                                          Attend<float, ExactScores>, Combine};
 
 }  // namespace
 

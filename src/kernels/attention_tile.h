@@ -24,18 +24,21 @@ struct AttentionTile {
   std::byte* const* blocks = nullptr;
   size_t k_offset = 0;  // of this layer and KV head within a block
   size_t v_offset = 0;
+  size_t key_scales_offset = 0;        // from a head's K on; KvEncoding::kFast
   const std::byte* queries = nullptr;  // as AttentionKernel::load_queries wrote them
 };
 
 // Unnormalised results of a tile's rows, over one partition or over several.
 struct AttentionState {
-  float* maximum = nullptr;  // [rows] of the scores, before scaling
+  float* maximum = nullptr;  // [rows] of the scores q · k, before scaling
   float* sum = nullptr;      // [rows] of exp(scale * (score - maximum))
   float* out = nullptr;      // [rows, head_dim] weighted by the same
 };
 
 struct AttentionKernel {
+  // Of a tile's queries: for each of kMaxTileRows rows head_dim elements, and these bytes more.
   size_t query_element_bytes;
+  size_t query_row_bytes;
 
   // Brings q into the order and element that `attend` reads; row r of the tile lies at
   // q + (r / group) * token_stride + (r % group) * head_dim.
@@ -52,9 +55,9 @@ struct AttentionKernel {
                   const AttentionState& total);
 };
 
-// Query rows of a tile: while they pass over a partition its K and V (128 KiB at head_dim 64, 256
+// Query rows of a tile: while they pass over a partition its K and V (98 KiB at head_dim 64, 194
 // KiB at 128) are read from L2, so that memory is read once per 96 rows; their q, part and total
-// (96 x 64 x (2 + 4 + 4) bytes = 60 KiB) lie in L2 as well. A multiple of the 12 rows that the
+// (96 x 64 x (1 + 4 + 4) bytes = 54 KiB) lie in L2 as well. A multiple of the 12 rows that the
 // AVX-512 kernel keeps in registers.
 inline constexpr int kMaxTileRows = 96;
 

@@ -5,8 +5,10 @@
 #include <cstdint>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "kernels/attention.h"
 #include "kernels/bf16.h"
+#include "kernels/quantize_head.h"
 
 namespace reprise {
 namespace {
@@ -14,28 +16,39 @@ namespace {
 // Elements of one call below which it stays on one thread.
 constexpr size_t kForkElements = 64 * 1024;
 
-void Store(float value, uint16_t* to) { *to = ToBf16(value); }
-void Store(float value, float* to) { *to = value; }
+// One token's K of one head in 8 bits: quads of dimensions, `block_tokens` quads apart.
+void StoreKey(const KvLayout& layout, const float* k, int slot, std::byte* head) {
+  int8_t values[limits::kMaxHeadDimension];
+  const float scale =
+      QuantizeHead(k, layout.head_dim, values) / static_cast<float>(RotationSize(layout.head_dim));
+  auto* const bytes = reinterpret_cast<uint8_t*>(head) + 4 * slot;
+  for (int d = 0; d < (layout.head_dim + 3) / 4 * 4; ++d) {
+    bytes[d / 4 * 4 * layout.block_tokens + d % 4] =
+        static_cast<uint8_t>(128 + (d < layout.head_dim ? values[d] : 0));
+  }
+  reinterpret_cast<float*>(head + layout.key_scales_offset())[slot] = scale;
+}
 
-// One token's K of one head: pairs of dimensions, `block_tokens` pairs apart.
-template <typename Element>
-void StoreKey(const float* k, int head_dim, int block_tokens, int slot, Element* block) {
-  Element* to = block + 2 * slot;
-  for (int d = 0; d < head_dim; d += 2, to += 2 * block_tokens) {
-    Store(k[d], to);
-    Store(k[d + 1], to + 1);
+// The same in f32: pairs of dimensions, `block_tokens` pairs apart.
+void StoreExactKey(const KvLayout& layout, const float* k, int slot, std::byte* head) {
+  float* to = reinterpret_cast<float*>(head) + 2 * slot;
+  for (int d = 0; d < layout.head_dim; d += 2, to += 2 * layout.block_tokens) {
+    to[0] = k[d];
+    to[1] = k[d + 1];
   }
 }
 
+void Store(float value, uint16_t* to) { *to = ToBf16(value); }
+void Store(float value, float* to) { *to = value; }
+
 // One token's V of one head: every second element of the line that it shares with its neighbour.
 template <typename Element>
-void StoreValue(const float* v, int head_dim, int slot, Element* block) {
-  Element* to =
-      block + static_cast<size_t>(slot / 2) * static_cast<size_t>(2 * head_dim) + slot % 2;
+void StoreValue(const float* v, int head_dim, int slot, std::byte* head) {
+  Element* to = reinterpret_cast<Element*>(head) +
+                static_cast<size_t>(slot / 2) * static_cast<size_t>(2 * head_dim) + slot % 2;
   for (int d = 0; d < head_dim; ++d) Store(v[d], to + 2 * d);
 }
 
-template <typename Element>
 void StoreRow(const KvLayout& layout, int layer, const float* k, const float* v,
               const SequenceSpan& sequence, int row) {
   const int position = sequence.first_position + row;
@@ -46,10 +59,15 @@ void StoreRow(const KvLayout& layout, int layer, const float* k, const float* v,
         (static_cast<size_t>(sequence.first_row + row) * static_cast<size_t>(layout.kv_heads) +
          static_cast<size_t>(head)) *
         static_cast<size_t>(layout.head_dim);
-    StoreKey(k + offset, layout.head_dim, layout.block_tokens, slot,
-             reinterpret_cast<Element*>(block + layout.k_offset(layer, head)));
-    StoreValue(v + offset, layout.head_dim, slot,
-               reinterpret_cast<Element*>(block + layout.v_offset(layer, head)));
+    std::byte* const keys = block + layout.k_offset(layer, head);
+    std::byte* const values = block + layout.v_offset(layer, head);
+    if (layout.encoding == KvEncoding::kFast) {
+      StoreKey(layout, k + offset, slot, keys);
+      StoreValue<uint16_t>(v + offset, layout.head_dim, slot, values);
+    } else {
+      StoreExactKey(layout, k + offset, slot, keys);
+      StoreValue<float>(v + offset, layout.head_dim, slot, values);
+    }
   }
 }
 
@@ -57,6 +75,7 @@ void StoreRow(const KvLayout& layout, int layer, const float* k, const float* v,
 
 void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
              std::span<const SequenceSpan> sequences) {
+  CHECK(layout.head_dim <= limits::kMaxHeadDimension, "a head of K fits its buffer");
   for (const SequenceSpan& sequence : sequences) {
     if (sequence.rows == 0) continue;
     const int last = sequence.first_position + sequence.rows - 1;
@@ -64,13 +83,7 @@ void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
           "blocks exist up to the last position");
     const size_t elements =
         static_cast<size_t>(sequence.rows) * static_cast<size_t>(layout.kv_heads * layout.head_dim);
-    const auto store = [&](int row) {
-      if (layout.element == KvElement::kBf16) {
-        StoreRow<uint16_t>(layout, layer, k, v, sequence, row);
-      } else {
-        StoreRow<float>(layout, layer, k, v, sequence, row);
-      }
-    };
+    const auto store = [&](int row) { StoreRow(layout, layer, k, v, sequence, row); };
     if (elements < kForkElements) {
       for (int row = 0; row < sequence.rows; ++row) store(row);
       continue;

@@ -42,8 +42,8 @@ class TableOperations final : public Operations {
 
   Isa isa() const override { return table_.isa; }
   Compute compute() const override { return table_.compute; }
-  KvElement kv_element() const override {
-    return table_.compute == Compute::kExact ? KvElement::kF32 : KvElement::kBf16;
+  KvEncoding kv_encoding() const override {
+    return table_.compute == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast;
   }
 
   Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) const override {

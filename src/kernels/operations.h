@@ -30,7 +30,8 @@ namespace reprise {
 
 enum class Isa : uint8_t { kPlain, kAvx2, kAvx512 };
 enum class Compute : uint8_t {
-  kFast,   // int8 activations on quantised weights, bf16 on BF16/F16/F32 weights; K and V in bf16
+  kFast,   // int8 activations on quantised weights, bf16 on BF16/F16/F32 weights; K in int8, V in
+           // bf16
   kExact,  // f32 over dequantised weights; K and V in f32
 };
 
@@ -115,7 +116,7 @@ class Operations {
 
   virtual Isa isa() const = 0;
   virtual Compute compute() const = 0;
-  virtual KvElement kv_element() const = 0;
+  virtual KvEncoding kv_encoding() const = 0;
 
   // Repacks a weight (in parallel). REQUIRES: columns a multiple of the type's block.
   // kUnsupported for a shape or type that this implementation cannot take.

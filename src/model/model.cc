@@ -62,7 +62,7 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
                            .kv_heads = config->kv_heads,
                            .head_dim = config->head_dim,
                            .block_tokens = options.block_tokens,
-                           .element = (*operations)->kv_element()};
+                           .encoding = (*operations)->kv_encoding()};
   return std::make_unique<Decoder>(Decoder::Parts{.architecture = *architecture,
                                                   .config = std::move(*config),
                                                   .kv_layout = layout,

@@ -22,16 +22,16 @@ namespace reprise {
 
 struct AttentionVariant {
   std::string name;
-  KvElement element;
+  KvEncoding encoding;
   void (*run)(const AttentionCall& call, AttentionScratch& scratch);
 };
 
 inline std::vector<AttentionVariant> AttentionVariants() {
-  std::vector<AttentionVariant> variants = {{"plain", KvElement::kBf16, plain::Attention},
-                                            {"exact", KvElement::kF32, exact::Attention}};
-  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", KvElement::kBf16, avx2::Attention});
+  std::vector<AttentionVariant> variants = {{"plain", KvEncoding::kFast, plain::Attention},
+                                            {"exact", KvEncoding::kExact, exact::Attention}};
+  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", KvEncoding::kFast, avx2::Attention});
   if (DetectIsa() >= Isa::kAvx512) {
-    variants.push_back({"avx512", KvElement::kBf16, avx512::Attention});
+    variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
   return variants;
 }
@@ -41,7 +41,7 @@ struct AttentionShape {
   int kv_heads = 1;
   int head_dim = 64;
   int block_tokens = 32;
-  KvElement element = KvElement::kBf16;
+  KvEncoding encoding = KvEncoding::kFast;
   int layers = 1;
   int layer = 0;
 };
@@ -56,7 +56,7 @@ class AttentionSequence {
     layout_.kv_heads = shape.kv_heads;
     layout_.head_dim = shape.head_dim;
     layout_.block_tokens = shape.block_tokens;
-    layout_.element = shape.element;
+    layout_.encoding = shape.encoding;
     std::mt19937 random(seed);
     std::normal_distribution<float> normal;
     const auto fill = [&](std::vector<float>& values, int heads) {
@@ -111,33 +111,54 @@ class AttentionSequence {
 
   // The output of one position and head, and how far a variant may be from it.
   //
-  // Inputs are rounded to bf16 first (where the variant does), so what is left is: the
-  // probabilities' rounding to bf16 by at most u = 2^-8 of each, before they are summed and used,
-  // which changes a weight by at most (1 + u) / (1 - u); and f32 sums of n terms, each off by at
-  // most n 2^-24 of the sum of magnitudes. An error e in every score changes a weight by at most
-  // exp(2 e).
+  // Inputs are rounded first (where the variant does: q and K, rotated, to whole multiples of a
+  // head's largest magnitude by 127, V to bf16), so what is left is: the probabilities' rounding to
+  // bf16 by at most u = 2^-8 of each, before they are summed and used, which changes a weight by at
+  // most (1 + u) / (1 - u); and f32 sums of n terms, each off by at most n 2^-24 of the sum of
+  // magnitudes. An error e in every score changes a weight by at most exp(2 e).
   struct Expected {
     std::vector<double> value;
     std::vector<double> bound;
   };
   Expected Reference(int position, int head) const {
     const int dim = shape_.head_dim;
-    const bool rounded = shape_.element == KvElement::kBf16;
-    const auto as_stored = [&](float x) {
-      return static_cast<double>(rounded ? FromBf16(ToBf16(x)) : x);
+    const bool rounded = shape_.encoding == KvEncoding::kFast;
+    // One head of q or K as it is multiplied.
+    const auto head_of = [&](const float* x) {
+      if (!rounded) return std::vector<double>(x, x + dim);
+      const int size = dim & -dim;
+      std::vector<float> rotated(x, x + dim);
+      for (int distance = 1; distance < size; distance *= 2) {
+        const std::vector<float> before = rotated;
+        for (int d = 0; d < dim; ++d) {
+          const float other = before[static_cast<size_t>(d ^ distance)];
+          const float self = before[static_cast<size_t>(d)];
+          rotated[static_cast<size_t>(d)] = (d & distance) == 0 ? self + other : other - self;
+        }
+      }
+      float largest = 0;
+      for (const float value : rotated) largest = std::max(largest, std::abs(value));
+      std::vector<double> values;
+      for (const float value : rotated) {
+        const float integer = std::nearbyint(value * (127.0F / largest));
+        values.push_back(static_cast<double>(integer * (largest / 127.0F)) / std::sqrt(size));
+      }
+      return values;
     };
     const int kv_head = head / (shape_.heads / shape_.kv_heads);
-    const float* q = q_.data() + static_cast<size_t>(position) * q_row() + head * dim;
+    const std::vector<double> q =
+        head_of(q_.data() + static_cast<size_t>(position) * q_row() + head * dim);
     std::vector<double> weights;
     double score_error = 0;
     double top = -1e300;
     for (int p = 0; p <= position; ++p) {
-      const float* k = k_.data() + static_cast<size_t>(p) * kv_row() + kv_head * dim;
+      const std::vector<double> k =
+          head_of(k_.data() + static_cast<size_t>(p) * kv_row() + kv_head * dim);
       double score = 0;
       double magnitude = 0;
-      for (int d = 0; d < dim; ++d) {
-        score += as_stored(q[d]) * as_stored(k[d]);
-        magnitude += std::abs(as_stored(q[d]) * as_stored(k[d]));
+      for (size_t d = 0; d < q.size(); ++d) {
+        score += q[d] * k[d];
+        magnitude += std::abs(q[d] * k[d]);
       }
       weights.push_back(score * static_cast<double>(scale()));
       top = std::max(top, weights.back());
@@ -154,7 +175,8 @@ class AttentionSequence {
       double value = 0;
       double magnitude = 0;
       for (int p = 0; p <= position; ++p) {
-        const double v = as_stored(v_[static_cast<size_t>(p) * kv_row() + kv_head * dim + d]);
+        const float element = v_[static_cast<size_t>(p) * kv_row() + kv_head * dim + d];
+        const auto v = static_cast<double>(rounded ? FromBf16(ToBf16(element)) : element);
         value += weights[static_cast<size_t>(p)] / sum * v;
         magnitude += weights[static_cast<size_t>(p)] / sum * std::abs(v);
       }
@@ -166,10 +188,10 @@ class AttentionSequence {
 
  private:
   void FillWithGarbage(std::byte* block, std::mt19937& random) const {
-    const size_t count = layout_.block_bytes() / layout_.element_bytes();
+    const size_t count = layout_.block_bytes() / (layout_.encoding == KvEncoding::kFast ? 2 : 4);
     for (size_t i = 0; i < count; ++i) {
       const float value = (random() & 1U) != 0 ? 3e38F : -3e38F;
-      if (layout_.element == KvElement::kF32) {
+      if (layout_.encoding == KvEncoding::kExact) {
         std::memcpy(block + 4 * i, &value, 4);
       } else {
         const uint16_t bits = ToBf16(value);

@@ -47,7 +47,7 @@ void ExpectNearReference(const AttentionVariant& variant, const AttentionSequenc
 void ExpectShapeNearReference(AttentionShape shape) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     SCOPED_TRACE(variant.name);
-    shape.element = variant.element;
+    shape.encoding = variant.encoding;
     const AttentionSequence sequence(shape, kLength, 7);
     sequence.Store(0, kLength);
     for (const int position : kEdges) {
@@ -63,7 +63,7 @@ void ExpectShapeNearReference(AttentionShape shape) {
 TEST_F(AttentionTest, IsNearTheReferenceInOnePrefill) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     SCOPED_TRACE(variant.name);
-    const AttentionSequence sequence({.element = variant.element}, kLength, 8);
+    const AttentionSequence sequence({.encoding = variant.encoding}, kLength, 8);
     sequence.Store(0, kLength);
     const std::vector<float> out = sequence.Attend(variant, 0, kLength);
     for (const int position : kEdges) {
@@ -100,7 +100,7 @@ TEST_F(AttentionTest, ReadsItsOwnLayerOnly) {
 
 TEST_F(AttentionTest, OfOnePositionIsItsValue) {
   for (const AttentionVariant& variant : AttentionVariants()) {
-    const AttentionSequence sequence({.element = variant.element}, 1, 3);
+    const AttentionSequence sequence({.encoding = variant.encoding}, 1, 3);
     sequence.Store(0, 1);
     ExpectNearReference(variant, sequence, 0, sequence.Attend(variant, 0, 1).data());
   }
@@ -117,9 +117,44 @@ TEST(StoreKvTest, RoundsToNearestEvenAndKeepsNan) {
   EXPECT_TRUE(std::isnan(FromBf16(ToBf16(nan))));
 }
 
+// Head dimension 6: two quads, the second padded. Position 17 is slot 1 of the second block.
+TEST(StoreKvTest, KeepsKInBytesWithAScaleForEachToken) {
+  const KvLayout layout = {.layers = 2, .kv_heads = 2, .head_dim = 6, .block_tokens = 16};
+  EXPECT_EQ(layout.bytes_per_token(), 2 * 2 * (8 + 4 + 2 * 6));
+  std::vector<uint8_t> first(layout.block_bytes(), 7);
+  std::vector<uint8_t> second = first;
+  std::byte* const blocks[] = {reinterpret_cast<std::byte*>(first.data()),
+                               reinterpret_cast<std::byte*>(second.data())};
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  // Of 6 dimensions neighbours are rotated: sums and differences 127, 0, 1, -2, -3 / 2, 5 / 2;
+  // halves go to even neighbours. The second head has no finite scale.
+  const float k[] = {63.5F, 63.5F, -0.5F, 1.5F, 0.5F, -2.0F, 1.0F, nan, 2.0F, 3.0F, 4.0F, 5.0F};
+  const float v[12] = {};
+  const SequenceSpan span = {0, 1, 17, blocks};
+  StoreKv(layout, 1, k, v, {&span, 1});
+  const auto byte_at = [&](int head, int d) {
+    return second[layout.k_offset(1, head) + static_cast<size_t>((d / 4 * 16 + 1) * 4 + d % 4)];
+  };
+  const auto scale_at = [&](int head) {
+    float scale;
+    std::memcpy(&scale, &second[layout.k_offset(1, head) + layout.key_scales_offset() + 4], 4);
+    return scale;
+  };
+  const int expected[] = {127, 0, 1, -2, -2, 2, 0, 0};
+  for (int d = 0; d < 8; ++d) {
+    EXPECT_EQ(byte_at(0, d), 128 + expected[d]) << d;
+    EXPECT_EQ(byte_at(1, d), 128) << d;
+  }
+  EXPECT_EQ(scale_at(0), 1.0F / 2) << "by the rotation's size";
+  EXPECT_TRUE(std::isnan(scale_at(1)));
+  const auto untouched = static_cast<size_t>(std::count(second.begin(), second.end(), 7));
+  EXPECT_EQ(second.size() - untouched, 2U * (8 + 4 + 2 * 6)) << "nothing else was written";
+  EXPECT_EQ(std::count(first.begin(), first.end(), 7), static_cast<ptrdiff_t>(first.size()));
+}
+
 TEST(StoreKvTest, PutsEachElementWhereTheLayoutSays) {
   KvLayout layout = {.layers = 2, .kv_heads = 2, .head_dim = 6, .block_tokens = 16};
-  layout.element = KvElement::kF32;
+  layout.encoding = KvEncoding::kExact;
   std::vector<float> first(layout.block_bytes() / 4, -1.0F);
   std::vector<float> second = first;
   std::byte* const blocks[] = {reinterpret_cast<std::byte*>(first.data()),

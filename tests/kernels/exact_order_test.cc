@@ -47,7 +47,7 @@ template <typename Body>
 void ForEachVariantAndShape(Body body) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     for (AttentionShape shape : kShapes) {
-      shape.element = variant.element;
+      shape.encoding = variant.encoding;
       SCOPED_TRACE(testing::Message()
                    << variant.name << ", head_dim " << shape.head_dim << ", heads " << shape.heads
                    << "/" << shape.kv_heads << ", blocks of " << shape.block_tokens);

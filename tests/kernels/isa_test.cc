@@ -32,8 +32,8 @@ TEST(IsaTest, OperationsSayWhatTheyWereMadeFor) {
       ASSERT_TRUE(operations);
       EXPECT_EQ((*operations)->isa(), isa);
       EXPECT_EQ((*operations)->compute(), compute);
-      EXPECT_EQ((*operations)->kv_element(),
-                compute == Compute::kExact ? KvElement::kF32 : KvElement::kBf16);
+      EXPECT_EQ((*operations)->kv_encoding(),
+                compute == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast);
     }
   }
 }

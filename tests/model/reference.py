@@ -4,7 +4,7 @@ Weights come dequantised from the `gguf` package. The network is that of Llama 2
 with grouped-query attention; `Arithmetic` says how its operations round:
 
     Full(dtype)  everything in one floating-point type
-    Fast         what --compute fast does: int8 activations, bf16 K, V, q and probabilities
+    Fast         what --compute fast does: int8 activations, q and K, bf16 V and probabilities
     Noisy        float64, each operation disturbed at random as rounding in float32 would disturb it
 
 docs/design/numerics.md derives what the three are used for.
@@ -34,6 +34,16 @@ def quantise(x, group=32):
     return (integers.astype(np.float64) * (largest / np.float32(127))).reshape(x.shape)
 
 
+def rotate(x):
+    """Each head [..., head_dim] times an orthogonal Hadamard matrix, as large as divides it."""
+    dimensions = x.shape[-1]
+    size = dimensions & -dimensions
+    hadamard = np.array([[1.0]])
+    while len(hadamard) < size:
+        hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
+    return (x.reshape(*x.shape[:-1], -1, size) @ hadamard / np.sqrt(size)).reshape(x.shape)
+
+
 @dataclass
 class Matrix:
     values: np.ndarray  # float32 [outputs, inputs]
@@ -61,7 +71,11 @@ class Full:
         return angles
 
     def stored(self, x):
-        """K, V, q and unnormalised probabilities as attention multiplies them."""
+        """V and unnormalised probabilities as attention multiplies them."""
+        return x
+
+    def scored(self, x):
+        """K and q, [..., head_dim], as attention multiplies them."""
         return x
 
 
@@ -80,6 +94,9 @@ class Fast(Full):
 
     def stored(self, x):
         return to_bf16(x)
+
+    def scored(self, x):
+        return quantise(rotate(x), group=x.shape[-1])
 
 
 class Noisy(Full):
@@ -222,8 +239,8 @@ class Model:
             )
             for name, heads in (("q", self.heads), ("k", self.kv_heads), ("v", self.kv_heads))
         )
-        q = arithmetic.stored(self._rotate(q, turn, arithmetic))
-        k = arithmetic.stored(self._rotate(k, turn, arithmetic))
+        q = arithmetic.scored(self._rotate(q, turn, arithmetic))
+        k = arithmetic.scored(self._rotate(k, turn, arithmetic))
         v = arithmetic.stored(v)
         out = np.empty_like(q)
         first = 0

@@ -39,7 +39,7 @@ class TestSequence {
   // The upper half of an f32 is a bf16: numbers of moderate size either way.
   static void FillWithNoise(const KvLayout& layout, std::byte* block, std::mt19937_64& random) {
     std::uniform_real_distribution<float> uniform(-4, 4);
-    const size_t size = layout.element_bytes();
+    const size_t size = layout.encoding == KvEncoding::kFast ? 2 : 4;
     for (size_t offset = 0; offset < layout.block_bytes(); offset += size) {
       const float value = uniform(random);
       std::memcpy(block + offset, reinterpret_cast<const std::byte*>(&value) + (4 - size), size);
