@@ -46,6 +46,7 @@ ROWS = {
     "eight": "time to first token, 8 requests at once on one cold 1k prefix, p50",
 }
 RATES = {"decode"}
+AVX2 = "Reprise, AVX2"  # as a machine without AVX-512 runs it; asked cold prompts only
 
 
 class OverHttp:
@@ -98,23 +99,27 @@ class InProcess:
 
 
 def start_all(model, threads, stack):
-    """name → system. A peer that does not start is left out, and why is said."""
+    """name → system. One but the first that does not start is left out, and why is said."""
     def start(make):
         system = make()
         stack.callback(system.stop)
         return system
 
-    ours = start(lambda: OverHttp(programs.start_reprise(
-        "reprise", model, "--threads", str(threads), "--kv-memory", f"{CACHE_GB}G")))
+    def reprise(name, *more):
+        return OverHttp(programs.start_reprise(name, model, "--threads", str(threads),
+                                               "--kv-memory", f"{CACHE_GB}G", *more))
+
+    ours = start(lambda: reprise("reprise"))
     context = 8192 * STREAMS
-    peers = {
+    others = {
+        AVX2: lambda: reprise("reprise-avx2", "--isa", "avx2"),
         "llama-server": lambda: OverHttp(programs.start_llama(
             "llama-server", model, "-t", str(threads), "-c", str(context), "-np", str(STREAMS))),
         "OpenVINO": lambda: InProcess(model, threads, lambda messages: json.loads(
             ours.server.post("/apply-template", {"messages": messages}).read())["prompt"]),
     }
     systems, absent = {"Reprise": ours}, {}
-    for name, make in peers.items():
+    for name, make in others.items():
         try:
             systems[name] = start(make)
         except programs.DidNotStart as error:
@@ -171,10 +176,12 @@ def model_file(weight_format):
 def measure(weight_format, options, ledger, corpus):
     """Fills the ledger with what is missing of one format."""
     pieces = Work(corpus).pieces(options.lengths)
-    names = ["Reprise", "llama-server", "OpenVINO"]
+    names = ["Reprise", AVX2, "llama-server", "OpenVINO"]
     left = [(repeat, piece, name) for repeat in range(options.repeats)
-            for piece in pieces for name in names[repeat % 3:] + names[:repeat % 3]
-            if f"{weight_format}/{piece}/{repeat}/{name}" not in ledger]
+            for piece in pieces
+            for name in names[repeat % len(names):] + names[:repeat % len(names)]
+            if (name != AVX2 or piece.startswith("cold"))
+            and f"{weight_format}/{piece}/{repeat}/{name}" not in ledger]
     if not left:
         return
     print(f"{weight_format}: starting the systems", flush=True)
@@ -233,9 +240,12 @@ def report(ledger, options):
              "", ledger.head["machine"], ""]
     for weight_format in options.formats:
         rows = []
-        for row, words in ROWS.items():
+        measured = [*((row, words, "Reprise") for row, words in ROWS.items()),
+                    *((f"cold {name}", f"{ROWS[f'cold {name}']}, Reprise on AVX2", AVX2)
+                      for name in LENGTHS)]
+        for row, words, us in measured:
             rate = row in RATES
-            ours = figures(ledger, weight_format, row, "Reprise")
+            ours = figures(ledger, weight_format, row, us)
             cells = [words, value_cell(ours, rate)]
             for peer in ("llama-server", "OpenVINO"):
                 theirs = figures(ledger, weight_format, row, peer)
