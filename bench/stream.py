@@ -28,7 +28,8 @@ class Server:
         return response
 
     def chat(self, messages, max_tokens=1, **more):
-        """One streamed greedy request: text, usage, seconds to the first and last text, pauses."""
+        """One streamed greedy request: text, usage, seconds to the first and last text, and when
+        each piece of text came, on time.perf_counter()."""
         body = dict(model="default", messages=messages, max_tokens=max_tokens, temperature=0,
                     stream=True, stream_options={"include_usage": True}, **more)
         begin = time.perf_counter()
@@ -47,5 +48,5 @@ class Server:
                     text += piece or ""
         return {"text": text, "first": times[0], "last": times[-1],
                 "prompt": usage["prompt_tokens"], "reply": usage["completion_tokens"],
-                "pauses": [b - a for a, b in zip(times, times[1:])],
+                "times": [begin + t for t in times],
                 "read": usage["prompt_tokens_details"]["cached_tokens"]}
