@@ -3,7 +3,6 @@
 // Elementwise operations beside the same work in plain C++.
 
 #include <benchmark/benchmark.h>
-#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -48,7 +47,7 @@ class Step {
     std::normal_distribution<float> normal;
     for (size_t i = 0; i < out_.size(); ++i) q_.push_back(normal(random));
     const size_t count = static_cast<size_t>(context / layout_.block_tokens);
-    memory_ = HugePages(count * layout_.block_bytes());
+    memory_ = HugePages(count * layout_.block_bytes(), pages_);
     // Four bf16 of either sign, between 1/8 and 1/4.
     for (uint64_t& word : memory_) word = 0x3E003E003E003E00U | (random() * 0x100000001U & kNoise);
     for (size_t i = 0; i < count; ++i) {
@@ -109,15 +108,6 @@ class Step {
 
  private:
   static constexpr uint64_t kNoise = 0x807F807F807F807FU;
-
-  // As the server's arena has them.
-  std::span<uint64_t> HugePages(size_t bytes) {
-    constexpr size_t kPage = 2u << 20;
-    const size_t rounded = (bytes + kPage - 1) / kPage * kPage;
-    pages_.reset(static_cast<uint64_t*>(std::aligned_alloc(kPage, rounded)));
-    madvise(pages_.get(), rounded, MADV_HUGEPAGE);
-    return {pages_.get(), bytes / sizeof(uint64_t)};
-  }
 
   static uint64_t ReadLine(const uint64_t* at) {
     return at[0] + at[1] + at[2] + at[3] + at[4] + at[5] + at[6] + at[7];

@@ -1,6 +1,7 @@
 #include "measure.h"
 
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -50,7 +51,18 @@ void TakeTurns(benchmark::State& state, double work, const std::vector<Contender
   }
 }
 
-MemoryRead::MemoryRead() : words_(size_t{64} << 20, 1) {}
+std::span<uint64_t> HugePages(size_t bytes,
+                              std::unique_ptr<uint64_t, decltype(&std::free)>& owner) {
+  constexpr size_t kPage = 2u << 20;
+  const size_t rounded = (bytes + kPage - 1) / kPage * kPage;
+  owner.reset(static_cast<uint64_t*>(std::aligned_alloc(kPage, rounded)));
+  madvise(owner.get(), rounded, MADV_HUGEPAGE);
+  return {owner.get(), bytes / sizeof(uint64_t)};
+}
+
+MemoryRead::MemoryRead() : words_(HugePages(size_t{512} << 20, pages_)) {
+  std::fill(words_.begin(), words_.end(), 1);
+}
 
 void MemoryRead::Run() {
   uint64_t total = 0;

@@ -6,7 +6,10 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
 #include <functional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,7 +35,11 @@ class MemoryRead {
   double bytes() const { return static_cast<double>(words_.size() * sizeof(uint64_t)); }
 
  private:
-  std::vector<uint64_t> words_;
+  std::unique_ptr<uint64_t, decltype(&std::free)> pages_{nullptr, &std::free};
+  std::span<uint64_t> words_;  // of pages_
 };
+
+// `bytes` of huge pages, as weights and the arena have them, kept by `owner`; not yet touched.
+std::span<uint64_t> HugePages(size_t bytes, std::unique_ptr<uint64_t, decltype(&std::free)>& owner);
 
 }  // namespace reprise::bench

@@ -46,7 +46,7 @@ class TableOperations final : public Operations {
     return table_.compute == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast;
   }
 
-  Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) const override {
+  Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) override {
     return product_.Pack(weight);
   }
 

@@ -120,7 +120,7 @@ class Operations {
 
   // Repacks a weight (in parallel). REQUIRES: columns a multiple of the type's block.
   // kUnsupported for a shape or type that this implementation cannot take.
-  virtual Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) const = 0;
+  virtual Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) = 0;
 
   // ys[i][rows, ws[i]->rows()] = x[rows, columns] · ws[i]ᵀ for each i; all ws have `columns`
   // columns and came from this Operations' Pack. x is quantised once for all of them.

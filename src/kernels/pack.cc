@@ -114,13 +114,13 @@ int PackedInteger(const PackedFormat& format, const uint8_t* record, int output,
   return q | (((record[plane.byte] >> plane.shift) & mask) << 4);
 }
 
-PackedMatrix::PackedMatrix(const WeightView& weight, int threads)
+PackedMatrix::PackedMatrix(const WeightView& weight, WeightMemory& memory, int threads)
     : rows_(weight.rows),
       columns_(weight.columns),
       format_(PackedFormatOf(weight.type)),
       tile_bytes_(static_cast<size_t>((columns_ + format_.group - 1) / format_.group) *
                   format_.record_bytes),
-      data_(static_cast<size_t>(tiles()) * tile_bytes_) {
+      data_(memory.Take(bytes())) {
   const int64_t count = tiles();
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t tile = 0; tile < count; ++tile) {
@@ -133,7 +133,7 @@ PackedMatrix::PackedMatrix(const WeightView& weight, int threads)
 }
 
 void PackedMatrix::PackQuantizedTile(const WeightView& weight, int64_t tile) {
-  uint8_t* const start = data_.data() + static_cast<size_t>(tile) * tile_bytes_;
+  uint8_t* const start = data_.get() + static_cast<size_t>(tile) * tile_bytes_;
   std::memset(start, 0, tile_bytes_);  // padding outputs: q, d and m are 0
   const size_t row_bytes = RowBytes(weight);
   const size_t d_offset = ValueBytes(format_.bits, format_.group);
@@ -153,7 +153,7 @@ void PackedMatrix::PackQuantizedTile(const WeightView& weight, int64_t tile) {
 }
 
 void PackedMatrix::PackBf16Tile(const WeightView& weight, int64_t tile) {
-  uint8_t* const start = data_.data() + static_cast<size_t>(tile) * tile_bytes_;
+  uint8_t* const start = data_.get() + static_cast<size_t>(tile) * tile_bytes_;
   std::memset(start, 0, tile_bytes_);
   const size_t row_bytes = RowBytes(weight);
   const int64_t first = tile * kTileOutputs;

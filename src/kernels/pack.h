@@ -29,6 +29,7 @@
 
 #include "kernels/operations.h"
 #include "kernels/product.h"
+#include "kernels/weight_memory.h"
 
 namespace reprise {
 
@@ -50,17 +51,17 @@ class AlignedBytes {
 class PackedMatrix final : public Matrix {
  public:
   // REQUIRES: the shape was checked (product.cc).
-  PackedMatrix(const WeightView& weight, int threads);
+  PackedMatrix(const WeightView& weight, WeightMemory& memory, int threads);
 
   int64_t rows() const override { return rows_; }
   int64_t columns() const override { return columns_; }
-  size_t bytes() const override { return data_.size(); }
+  size_t bytes() const override { return static_cast<size_t>(tiles()) * tile_bytes_; }
   void DequantizeRow(int64_t row, float* out) const override;
 
   const PackedFormat& format() const { return format_; }
   int64_t tiles() const { return (rows_ + kTileOutputs - 1) / kTileOutputs; }
   const uint8_t* tile(int64_t index) const {
-    return data_.data() + static_cast<size_t>(index) * tile_bytes_;
+    return data_.get() + static_cast<size_t>(index) * tile_bytes_;
   }
 
  private:
@@ -71,7 +72,7 @@ class PackedMatrix final : public Matrix {
   int64_t columns_;
   PackedFormat format_;
   size_t tile_bytes_;
-  AlignedBytes data_;
+  std::shared_ptr<uint8_t> data_;
 };
 
 // Compute::kExact keeps the file's own blocks.

@@ -53,7 +53,7 @@ ProductDriver::ProductDriver(const ProductKernels& kernels, Compute compute, int
       threads_(threads),
       thread_scratch_(static_cast<size_t>(threads) * kThreadScratchBytes) {}
 
-Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) const {
+Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) {
   Result<WeightBlock> block = WeightBlockOf(static_cast<uint32_t>(weight.type));
   if (!block) return std::unexpected(block.error());
   CHECK(weight.rows > 0 && weight.columns > 0 && weight.data != nullptr, "a matrix has elements");
@@ -63,7 +63,7 @@ Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) co
                             WeightTypeName(weight.type), weight.columns, block->elements));
   }
   if (compute_ == Compute::kExact) return std::make_unique<ExactMatrix>(weight);
-  return std::make_unique<PackedMatrix>(weight, threads_);
+  return std::make_unique<PackedMatrix>(weight, weight_memory_, threads_);
 }
 
 void ProductDriver::MatMul(const float* x, int rows, std::span<const Matrix* const> ws,

@@ -19,7 +19,7 @@ class ProductDriver {
  public:
   ProductDriver(const ProductKernels& kernels, Compute compute, int threads);
 
-  Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) const;
+  Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight);
   void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
               std::span<float* const> ys);
 
@@ -42,6 +42,8 @@ class ProductDriver {
   const ProductKernels& kernels_;
   const Compute compute_;
   const int threads_;
+
+  WeightMemory weight_memory_;
 
   // Scratch: grows to the largest call.
   AlignedBytes activations_;

@@ -20,8 +20,7 @@ std::string ShapeText(const std::vector<uint64_t>& dimensions) {
 // Takes tensors out of the file one by one and remembers which were taken.
 class Loader {
  public:
-  Loader(const GgufFile& file, const Operations& operations,
-         const std::function<void(double)>& progress)
+  Loader(const GgufFile& file, Operations& operations, const std::function<void(double)>& progress)
       : file_(file), operations_(operations), progress_(progress) {
     for (const GgufTensor& tensor : file.tensors()) total_bytes_ += tensor.data.size();
   }
@@ -104,7 +103,7 @@ class Loader {
   }
 
   const GgufFile& file_;
-  const Operations& operations_;
+  Operations& operations_;
   const std::function<void(double)>& progress_;
   std::set<std::string_view> taken_;
   size_t total_bytes_ = 0;
@@ -221,8 +220,8 @@ size_t Weights::bytes() const {
 }
 
 Result<Weights> LoadWeights(const GgufFile& file, const Architecture& architecture,
-                            const Operations& operations,
-                            const std::function<void(double)>& progress, ModelConfig& config) {
+                            Operations& operations, const std::function<void(double)>& progress,
+                            ModelConfig& config) {
   Loader loader(file, operations, progress);
   if (Status status = ReadVocabularySize(file, loader, architecture, config); !status) {
     return std::unexpected(status.error());

@@ -51,7 +51,7 @@ struct Weights {
 // bytes packed. Errors: kCorrupt (missing tensor, wrong shape), kUnsupported (tensor type, a tensor
 // that the architecture does not know: leaving it out would give wrong answers).
 Result<Weights> LoadWeights(const GgufFile& file, const Architecture& architecture,
-                            const Operations& operations,
-                            const std::function<void(double)>& progress, ModelConfig& config);
+                            Operations& operations, const std::function<void(double)>& progress,
+                            ModelConfig& config);
 
 }  // namespace reprise
