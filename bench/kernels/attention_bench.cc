@@ -1,6 +1,6 @@
-// Attention beside its yardsticks: for one row (decode) the reading of the same bytes of K and V in
-// order, and block by block as they lie; for many rows (prefill) oneDNN's bf16 product.
-// Elementwise operations beside the same work in plain C++.
+// Attention beside its yardsticks: for one row (decode) the reading of memory far larger than the
+// caches, and of the same bytes of K and V, in order and block by block as they lie; for many rows
+// (prefill) oneDNN's bf16 product. Elementwise operations beside the same work in plain C++.
 
 #include <benchmark/benchmark.h>
 
@@ -127,10 +127,18 @@ class Step {
 
 void Decode(benchmark::State& state, AttentionFunction attention, const Heads& model, int context) {
   Step step(model, context, 1);
+  MemoryRead memory;
   TakeTurns(state, step.bytes(),
             {{"GBs", [&] { step.Run(attention); }},
              {"by_blocks", [&] { step.ReadByBlocks(); }},
-             {"in_order", [&] { step.ReadInOrder(); }}});
+             {"in_order", [&] { step.ReadInOrder(); }},
+             {"memory", [&] { memory.Run(); }}});
+  // Rates are of bytes; it reads its own number of them.
+  const double scale = memory.bytes() / step.bytes();
+  state.counters["memory"] = state.counters["memory"] * scale;
+  for (const char* ratio : {"x_memory", "best_x_memory"}) {
+    state.counters[ratio] = state.counters[ratio] / scale;
+  }
 }
 
 // Sixteen sequences that decode behind one prefix, beside the same sixteen one by one: how much it

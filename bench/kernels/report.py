@@ -71,12 +71,12 @@ def decode():
 
 
 def attention():
-    yield ("Attention: one row at 8k tokens of context, by the memory's reading of the same K and V in "
-           "order; 512 rows, by oneDNN's bf16 product of as many operations; sixteen sequences behind "
+    yield ("Attention: one row at 8k tokens of context, by the memory's reading; 512 "
+           "rows, by oneDNN's bf16 product of as many operations; sixteen sequences behind "
            "one prefix in one call, by the same one by one.")
     yield ""
     found = run("^attention/(decode/.*/avx512/8192|prefill512/.*/avx512/8192|shared16/.*/avx512/8192)")
-    rows = [[model, ratio(found.get(f"attention/decode/{model}/avx512/8192"), "in_order"),
+    rows = [[model, ratio(found.get(f"attention/decode/{model}/avx512/8192"), "memory"),
              ratio(found.get(f"attention/prefill512/{model}/avx512/8192"), "onednn_bf16"),
              ratio(found.get(f"attention/shared16/{model}/avx512/8192"), "one_by_one")]
             for model in SHAPES]
@@ -89,7 +89,7 @@ PARTS = {
     "attention: scores, q · K": r"Scores<|AllScores",
     "attention: weighted sum of V": r"Values<|AllValues",
     "attention: softmax": r"::Attend\b|Combine\b|LoadQueries|RunItem|Softmax",
-    "rounding activations to int8": r"QuantizeRow|PrepareRow",
+    "rounding activations, q and K to int8": r"QuantizeRow|PrepareRow|QuantizeQuery|StoreKey",
     "norm, rotary embedding, activation, sums": r"Norm|Rotate|SwiGlu|AddSlice|StoreRow|Rope",
     "the system: pages of the arena touched for the first time, scheduling": r"\[k\]",
 }
