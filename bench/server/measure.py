@@ -85,7 +85,7 @@ def decode(server, repeats, progress):
         yield f"| {streams} | {statistics.median(rates):,.0f} |"
 
 
-def workloads(server, progress):
+def workloads(server, repeats, progress):
     yield "| workload | result |"
     yield "|---|---|"
     same = 0
@@ -125,22 +125,27 @@ def workloads(server, progress):
     yield (f"| 8 requests at once on one new document: prompt tokens computed | {computed:,} "
            f"({computed / replies[0]['prompt']:.2f} × one prompt) |")
 
-    progress("four streams beside a long prompt")
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        streams = [pool.submit(server.chat, messages(prose(300, f"beside {i}"), "Tell me a story."),
-                               300, ignore_eos=True) for i in range(4)]
-        time.sleep(0.5)
-        before, begin = computed_tokens(server), time.perf_counter()
-        reply = server.chat(messages(prose(32_000, f"beside {time.time()}"), "What is this about?"))
-        end, computed = time.perf_counter(), computed_tokens(server) - before
-        pauses = sorted(1e3 * (b - a) for stream in streams
-                        for a, b in itertools.pairwise(stream.result()["times"])
-                        if begin < a and b < end)
-    yield (f"| four streams beside a new prompt of {reply['prompt']:,} tokens: pause between tokens "
-           f"while it is read, median / p99 / longest | {statistics.median(pauses):.0f} / "
-           f"{pauses[int(0.99 * len(pauses))]:.0f} / {pauses[-1]:.0f} ms |")
-    yield (f"| the same: prompt tokens computed | {computed:,} "
-           f"({computed / reply['prompt']:.2f} × the prompt) |")
+    pauses, computed, prompt = [], 0, 0
+    for i in range(repeats):
+        progress(f"four streams beside a long prompt, {i + 1} of {repeats}")
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            streams = [pool.submit(server.chat, messages(prose(300, f"{stream}"), "Tell me a story."),
+                                   300, ignore_eos=True) for stream in range(4)]
+            time.sleep(0.5)
+            before, begin = computed_tokens(server), time.perf_counter()
+            reply = server.chat(messages(prose(32_000, f"beside {time.time()}"), "What is it about?"))
+            end = time.perf_counter()
+            computed += computed_tokens(server) - before
+            prompt += reply["prompt"]
+            pauses += [1e3 * (b - a) for stream in streams
+                       for a, b in itertools.pairwise(stream.result()["times"])
+                       if begin < a and b < end]
+    pauses.sort()
+    yield (f"| four streams beside a new prompt of {prompt // repeats:,} tokens: pause between tokens "
+           f"while it is read, median / p99 / longest of {len(pauses):,} | "
+           f"{statistics.median(pauses):.0f} / {pauses[int(0.99 * len(pauses))]:.0f} / "
+           f"{pauses[-1]:.0f} ms |")
+    yield f"| the same: prompt tokens computed | {computed / prompt:.2f} × the prompt |"
 
 
 def measure(server, repeats):
@@ -149,7 +154,7 @@ def measure(server, repeats):
 
     sections = [("Time to first token", time_to_first_token(server, repeats, progress)),
                 ("Decode", decode(server, repeats, progress)),
-                ("Workloads", workloads(server, progress))]
+                ("Workloads", workloads(server, repeats, progress))]
     lines = []
     for title, rows in sections:
         print(title, flush=True)
