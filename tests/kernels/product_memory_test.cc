@@ -1,10 +1,10 @@
-#include "kernels/weight_memory.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
+
+#include "kernels/weight_memory.h"
 
 namespace reprise {
 namespace {
