@@ -20,7 +20,7 @@ from article.endpoint import Endpoint
 from stream import Server
 
 SHORT_RETENTION_S = 2   # without a clock to move
-ROOM = "1G"             # of K and V: 46,000 tokens of the default model
+ROOM = "1G"             # of K and V: 60,800 tokens of the default model
 LLAMA_SLOTS = 4
 LLAMA_CONTEXT = 8_192 * LLAMA_SLOTS  # tokens; its store of idle conversations adds 8 GB by default
 

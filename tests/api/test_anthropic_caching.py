@@ -288,14 +288,14 @@ def test_the_billing_line_can_be_kept(start, document):
 
 
 def test_a_pinned_share_that_the_longest_request_leaves_less_of_is_said_at_the_start(start):
-    for options, said in (("--kv-memory", "24M"), 1), (("--kv-memory", "512M"), 0):
+    for options, said in (("--kv-memory", "19M"), 1), (("--kv-memory", "512M"), 0):
         own = start(*options, "--context", "1024")
         own.wait_idle()  # its log has been read by then
-        assert sum("marked prompts may hold 1 MB, not 12" in line for line in own.log) == said
+        assert sum("marked prompts may hold 1 MB, not 9" in line for line in own.log) == said
 
 
 def test_marks_beyond_pinned_memory_are_cached_without_a_promise_and_said(start, document):
-    own = start("--pin-memory", "16M").anthropic()  # 700 tokens of this model
+    own = start("--pin-memory", "12M").anthropic()  # 700 tokens of this model
     warned = 0
     for i in range(4):
         message, headers = raw(own, [user(text(document(f"pinned {i}", 400), HOUR))])

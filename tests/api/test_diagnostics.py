@@ -248,7 +248,7 @@ def test_an_expired_prompt_says_when(start, document):
 
 
 def test_an_evicted_prompt_says_when_and_for_whom(start, document):
-    server = start("--kv-memory", "24M", "--context", "1024", "--pin-memory", "0")
+    server = start("--kv-memory", "19M", "--context", "1024", "--pin-memory", "0")
     claude = server.anthropic()
     words = document("is evicted", 300)
     create(claude, words)

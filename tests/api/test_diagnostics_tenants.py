@@ -93,7 +93,7 @@ def test_what_lies_with_another_tenant_is_told_to_administrators_only(guarded, d
 
 
 def test_an_eviction_for_another_tenant_names_nobody(guarded, document):
-    server = guarded("--kv-memory", "24M", "--context", "1024", "--pin-memory", "0")
+    server = guarded("--kv-memory", "19M", "--context", "1024", "--pin-memory", "0")
     words = document("crowded out", 300)
     create(server.client(ACME), words)
     theirs = [create(server.client(ZENITH), document(f"crowds {i}", 300)) for i in range(4)]

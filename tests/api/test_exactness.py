@@ -126,7 +126,7 @@ def test_with_other_threads_and_chunks(server, start, reference, options):
 
 
 def test_after_eviction_and_recomputation(start, reference):
-    small = start("--kv-memory", "12M")  # about 16 blocks: 3 such prompts
+    small = start("--kv-memory", "9M")  # about 16 blocks: 3 such prompts
     assert cold(small, PROMPT) == reference
     for i in range(6):
         run(small, [9000 + 211 * i + j for j in range(LENGTH)])

@@ -18,15 +18,15 @@ RETENTION = "5m"  # the same for what nothing promises, so that only the promise
 
 # The long scenario in figures, for a machine that computes some 2,000 tokens a second:
 #   50 marked prefixes of 1,000 to 1,024 tokens = 1,600 blocks of 32 tokens: what --pin-memory holds;
-#   the pool has 1,706 blocks = 54,592 tokens, 106 blocks of them for all that is not promised;
-#   noise is 3 x 54,592 = 163,776 tokens, 8,192 in each round: 80 s;
+#   the pool has 1,707 blocks = 54,624 tokens, 106 blocks of them for all that is not promised;
+#   noise is 3 x 54,624 = 163,872 tokens, 8,192 in each round: 80 s;
 #   the prefixes cost 50,000 tokens once: 25 s; their 950 later requests a few tokens each: 20 s.
 CONVERSATIONS = 50
 ROUNDS = 20
 PREFIX_TOKENS = 1000
 PREFIX_WORDS = 910
 CONTROLS = 4  # conversations of the same form, asked as often, without marks; they count as noise
-LONG_SCENARIO = ("--kv-memory", "1200M", "--pin-memory", "1125M", "--context", "1280")
+LONG_SCENARIO = ("--kv-memory", "919M", "--pin-memory", "862M", "--context", "1280")
 
 
 def random_tokens(count, seeds=itertools.count()):
@@ -133,7 +133,7 @@ def test_marked_prefixes_are_read_in_full_until_their_time_is_up(start, document
 
 # 10 short prefixes of 4 blocks each fill most of what promises may hold; of the pool's 59 blocks they leave
 # 19, and in each group others ask for 48.
-SHORT_SCENARIO = ("--kv-memory", "42M", "--pin-memory", "32M", "--context", "512")
+SHORT_SCENARIO = ("--kv-memory", "32M", "--pin-memory", "25M", "--context", "512")
 PROMPTS = 10
 GROUPS = 10  # of PROMPTS requests; twice, so 200 requests in all
 OTHERS = 6  # requests of 256 tokens
