@@ -47,7 +47,7 @@ class Step {
     std::normal_distribution<float> normal;
     for (size_t i = 0; i < out_.size(); ++i) q_.push_back(normal(random));
     const size_t count = static_cast<size_t>(context / layout_.block_tokens);
-    memory_ = HugePages(count * layout_.block_bytes(), pages_);
+    memory_ = HugeWords(count * layout_.block_bytes());
     // Four bf16 of either sign, between 1/8 and 1/4.
     for (uint64_t& word : memory_) word = 0x3E003E003E003E00U | (random() * 0x100000001U & kNoise);
     for (size_t i = 0; i < count; ++i) {
@@ -119,8 +119,7 @@ class Step {
   int rows_;
   std::vector<float> q_;
   std::vector<float> out_;
-  std::span<uint64_t> memory_;  // of pages_
-  std::unique_ptr<uint64_t, decltype(&std::free)> pages_{nullptr, &std::free};
+  HugeWords memory_;
   std::vector<std::byte*> blocks_;
   AttentionScratch scratch_;
 };
@@ -133,12 +132,7 @@ void Decode(benchmark::State& state, AttentionFunction attention, const Heads& m
              {"by_blocks", [&] { step.ReadByBlocks(); }},
              {"in_order", [&] { step.ReadInOrder(); }},
              {"memory", [&] { memory.Run(); }}});
-  // Rates are of bytes; it reads its own number of them.
-  const double scale = memory.bytes() / step.bytes();
-  state.counters["memory"] = state.counters["memory"] * scale;
-  for (const char* ratio : {"x_memory", "best_x_memory"}) {
-    state.counters[ratio] = state.counters[ratio] / scale;
-  }
+  ScaleContender(state, "memory", memory.bytes() / step.bytes());
 }
 
 // Sixteen sequences that decode behind one prefix, beside the same sixteen one by one: how much it
@@ -163,9 +157,7 @@ void Prefill(benchmark::State& state, AttentionFunction attention, const Heads& 
                                                           for (int i = 0; i < products; ++i)
                                                             product.Run();
                                                         }}});
-  const double scale = products * product_flop / step.flop();
-  state.counters["onednn_bf16"] = state.counters["onednn_bf16"] * scale;
-  state.counters["x_onednn_bf16"] = state.counters["x_onednn_bf16"] / scale;
+  ScaleContender(state, "onednn_bf16", products * product_flop / step.flop());
 }
 
 // The default model's elementwise work on `rows` rows, one layer of it.

@@ -1,7 +1,6 @@
 #include "measure.h"
 
 #include <omp.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -51,18 +50,14 @@ void TakeTurns(benchmark::State& state, double work, const std::vector<Contender
   }
 }
 
-std::span<uint64_t> HugePages(size_t bytes,
-                              std::unique_ptr<uint64_t, decltype(&std::free)>& owner) {
-  constexpr size_t kPage = 2u << 20;
-  const size_t rounded = (bytes + kPage - 1) / kPage * kPage;
-  owner.reset(static_cast<uint64_t*>(std::aligned_alloc(kPage, rounded)));
-  madvise(owner.get(), rounded, MADV_HUGEPAGE);
-  return {owner.get(), bytes / sizeof(uint64_t)};
+void ScaleContender(benchmark::State& state, const std::string& name, double factor) {
+  state.counters[name] = state.counters[name] * factor;
+  for (const char* ratio : {"x_", "best_x_"}) {
+    state.counters[ratio + name] = state.counters[ratio + name] / factor;
+  }
 }
 
-MemoryRead::MemoryRead() : words_(HugePages(size_t{512} << 20, pages_)) {
-  std::fill(words_.begin(), words_.end(), 1);
-}
+MemoryRead::MemoryRead() : words_(size_t{512} << 20) { std::fill(words_.begin(), words_.end(), 1); }
 
 void MemoryRead::Run() {
   uint64_t total = 0;

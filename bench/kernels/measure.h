@@ -6,12 +6,15 @@
 
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "kernels/weight_memory.h"
 
 namespace reprise::bench {
 
@@ -27,6 +30,21 @@ struct Contender {
 // medians, and "best_x_<name>", of each one's fastest run (what a busy machine disturbs least).
 void TakeTurns(benchmark::State& state, double work, const std::vector<Contender>& contenders);
 
+// The rate of contender `name`, which did `factor` times the `work` of the first.
+void ScaleContender(benchmark::State& state, const std::string& name, double factor);
+
+// Words in huge pages, as weights and the arena have them; not yet touched.
+class HugeWords : public std::span<uint64_t> {
+ public:
+  explicit HugeWords(size_t bytes = 0) : HugeWords(bytes, WeightMemory().Take(bytes)) {}
+
+ private:
+  HugeWords(size_t bytes, std::shared_ptr<uint8_t> memory)
+      : span(reinterpret_cast<uint64_t*>(memory.get()), bytes / sizeof(uint64_t)),
+        memory_(std::move(memory)) {}
+  std::shared_ptr<uint8_t> memory_;
+};
+
 // One pass of reading over a buffer far larger than the caches, by all threads.
 class MemoryRead {
  public:
@@ -35,11 +53,7 @@ class MemoryRead {
   double bytes() const { return static_cast<double>(words_.size() * sizeof(uint64_t)); }
 
  private:
-  std::unique_ptr<uint64_t, decltype(&std::free)> pages_{nullptr, &std::free};
-  std::span<uint64_t> words_;  // of pages_
+  HugeWords words_;
 };
-
-// `bytes` of huge pages, as weights and the arena have them, kept by `owner`; not yet touched.
-std::span<uint64_t> HugePages(size_t bytes, std::unique_ptr<uint64_t, decltype(&std::free)>& owner);
 
 }  // namespace reprise::bench

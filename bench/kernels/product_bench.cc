@@ -99,18 +99,13 @@ void OneRow(benchmark::State& state, WeightType type, const Shape& shape) {
   const auto copies = static_cast<size_t>(512e6 / (elements * 0.6)) + 1;
   Product product(type, shape, 1, copies);
   MemoryRead memory;
-  // Rates are of bytes; each reads its own number of them.
   const double bytes = static_cast<double>(product.bytes());
   const int passes = static_cast<int>(bytes / memory.bytes()) + 1;
   TakeTurns(state, bytes, {{"GBs", [&] { product.Run(); }}, {"memory", [&] {
                                                                for (int i = 0; i < passes; ++i)
                                                                  memory.Run();
                                                              }}});
-  const double scale = passes * memory.bytes() / bytes;
-  state.counters["memory"] = state.counters["memory"] * scale;
-  for (const char* ratio : {"x_memory", "best_x_memory"}) {
-    state.counters[ratio] = state.counters[ratio] / scale;
-  }
+  ScaleContender(state, "memory", passes * memory.bytes() / bytes);
 }
 
 // Names: product/<model>/<inputs>x<outputs>/<type>/rows:<n>.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/round_up.h"
 
 // In sanitised builds the payload of a free block is poisoned: a reader without a reference is
 // caught.
@@ -19,13 +20,7 @@
 #endif
 
 namespace reprise {
-namespace {
-
-size_t RoundUp(size_t bytes, size_t alignment) {
-  return (bytes + alignment - 1) / alignment * alignment;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Result<std::unique_ptr<BlockPool>> BlockPool::Create(size_t block_count, size_t block_bytes) {
   constexpr size_t kMaxBytes = std::numeric_limits<size_t>::max() / 4;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/round_up.h"
 #include "kernels/attention_tile.h"
 
 namespace reprise {
@@ -58,8 +59,6 @@ struct Item {
   int64_t cost = 0;
 };
 
-constexpr size_t RoundUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 // Reading the keys costs about as much as 8 rows of arithmetic.
 int64_t Cost(const AttentionTile& tile, int64_t keys) {
   return keys * (tile.rows + 8) * tile.head_dim;
@@ -79,7 +78,7 @@ int SharedPartitions(const SequenceSpan& a, const SequenceSpan& b, int block_tok
 
 // A state of `rows` rows in memory, and its size.
 size_t StateBytes(int rows, size_t head_dim) {
-  return RoundUp(static_cast<size_t>(rows) * (head_dim + 2) * sizeof(float));
+  return RoundUp(static_cast<size_t>(rows) * (head_dim + 2) * sizeof(float), 64);
 }
 
 AttentionState StateAt(std::byte* memory, int rows) {
@@ -266,7 +265,8 @@ class Run {
   // A thread's own memory: a tile's queries, one partition's state, the state of those so far.
   size_t query_bytes() const {
     return RoundUp(static_cast<size_t>(kMaxTileRows) *
-                   (head_dim_ * kernel_.query_element_bytes + kernel_.query_row_bytes));
+                       (head_dim_ * kernel_.query_element_bytes + kernel_.query_row_bytes),
+                   64);
   }
   size_t own_bytes() const { return query_bytes() + 2 * StateBytes(kMaxTileRows, head_dim_); }
   AttentionState Part(std::byte* own) const { return StateAt(own + query_bytes(), kMaxTileRows); }
@@ -371,7 +371,7 @@ AttentionScratch::~AttentionScratch() { std::free(data_); }
 std::byte* AttentionScratch::Reserve(size_t bytes) {
   if (bytes <= bytes_) return data_;
   std::free(data_);
-  bytes_ = RoundUp(bytes);
+  bytes_ = RoundUp(bytes, 64);
   data_ = static_cast<std::byte*>(std::aligned_alloc(64, bytes_));
   CHECK(data_ != nullptr, "attention's scratch, a few MiB, can be allocated");
   return data_;

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/round_up.h"
 #include "kernels/bf16.h"
 #include "kernels/pack_groups.h"
 #include "kernels/pack_half.h"
@@ -99,7 +100,7 @@ size_t Bf16Offset(int64_t input, int output) {
 
 AlignedBytes::AlignedBytes(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
-  void* data = std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  void* data = std::aligned_alloc(64, RoundUp(bytes, 64));
   if (data == nullptr) throw std::bad_alloc();
   data_.reset(static_cast<uint8_t*>(data));
 }

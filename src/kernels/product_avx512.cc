@@ -1,10 +1,11 @@
 // Products for AVX-512 with VNNI and bf16.
 //
 // Weights of 4 and 8 bits are multiplied straight from the packed record: their unpacking hides in
-// the register ports that vpdpbusd leaves free (measured: 300 GOP/s a core against 270 from
-// unpacked bytes, which take twice the loads). Weights of 5 and 6 bits take more steps to unpack,
-// so for many rows a run of groups is unpacked to L1 first (300 against 260). Either way Scale()
-// follows each group in the same order, so a row's bits are the same.
+// the register ports that vpdpbusd leaves free (measured with blocks of 4 rows x 64 outputs: 300
+// GOP/s a core against 270 from unpacked bytes, which take twice the loads). Weights of 5 and 6
+// bits take more steps to unpack, so for many rows a run of groups is unpacked to L1 first (300
+// against 260). Either way Scale() follows each group in the same order, so a row's bits are the
+// same.
 //
 // Many rows go by blocks of 6 rows × 32 outputs: 12 integer and 12 scaled sums, which stay in the
 // 32 registers beside 4 of weights. What bounds them is one port: 96 vpdpbusd and 24 (with offsets
@@ -22,6 +23,26 @@ namespace {
 constexpr int kVectors = kTileOutputs / 16;  // registers across a tile
 constexpr int kRowBlock = 6;
 constexpr int kBlockVectors = 2;
+
+template <int kRows>
+struct Rows {};
+
+// block(Rows<n>(), row) for the last n < kRowBlock rows of a tile.
+template <int kRows, typename Block>
+void ForRest(int rows, int row, Block block) {
+  if constexpr (kRows > 0) {
+    if (rows - row == kRows) return block(Rows<kRows>(), row);
+    ForRest<kRows - 1>(rows, row, block);
+  }
+}
+
+// block(Rows<n>(), row) for runs of n rows: kRowBlock each, then what is left.
+template <typename Block>
+void ForRowBlocks(int rows, Block block) {
+  int row = 0;
+  for (; row + kRowBlock <= rows; row += kRowBlock) block(Rows<kRowBlock>(), row);
+  ForRest<kRowBlock - 1>(rows, row, block);
+}
 
 // Of weights worth unpacking to L1, up to here rows are multiplied straight from the record.
 constexpr int kDirectRows = 2 * kRowBlock;
@@ -279,13 +300,6 @@ void UnpackedBlock(const TileCall& call, int row, int first, const Run& run) {
   }
 }
 
-template <typename F, int kRows>
-void UnpackedRows(const TileCall& call, int row, const Run& run) {
-  for (int first = 0; first < kVectors; first += kBlockVectors) {
-    UnpackedBlock<F, kRows>(call, row, first, run);
-  }
-}
-
 template <typename F>
 void UnpackedTile(const TileCall& call) {
   static_assert(F::kRun * F::kUnpackedBytes <= kTileScratchBytes);
@@ -293,37 +307,11 @@ void UnpackedTile(const TileCall& call) {
   for (int64_t g = 0; g < groups; g += F::kRun) {
     const Run run = {g, static_cast<int>(groups - g < F::kRun ? groups - g : F::kRun)};
     UnpackRun<F>(call.tile + g * F::kRecordBytes, run.groups, call.scratch);
-    int row = 0;
-    for (; row + kRowBlock <= call.rows; row += kRowBlock)
-      UnpackedRows<F, kRowBlock>(call, row, run);
-    switch (call.rows - row) {
-      case 5:
-        UnpackedRows<F, 5>(call, row, run);
-        break;
-      case 4:
-        UnpackedRows<F, 4>(call, row, run);
-        break;
-      case 3:
-        UnpackedRows<F, 3>(call, row, run);
-        break;
-      case 2:
-        UnpackedRows<F, 2>(call, row, run);
-        break;
-      case 1:
-        UnpackedRows<F, 1>(call, row, run);
-        break;
-      default:
-        break;
-    }
-  }
-}
-
-// A few rows take the whole width of the tile in one pass over it, more take it block by block.
-template <typename F, int kRows>
-void DirectRows(const TileCall& call, int row) {
-  constexpr int kWidth = kRows < 4 ? kVectors : kBlockVectors;
-  for (int first = 0; first < kVectors; first += kWidth) {
-    DirectBlock<F, kRows, kWidth>(call, row, first);
+    ForRowBlocks(call.rows, [&]<int kRows>(Rows<kRows>, int row) {
+      for (int first = 0; first < kVectors; first += kBlockVectors) {
+        UnpackedBlock<F, kRows>(call, row, first, run);
+      }
+    });
   }
 }
 
@@ -332,22 +320,13 @@ void FormatTile(const TileCall& call) {
   if constexpr (F::kBits == 5 || F::kBits == 6) {
     if (call.rows > kDirectRows) return UnpackedTile<F>(call);
   }
-  int row = 0;
-  for (; row + kRowBlock <= call.rows; row += kRowBlock) DirectRows<F, kRowBlock>(call, row);
-  switch (call.rows - row) {
-    case 5:
-      return DirectRows<F, 5>(call, row);
-    case 4:
-      return DirectRows<F, 4>(call, row);
-    case 3:
-      return DirectRows<F, 3>(call, row);
-    case 2:
-      return DirectRows<F, 2>(call, row);
-    case 1:
-      return DirectRows<F, 1>(call, row);
-    default:
-      return;
-  }
+  ForRowBlocks(call.rows, [&]<int kRows>(Rows<kRows>, int row) {
+    // A few rows take the whole width of the tile in one pass over it, more take it block by block.
+    constexpr int kWidth = kRows < 4 ? kVectors : kBlockVectors;
+    for (int first = 0; first < kVectors; first += kWidth) {
+      DirectBlock<F, kRows, kWidth>(call, row, first);
+    }
+  });
 }
 
 void QuantizedTile(const TileCall& call) {
@@ -417,7 +396,6 @@ void RoundRow(const float* x, int columns, const Bf16Rows& out, int row) {
 
 // -- 16-bit weights -----------------------------------------------------------------------------
 
-constexpr int kBf16RowBlock = 6;    // 24 accumulators, 6 registers of x, 1 of weights
 constexpr int64_t kRunPairs = 128;  // 32 KiB of a tile for all rows: L1 and a little L2
 
 template <int kRows>
@@ -454,34 +432,15 @@ void Bf16Block(const TileCall& call, int row, int64_t first_pair, int64_t pairs)
   }
 }
 
-void Bf16Rest(const TileCall& call, int row, int64_t pair, int64_t count) {
-  switch (call.rows - row) {
-    case 5:
-      return Bf16Block<5>(call, row, pair, count);
-    case 4:
-      return Bf16Block<4>(call, row, pair, count);
-    case 3:
-      return Bf16Block<3>(call, row, pair, count);
-    case 2:
-      return Bf16Block<2>(call, row, pair, count);
-    case 1:
-      return Bf16Block<1>(call, row, pair, count);
-    default:
-      return;
-  }
-}
-
 void Bf16Tile(const TileCall& call) {
   const int64_t pairs = (call.columns + 1) / 2;
   // Few rows pass over the tile once; more take it run by run.
-  const int64_t run = call.rows <= kBf16RowBlock ? pairs : kRunPairs;
+  const int64_t run = call.rows <= kRowBlock ? pairs : kRunPairs;
   for (int64_t pair = 0; pair < pairs; pair += run) {
     const int64_t count = pairs - pair < run ? pairs - pair : run;
-    int row = 0;
-    for (; row + kBf16RowBlock <= call.rows; row += kBf16RowBlock) {
-      Bf16Block<kBf16RowBlock>(call, row, pair, count);
-    }
-    Bf16Rest(call, row, pair, count);
+    ForRowBlocks(call.rows, [&]<int kRows>(Rows<kRows>, int row) {
+      Bf16Block<kRows>(call, row, pair, count);
+    });
   }
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/round_up.h"
 
 namespace reprise {
 namespace {
@@ -27,10 +28,6 @@ constexpr int kExactOutputs = 4;
 // A last tile with fewer than 64 outputs goes through rows of scratch after the kernel's own.
 constexpr size_t kThreadScratchBytes =
     kTileScratchBytes + sizeof(float) * kTileOutputs * kRowsPerItem;
-
-size_t RoundUp(size_t value, size_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 void Grow(AlignedBytes& bytes, size_t size) {
   if (bytes.size() < size) bytes = AlignedBytes(size);

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "base/round_up.h"
+
 namespace reprise {
 namespace {
 
@@ -13,10 +15,6 @@ constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 // What the last slab has too much is never touched, so it takes no memory.
 constexpr size_t kSlabBytes = size_t{64} << 20;
-
-size_t RoundUp(size_t bytes, size_t multiple) {
-  return (bytes + multiple - 1) / multiple * multiple;
-}
 
 }  // namespace
 
