@@ -1,4 +1,4 @@
-// Products of many rows beside oneDNN's bf16 and int8 products, and of one row beside memory read.
+// Products of many rows beside oneDNN's bf16 and int8 products, and of a few beside memory read.
 
 #include <benchmark/benchmark.h>
 
@@ -94,10 +94,10 @@ void ManyRows(benchmark::State& state, WeightType type, const Shape& shape, int 
 }
 
 // Enough copies of the matrix that none stays in a cache.
-void OneRow(benchmark::State& state, WeightType type, const Shape& shape) {
+void FewRows(benchmark::State& state, WeightType type, const Shape& shape, int rows) {
   const double elements = static_cast<double>(shape.inputs * shape.outputs);
   const auto copies = static_cast<size_t>(512e6 / (elements * 0.6)) + 1;
-  Product product(type, shape, 1, copies);
+  Product product(type, shape, rows, copies);
   MemoryRead memory;
   const double bytes = static_cast<double>(product.bytes());
   const int passes = static_cast<int>(bytes / memory.bytes()) + 1;
@@ -108,7 +108,7 @@ void OneRow(benchmark::State& state, WeightType type, const Shape& shape) {
   ScaleContender(state, "memory", passes * memory.bytes() / bytes);
 }
 
-// Names: product/<model>/<inputs>x<outputs>/<type>/rows:<n>.
+// Names: product/<model>/<inputs>x<outputs>/<type>/rows:<n>, and decode/ of the same form.
 const bool kRegistered = [] {
   for (const Shape& shape : kShapes) {
     for (WeightType type : kTypes) {
@@ -124,10 +124,13 @@ const bool kRegistered = [] {
               [=](benchmark::State& state) { ManyRows(state, type, shape, rows); })
               ->UseManualTime();
         }
-        benchmark::RegisterBenchmark(("decode/" + name).c_str(),
-                                     [=](benchmark::State& state) { OneRow(state, type, shape); })
-            ->UseManualTime()
-            ->Iterations(5);
+        for (int rows : {1, 2, 4, 8, 16}) {
+          benchmark::RegisterBenchmark(
+              ("decode/" + name + "/rows:" + std::to_string(rows)).c_str(),
+              [=](benchmark::State& state) { FewRows(state, type, shape, rows); })
+              ->UseManualTime()
+              ->Iterations(5);
+        }
       }
     }
   }

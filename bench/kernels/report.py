@@ -60,14 +60,26 @@ def products():
 
 
 def decode():
+    shapes = "|".join(f"{model}/{shape}" for model, shape in SHAPES.items())
+    found = run(f"^decode/({shapes})/.*/rows:(1|8)/")
+
+    def table(cell):
+        rows = [[f"{model}, {shape.replace('x', ' × ')}"] +
+                [cell(f"decode/{model}/{shape}/{kind}/rows:") for kind in TYPES]
+                for model, shape in SHAPES.items()]
+        return page.table(["inputs × outputs", *TYPES], rows, range(1, 8))
+
+    def eight_by_one(name):
+        one, eight = found.get(name + "1"), found.get(name + "8")
+        return f"{8 * eight['GBs'] / one['GBs']:.1f}" if one and eight else "–"
+
     yield "Products of one row: bytes of packed weights a second, by the memory's reading."
     yield ""
-    shapes = "|".join(f"{model}/{shape}" for model, shape in SHAPES.items())
-    found = run(f"^decode/({shapes})/")
-    rows = [[f"{model}, {shape.replace('x', ' × ')}"] +
-            [ratio(found.get(f"decode/{model}/{shape}/{kind}"), "memory") for kind in TYPES]
-            for model, shape in SHAPES.items()]
-    yield from page.table(["inputs × outputs", *TYPES], rows, range(1, 8))
+    yield from table(lambda name: ratio(found.get(name + "1"), "memory"))
+    yield ""
+    yield "Products of eight rows, as eight streams need them: rows a second by those of one row."
+    yield ""
+    yield from table(eight_by_one)
 
 
 def attention():
@@ -85,11 +97,11 @@ def attention():
 
 # What symbols of the program do, by the beginning of their names.
 PARTS = {
-    "products with packed weights": r"DirectBlock|UnpackedBlock|UnpackRun|QuantizedTile",
+    "products with packed weights": r"DirectBlock|UnpackedBlock|UnpackRun|QuantizedTile|Multiply",
     "attention: scores, q · K": r"Scores<|AllScores",
     "attention: weighted sum of V": r"Values<|AllValues",
     "attention: softmax": r"::Attend\b|Combine\b|LoadQueries|RunItem|Softmax",
-    "rounding activations, q and K to int8": r"QuantizeRow|PrepareRow|QuantizeQuery|StoreKey",
+    "rounding activations, q and K to int8": r"QuantizeRow|Activations::Put|QuantizeQuery|StoreKey",
     "norm, rotary embedding, activation, sums": r"Norm|Rotate|SwiGlu|AddSlice|StoreRow|Rope",
     "the system: pages of the arena touched for the first time, scheduling": r"\[k\]",
 }

@@ -8,11 +8,9 @@
 namespace reprise {
 namespace {
 
-// From which size on work is forked, the same for all instruction sets. Waking a second thread
-// costs 2 to 5 us; a core does about 8 elements a nanosecond of what only streams, and one or two
-// of what takes an exp.
-constexpr int64_t kForkStreamed = 128 * 1024;  // elements: RmsNorm, Rope, Add
-constexpr int64_t kForkExp = 16 * 1024;        // elements: SwiGlu
+// From how many elements on work is forked, the same for all instruction sets. Waking a second
+// thread costs 2 to 5 us; a core does about 8 elements a nanosecond.
+constexpr int64_t kForkFrom = 128 * 1024;
 
 // Elements that one thread takes at once from a flat array: 16 KiB, whole vectors of any kind.
 constexpr int64_t kSliceElements = 4096;
@@ -27,14 +25,6 @@ void ForEach(int64_t count, int64_t step, bool fork, Body body) {
   }
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; i += step) body(i);
-}
-
-// The same by slices of a flat array: body(first, elements).
-template <typename Body>
-void ForEachSlice(size_t size, int64_t fork_from, Body body) {
-  const auto count = static_cast<int64_t>(size);
-  ForEach(count, kSliceElements, count >= fork_from,
-          [=](int64_t i) { body(i, std::min(count - i, kSliceElements)); });
 }
 
 // A page is computed whole: 64 positions x 32 frequencies take about 0.1 ms, once.
@@ -80,7 +70,7 @@ const float* RopeCache::Row(int position) {
 
 void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
              const float* weight, float epsilon, float* out) {
-  ForEach(rows, 1, int64_t{rows} * columns >= kForkStreamed, [=, &kernels](int64_t r) {
+  ForEach(rows, 1, int64_t{rows} * columns >= kForkFrom, [=, &kernels](int64_t r) {
     kernels.norm_row(x + r * columns, columns, weight, epsilon, out + r * columns);
   });
 }
@@ -89,22 +79,18 @@ void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int 
           const RopeAngles& angles) {
   const auto rotate =
       angles.pairing == RopePairing::kAdjacent ? kernels.rotate_adjacent : kernels.rotate_halves;
-  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkStreamed, [=, &angles](int64_t r) {
+  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkFrom, [=, &angles](int64_t r) {
     for (int h = 0; h < heads; ++h) {
       rotate(x + (r * heads + h) * head_dim, angles.rows[r], angles.half);
     }
   });
 }
 
-void SwiGlu(const ElementwiseKernels& kernels, float* gate, const float* up, size_t count) {
-  ForEachSlice(count, kForkExp, [=, &kernels](int64_t i, int64_t elements) {
-    kernels.swiglu(gate + i, up + i, elements);
+void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t size) {
+  const auto count = static_cast<int64_t>(size);
+  ForEach(count, kSliceElements, count >= kForkFrom, [=, &kernels](int64_t i) {
+    kernels.add(x + i, y + i, std::min(count - i, kSliceElements));
   });
-}
-
-void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t count) {
-  ForEachSlice(count, kForkStreamed,
-               [=, &kernels](int64_t i, int64_t elements) { kernels.add(x + i, y + i, elements); });
 }
 
 }  // namespace reprise

@@ -2,7 +2,8 @@
 
 // The operations of a forward pass that are not products: norm, rotary embedding, activation,
 // residual sum. Each instruction set supplies the work on one row or slice (ElementwiseKernels);
-// the functions below cut and fork it. Parameters as in class Operations, which operations.cc puts
+// the functions below cut and fork it, but for the activation, which the products of a feed-forward
+// layer take in (product_driver.h). Parameters as in class Operations, which operations.cc puts
 // in front of them. For Compute::kExact take `plain`: it rounds nothing below f32.
 //
 // Each row (of Rope, RmsNorm) or element depends only on its own input, in a fixed order. Forked
@@ -48,6 +49,7 @@ struct ElementwiseKernels {
   // One head; angles: cos[half], then sin[half].
   void (*rotate_adjacent)(float* x, const float* angles, int half);
   void (*rotate_halves)(float* x, const float* angles, int half);
+  // gate[i] = silu(gate[i]) * up[i].
   void (*swiglu)(float* gate, const float* up, int64_t count);
   void (*add)(float* x, const float* y, int64_t count);
   // out[i] = e^x[i] within 2 ulp (results below the smallest normal may be 0; e^-inf is 0, NaN
@@ -71,8 +73,6 @@ void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int co
 // Rotates x[rows, heads, head_dim] in place. REQUIRES: 2 * angles.half ≤ head_dim.
 void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
           const RopeAngles& angles);
-// gate[i] = silu(gate[i]) * up[i].
-void SwiGlu(const ElementwiseKernels& kernels, float* gate, const float* up, size_t count);
 // x[i] += y[i].
 void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t count);
 

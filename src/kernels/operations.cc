@@ -38,7 +38,9 @@ KernelTable KernelTableOf(Isa isa, Compute compute) {
 class TableOperations final : public Operations {
  public:
   TableOperations(const KernelTable& table, int threads)
-      : table_(table), threads_(threads), product_(table.product, table.compute, threads) {}
+      : table_(table),
+        threads_(threads),
+        product_(table.product, table.elementwise, table.compute, threads) {}
 
   Isa isa() const override { return table_.isa; }
   Compute compute() const override { return table_.compute; }
@@ -55,6 +57,10 @@ class TableOperations final : public Operations {
     product_.MatMul(x, rows, ws, ys);
   }
 
+  void GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) override {
+    product_.GatedMatMul(x, rows, ws, y);
+  }
+
   void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                float* out) override {
     SetThreads();
@@ -66,11 +72,6 @@ class TableOperations final : public Operations {
     SetThreads();
     reprise::Rope(table_.elementwise, x, rows, heads, head_dim,
                   rope_cache_.Lookup(table, positions));
-  }
-
-  void SwiGlu(float* gate, const float* up, size_t count) override {
-    SetThreads();
-    reprise::SwiGlu(table_.elementwise, gate, up, count);
   }
 
   void Add(float* x, const float* y, size_t count) override {

@@ -1,7 +1,7 @@
 #pragma once
 
 // The small set of operations that a forward pass is written against: product with a weight matrix,
-// attention over block tables, norm, rotary embedding, activation. One implementation per
+// attention over block tables, norm, rotary embedding, gated feed-forward. One implementation per
 // instruction set (AVX-512 with bf16 and VNNI, AVX2 with FMA, plain C++) and one in plain f32 over
 // dequantised weights (Compute::kExact, slow, for tests); a device could be another.
 //
@@ -89,6 +89,16 @@ class Matrix {
   virtual void DequantizeRow(int64_t row, float* out) const = 0;
 };
 
+// The matrices of a gated feed-forward layer (Shazeer, arXiv 2002.05202): gate and up [inner,
+// columns], down [outputs, inner]; a bias [inner] or empty.
+struct GatedMatrices {
+  const Matrix* gate = nullptr;
+  const Matrix* up = nullptr;
+  const Matrix* down = nullptr;
+  std::span<const float> gate_bias = {};
+  std::span<const float> up_bias = {};
+};
+
 // The rows of one sequence inside a batch: rows first_row .. first_row+rows-1 are its tokens at
 // positions first_position .. first_position+rows-1. blocks[i] holds positions
 // i*block_tokens .. (i+1)*block_tokens-1 and must exist up to the last position.
@@ -127,6 +137,10 @@ class Operations {
   virtual void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                       std::span<float* const> ys) = 0;
 
+  // y[rows, ws.down->rows()] = (silu(x·gateᵀ + gate_bias) * (x·upᵀ + up_bias)) · downᵀ, x[rows,
+  // columns]: bit for bit what MatMul, a sum, a product and MatMul would give one by one.
+  virtual void GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) = 0;
+
   // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight[columns]. out may be x.
   virtual void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                        float* out) = 0;
@@ -135,9 +149,6 @@ class Operations {
   // 2 * inverse_frequencies.size() dimensions of each head turn.
   virtual void Rope(float* x, int rows, int heads, int head_dim, const RopeTable& table,
                     std::span<const int> positions) = 0;
-
-  // gate[i] = silu(gate[i]) * up[i], i < count.
-  virtual void SwiGlu(float* gate, const float* up, size_t count) = 0;
 
   // x[i] += y[i], i < count.
   virtual void Add(float* x, const float* y, size_t count) = 0;

@@ -4,9 +4,9 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <iterator>
-#include <utility>
 
 #include "base/check.h"
 #include "base/round_up.h"
@@ -18,6 +18,13 @@ namespace {
 // in a core's L2 while the tiles pass by, and unpacking a tile is less than 2 % of its products.
 constexpr int kRowsPerItem = 192;
 
+// From so many rows for each thread on, each has rows of its own, which stay in its core's caches
+// from one operation to the next. Fewer are not worth reading the weights once a thread.
+constexpr int kOwnRows = 64;
+
+// Where there are too few tiles to share out evenly, runs of rows are shortened down to this.
+constexpr int kFewestRows = 32;
+
 // Below this many elements of x, one thread quantises them before the fork: sharing them would need
 // a barrier, which costs as much (a few microseconds).
 constexpr int64_t kSerialElements = 16 * 1024;
@@ -25,30 +32,52 @@ constexpr int64_t kSerialElements = 16 * 1024;
 // Weight rows that the exact product expands at a time.
 constexpr int kExactOutputs = 4;
 
-// A last tile with fewer than 64 outputs goes through rows of scratch after the kernel's own.
-constexpr size_t kThreadScratchBytes =
-    kTileScratchBytes + sizeof(float) * kTileOutputs * kRowsPerItem;
+// After the kernel's own scratch lie two tiles of results: gate and up, or in the first a last tile
+// with fewer than 64 outputs.
+constexpr size_t kResults = size_t{kTileOutputs} * kRowsPerItem;
+constexpr size_t kThreadScratchBytes = kTileScratchBytes + 2 * kResults * sizeof(float);
 
 void Grow(AlignedBytes& bytes, size_t size) {
   if (bytes.size() < size) bytes = AlignedBytes(size);
 }
 
-// As many rows to an item as are left to each when there are too few tiles for the threads.
 int RowsPerItem(int rows, int64_t tiles, int threads) {
-  int per_item = std::min(rows, kRowsPerItem);
-  while (per_item > 32 && tiles * ((rows + per_item - 1) / per_item) < 24 * threads) {
-    per_item = (per_item / 2 + 3) / 4 * 4;
-  }
-  return per_item;
+  int runs = rows < kOwnRows * threads ? 1 : threads;
+  while ((rows + runs - 1) / runs > kRowsPerItem) runs *= 2;
+  while (rows / runs > kFewestRows && tiles * runs < 24 * threads) runs *= 2;
+  return (rows + runs - 1) / runs;
+}
+
+const PackedMatrix& Packed(const Matrix& matrix) {
+  return static_cast<const PackedMatrix&>(matrix);
+}
+
+// Tile `tile` of `matrix` times a run of rows of x, into y.
+TileCall CallOf(const PackedMatrix& matrix, int64_t tile, const Activations& x, int first_row,
+                int rows, float* y, ptrdiff_t y_stride, uint8_t* scratch) {
+  return {.format = &matrix.format(),
+          .tile = matrix.tile(tile),
+          .columns = matrix.columns(),
+          .quantized = &x.quantized(),
+          .bf16 = &x.bf16(),
+          .first_row = first_row,
+          .rows = rows,
+          .y = y,
+          .y_stride = y_stride,
+          .scratch = scratch};
 }
 
 }  // namespace
 
-ProductDriver::ProductDriver(const ProductKernels& kernels, Compute compute, int threads)
+ProductDriver::ProductDriver(const ProductKernels& kernels, const ElementwiseKernels& elementwise,
+                             Compute compute, int threads)
     : kernels_(kernels),
+      elementwise_(elementwise),
       compute_(compute),
       threads_(threads),
-      thread_scratch_(static_cast<size_t>(threads) * kThreadScratchBytes) {}
+      thread_scratch_(static_cast<size_t>(threads) * kThreadScratchBytes),
+      gated_work_(threads),
+      work_(threads) {}
 
 Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) {
   Result<WeightBlock> block = WeightBlockOf(static_cast<uint32_t>(weight.type));
@@ -75,97 +104,140 @@ void ProductDriver::MatMul(const float* x, int rows, std::span<const Matrix* con
   }
 }
 
+void ProductDriver::GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
+  CHECK(ws.gate->columns() == ws.up->columns() && ws.gate->rows() == ws.up->rows() &&
+            ws.down->columns() == ws.gate->rows(),
+        "gate, up and down fit each other");
+  for (const std::span<const float> bias : {ws.gate_bias, ws.up_bias}) {
+    CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == ws.gate->rows(),
+          "a bias for each output");
+  }
+  if (rows == 0) return;
+  if (compute_ == Compute::kExact) {
+    ExactGatedMatMul(x, rows, ws, y);
+  } else {
+    FastGatedMatMul(x, rows, ws, y);
+  }
+}
+
+ProductDriver::Cut ProductDriver::Deal(int64_t tiles, int rows, WorkShare& work) const {
+  const int per_item = RowsPerItem(rows, tiles, threads_);
+  work.Reset((rows + per_item - 1) / per_item * tiles);
+  return {tiles, rows, per_item};
+}
+
 void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                                std::span<float* const> ys) {
   const int columns = static_cast<int>(ws[0]->columns());
-  jobs_.clear();
-  int64_t tiles = 0;
-  bool quantized = false;
-  bool bf16 = false;
-  for (size_t i = 0; i < ws.size(); ++i) {
-    const auto* matrix = static_cast<const PackedMatrix*>(ws[i]);
-    (matrix->format().bits == 16 ? bf16 : quantized) = true;
-    jobs_.push_back({matrix, ys[i], tiles});
-    tiles += matrix->tiles();
-  }
-  PlaceActivations(rows, columns, quantized, bf16);
-  const bool serial = static_cast<int64_t>(rows) * columns <= kSerialElements;
-  if (serial) {
-    for (int row = 0; row < rows; ++row) PrepareRow(x, columns, quantized, bf16, row);
-  }
-
-  const int per_item = RowsPerItem(rows, tiles, threads_);
-  const int64_t runs = (rows + per_item - 1) / per_item;
-  const int64_t items = runs * tiles;
-  // Decode of a large matrix: several tiles an item keep the counter out of the way.
-  const int64_t chunk = std::clamp<int64_t>(items / (16 * threads_), 1, 16);
+  inputs_.Reserve(ws, rows);
+  const int64_t tiles = ListJobs(ws, ys);
+  const bool serial = PutFewRows(x, rows, columns);
+  const Cut cut = Deal(tiles, rows, work_);
 #pragma omp parallel num_threads(threads_)
   {
-    if (!serial) {
-#pragma omp for schedule(static)
-      for (int row = 0; row < rows; ++row) PrepareRow(x, columns, quantized, bf16, row);
-    }
-#pragma omp for schedule(dynamic, chunk) nowait
-    for (int64_t item = 0; item < items; ++item) {
-      const int first = static_cast<int>(item / tiles) * per_item;
-      MultiplyTile(item % tiles, first, std::min(per_item, rows - first));
-    }
+    if (!serial) PutRows(x, rows, columns);
+    MultiplyJobs(cut, inputs_);
   }
 }
 
-void ProductDriver::PlaceActivations(int rows, int columns, bool quantized, bool bf16) {
-  const auto row_count = static_cast<size_t>(rows);
-  const auto groups = static_cast<size_t>(columns / kActivationGroup);
-  const size_t stride = RoundUp(static_cast<size_t>(columns), 64);
-  const size_t q_bytes = quantized ? RoundUp(row_count * stride, 64) : 0;
-  const size_t factor_bytes = quantized ? RoundUp(row_count * groups * sizeof(float), 64) : 0;
-  const size_t bf16_bytes = bf16 ? row_count * stride * sizeof(uint16_t) : 0;
-  Grow(activations_, q_bytes + 4 * factor_bytes + bf16_bytes);
-  uint8_t* at = activations_.data();
-  const auto take = [&at](size_t bytes) { return std::exchange(at, at + bytes); };
-  quantized_ = {.q = reinterpret_cast<int8_t*>(take(q_bytes)),
-                .scale = reinterpret_cast<float*>(take(factor_bytes)),
-                .scaled_sum = reinterpret_cast<float*>(take(factor_bytes)),
-                .half_sums = reinterpret_cast<int32_t*>(take(2 * factor_bytes)),
-                .q_stride = static_cast<ptrdiff_t>(stride),
-                .group_stride = static_cast<ptrdiff_t>(groups)};
-  bf16_ = {.x = reinterpret_cast<uint16_t*>(take(bf16_bytes)),
-           .stride = static_cast<ptrdiff_t>(stride)};
+// One team for all: what lies between the products stays in each thread's L2, and a single row
+// costs one fork and one barrier.
+void ProductDriver::FastGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
+  const int columns = static_cast<int>(ws.gate->columns());
+  const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
+  const std::array<const Matrix*, 1> outer = {ws.down};
+  const std::array<float*, 1> ys = {y};
+  inputs_.Reserve(inner, rows);
+  gated_.Reserve(outer, rows);
+  const Cut gated_cut = Deal(Packed(*ws.gate).tiles(), rows, gated_work_);
+  const Cut cut = Deal(ListJobs(outer, ys), rows, work_);
+  const bool serial = PutFewRows(x, rows, columns);
+#pragma omp parallel num_threads(threads_)
+  {
+    if (!serial) PutRows(x, rows, columns);
+    MultiplyGated(gated_cut, ws);
+    MultiplyJobs(cut, gated_);
+  }
 }
 
-void ProductDriver::PrepareRow(const float* x, int columns, bool quantized, bool bf16, int row) {
-  const float* const from = x + static_cast<ptrdiff_t>(row) * columns;
-  if (quantized) kernels_.quantize_row(from, columns, quantized_, row);
-  if (bf16) kernels_.round_row(from, columns, bf16_, row);
+int64_t ProductDriver::ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys) {
+  jobs_.clear();
+  int64_t tiles = 0;
+  for (size_t i = 0; i < ws.size(); ++i) {
+    jobs_.push_back({&Packed(*ws[i]), ys[i], tiles});
+    tiles += jobs_.back().matrix->tiles();
+  }
+  return tiles;
 }
 
-void ProductDriver::MultiplyTile(int64_t tile, int first_row, int rows) {
-  const auto job = std::prev(
-      std::upper_bound(jobs_.begin(), jobs_.end(), tile,
-                       [](int64_t number, const Job& other) { return number < other.first_tile; }));
-  const PackedMatrix& matrix = *job->matrix;
-  const int64_t first_output = (tile - job->first_tile) * kTileOutputs;
-  const int64_t outputs = std::min<int64_t>(kTileOutputs, matrix.rows() - first_output);
-  uint8_t* const scratch =
-      thread_scratch_.data() + static_cast<size_t>(omp_get_thread_num()) * kThreadScratchBytes;
-  auto* const partial = reinterpret_cast<float*>(scratch + kTileScratchBytes);
-  float* const y = job->y + first_row * matrix.rows() + first_output;
-  const bool whole = outputs == kTileOutputs;
-  const TileCall call = {.format = &matrix.format(),
-                         .tile = matrix.tile(tile - job->first_tile),
-                         .columns = matrix.columns(),
-                         .quantized = &quantized_,
-                         .bf16 = &bf16_,
-                         .first_row = first_row,
-                         .rows = rows,
-                         .y = whole ? y : partial,
-                         .y_stride = whole ? matrix.rows() : kTileOutputs,
-                         .scratch = scratch};
-  (matrix.format().bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
-  if (whole) return;
+bool ProductDriver::PutFewRows(const float* x, int rows, int columns) {
+  if (static_cast<int64_t>(rows) * columns > kSerialElements) return false;
   for (int row = 0; row < rows; ++row) {
-    std::copy_n(partial + row * kTileOutputs, outputs, y + row * matrix.rows());
+    inputs_.Put(kernels_, x + static_cast<ptrdiff_t>(row) * columns, row, 0, columns);
   }
+  return true;
+}
+
+void ProductDriver::PutRows(const float* x, int rows, int columns) {
+#pragma omp for schedule(static)
+  for (int row = 0; row < rows; ++row) {
+    inputs_.Put(kernels_, x + static_cast<ptrdiff_t>(row) * columns, row, 0, columns);
+  }
+}
+
+void ProductDriver::MultiplyGated(const Cut& cut, const GatedMatrices& ws) {
+  const PackedMatrix& gate = Packed(*ws.gate);
+  const PackedMatrix& up = Packed(*ws.up);
+  uint8_t* const scratch = ThreadScratch();
+  auto* const gates = reinterpret_cast<float*>(scratch + kTileScratchBytes);
+  float* const ups = gates + kResults;
+  gated_work_.Take(omp_get_thread_num(), [&](int64_t index) {
+    const auto [tile, first_row, rows] = cut.At(index);
+    const int first = static_cast<int>(tile) * kTileOutputs;
+    const int outputs = static_cast<int>(std::min<int64_t>(kTileOutputs, gate.rows() - first));
+    MultiplyTile(CallOf(gate, tile, inputs_, first_row, rows, gates, kTileOutputs, scratch));
+    MultiplyTile(CallOf(up, tile, inputs_, first_row, rows, ups, kTileOutputs, scratch));
+    for (int row = 0; row < rows; ++row) {
+      float* const gate_row = gates + row * kTileOutputs;
+      float* const up_row = ups + row * kTileOutputs;
+      if (!ws.gate_bias.empty()) elementwise_.add(gate_row, ws.gate_bias.data() + first, outputs);
+      if (!ws.up_bias.empty()) elementwise_.add(up_row, ws.up_bias.data() + first, outputs);
+      elementwise_.swiglu(gate_row, up_row, outputs);
+      gated_.Put(kernels_, gate_row, first_row + row, first, outputs);
+    }
+  });
+#pragma omp barrier
+}
+
+void ProductDriver::MultiplyJobs(const Cut& cut, const Activations& x) {
+  uint8_t* const scratch = ThreadScratch();
+  auto* const partial = reinterpret_cast<float*>(scratch + kTileScratchBytes);
+  work_.Take(omp_get_thread_num(), [&](int64_t index) {
+    const auto [tile, first_row, rows] = cut.At(index);
+    const auto job = std::prev(std::upper_bound(
+        jobs_.begin(), jobs_.end(), tile,
+        [](int64_t number, const Job& other) { return number < other.first_tile; }));
+    const PackedMatrix& matrix = *job->matrix;
+    const int64_t own_tile = tile - job->first_tile;
+    const int64_t first_output = own_tile * kTileOutputs;
+    const int64_t outputs = std::min<int64_t>(kTileOutputs, matrix.rows() - first_output);
+    const bool whole = outputs == kTileOutputs;
+    float* const y = job->y + first_row * matrix.rows() + first_output;
+    MultiplyTile(CallOf(matrix, own_tile, x, first_row, rows, whole ? y : partial,
+                        whole ? matrix.rows() : kTileOutputs, scratch));
+    if (whole) return;
+    for (int row = 0; row < rows; ++row) {
+      std::copy_n(partial + row * kTileOutputs, outputs, y + row * matrix.rows());
+    }
+  });
+}
+
+void ProductDriver::MultiplyTile(const TileCall& call) const {
+  (call.format->bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
+}
+
+uint8_t* ProductDriver::ThreadScratch() {
+  return thread_scratch_.data() + static_cast<size_t>(omp_get_thread_num()) * kThreadScratchBytes;
 }
 
 void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
@@ -174,8 +246,8 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
   const size_t padded = RoundUp(columns, 16);
   const auto row_count = static_cast<size_t>(rows);
   const auto threads = static_cast<size_t>(threads_);
-  Grow(activations_, sizeof(float) * padded * (row_count + threads * kExactOutputs));
-  auto* const px = reinterpret_cast<float*>(activations_.data());
+  Grow(exact_, sizeof(float) * padded * (row_count + threads * kExactOutputs));
+  auto* const px = reinterpret_cast<float*>(exact_.data());
   std::memset(px, 0, sizeof(float) * padded * (row_count + threads * kExactOutputs));
   for (size_t row = 0; row < row_count; ++row) {
     std::copy_n(x + row * columns, columns, px + row * padded);
@@ -196,6 +268,26 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
                           w.rows());
     }
   }
+}
+
+void ProductDriver::ExactGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
+  const auto columns = static_cast<size_t>(ws.gate->rows());
+  const size_t count = static_cast<size_t>(rows) * columns;
+  Grow(exact_gated_, 2 * count * sizeof(float));
+  auto* const gates = reinterpret_cast<float*>(exact_gated_.data());
+  float* const ups = gates + count;
+  const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
+  const std::array<float*, 2> inner_ys = {gates, ups};
+  ExactMatMul(x, rows, inner, inner_ys);
+  for (size_t at = 0; at < count; at += columns) {
+    const auto width = static_cast<int64_t>(columns);
+    if (!ws.gate_bias.empty()) elementwise_.add(gates + at, ws.gate_bias.data(), width);
+    if (!ws.up_bias.empty()) elementwise_.add(ups + at, ws.up_bias.data(), width);
+    elementwise_.swiglu(gates + at, ups + at, width);
+  }
+  const std::array<const Matrix*, 1> outer = {ws.down};
+  const std::array<float*, 1> ys = {y};
+  ExactMatMul(gates, rows, outer, ys);
 }
 
 }  // namespace reprise

@@ -1,27 +1,33 @@
 #pragma once
 
-// Operations::Pack and Operations::MatMul over the kernels of one instruction set: checks shapes,
+// Operations::Pack, MatMul and GatedMatMul over the kernels of one instruction set: checks shapes,
 // quantises activations once for all matrices of a call, cuts the work into (tile, run of rows) and
 // shares it among threads. Where the cuts lie changes no bit of the result: every output element is
 // summed in the kernel's fixed order. One caller at a time.
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "kernels/activations.h"
+#include "kernels/elementwise.h"
 #include "kernels/operations.h"
 #include "kernels/pack.h"
 #include "kernels/product.h"
+#include "kernels/work_share.h"
 
 namespace reprise {
 
 class ProductDriver {
  public:
-  ProductDriver(const ProductKernels& kernels, Compute compute, int threads);
+  ProductDriver(const ProductKernels& kernels, const ElementwiseKernels& elementwise,
+                Compute compute, int threads);
 
   Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight);
   void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
               std::span<float* const> ys);
+  void GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y);
 
  private:
   // One matrix of a call: its tiles are numbers first_tile .. of all tiles of the call.
@@ -31,26 +37,60 @@ class ProductDriver {
     int64_t first_tile;
   };
 
+  // A tile of outputs of a run of rows.
+  struct Item {
+    int64_t tile;
+    int first_row;
+    int rows;
+  };
+  // How tiles and rows are cut into items: runs of rows one after another, each with all tiles.
+  struct Cut {
+    int64_t tiles;
+    int rows;
+    int rows_per_item;
+
+    Item At(int64_t index) const {
+      const int first_row = static_cast<int>(index / tiles) * rows_per_item;
+      return {index % tiles, first_row, std::min(rows_per_item, rows - first_row)};
+    }
+  };
+  // Deals the items out to the threads.
+  Cut Deal(int64_t tiles, int rows, WorkShare& work) const;
+
   void FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                   std::span<float* const> ys);
-  void PlaceActivations(int rows, int columns, bool quantized, bool bf16);
-  void PrepareRow(const float* x, int columns, bool quantized, bool bf16, int row);
-  void MultiplyTile(int64_t tile, int first_row, int rows);
+  void FastGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y);
   void ExactMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                    std::span<float* const> ys);
+  void ExactGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y);
+
+  int64_t ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys);  // their tiles
+  bool PutFewRows(const float* x, int rows, int columns);  // false: many, put none
+
+  // The following are called by every thread of a team, which shares the work.
+  void PutRows(const float* x, int rows, int columns);
+  void MultiplyGated(const Cut& cut, const GatedMatrices& ws);
+  void MultiplyJobs(const Cut& cut, const Activations& x);
+
+  void MultiplyTile(const TileCall& call) const;
+  uint8_t* ThreadScratch();
 
   const ProductKernels& kernels_;
+  const ElementwiseKernels& elementwise_;
   const Compute compute_;
   const int threads_;
 
   WeightMemory weight_memory_;
 
   // Scratch: grows to the largest call.
-  AlignedBytes activations_;
+  Activations inputs_;
+  Activations gated_;         // between the products of GatedMatMul
+  AlignedBytes exact_;        // f32: inputs, and expanded weights of each thread
+  AlignedBytes exact_gated_;  // f32
   AlignedBytes thread_scratch_;
-  QuantizedRows quantized_{};
-  Bf16Rows bf16_{};
   std::vector<Job> jobs_;
+  WorkShare gated_work_;
+  WorkShare work_;
 };
 
 }  // namespace reprise

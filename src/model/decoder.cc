@@ -111,7 +111,6 @@ void Decoder::Reserve(int rows) {
   for (FloatBuffer* buffer : {&key_, &value_}) {
     buffer->Reserve(Product(rows, config.kv_heads * config.head_dim));
   }
-  for (FloatBuffer* buffer : {&gate_, &up_}) buffer->Reserve(Product(rows, config.feed_forward));
 }
 
 void Decoder::Embed(std::span<const TokenId> tokens) {
@@ -169,18 +168,18 @@ void Decoder::QueryKeyValue(const LayerWeights& weights, const RowSet& all, cons
 
 void Decoder::FeedForward(const LayerWeights& weights, int rows) {
   Normalize(x_.data(), rows, weights.feed_forward_norm, normed_.data());
-  const std::array<const Linear*, 2> inner = {&weights.gate, &weights.up};
-  const std::array<float*, 2> inner_outputs = {gate_.data(), up_.data()};
-  Multiply(normed_.data(), rows, inner, inner_outputs);
   switch (parts_.architecture->activation) {
     case Activation::kSwiGlu:
-      parts_.operations->SwiGlu(gate_.data(), up_.data(),
-                                Product(rows, parts_.config.feed_forward));
+      parts_.operations->GatedMatMul(normed_.data(), rows,
+                                     {.gate = weights.gate.weight.get(),
+                                      .up = weights.up.weight.get(),
+                                      .down = weights.down.weight.get(),
+                                      .gate_bias = weights.gate.bias,
+                                      .up_bias = weights.up.bias},
+                                     projected_.data());
       break;
   }
-  const std::array<const Linear*, 1> down = {&weights.down};
-  const std::array<float*, 1> projected = {projected_.data()};
-  Multiply(gate_.data(), rows, down, projected);
+  AddBias(projected_.data(), rows, weights.down);
   AddTo(x_.data(), projected_.data(), rows);
 }
 
@@ -199,13 +198,14 @@ void Decoder::Multiply(const float* x, int rows, std::span<const Linear* const> 
   CHECK(linears.size() <= matrices.size(), "at most q, k and v share an input");
   for (size_t i = 0; i < linears.size(); ++i) matrices[i] = linears[i]->weight.get();
   parts_.operations->MatMul(x, rows, std::span(matrices).first(linears.size()), ys);
-  for (size_t i = 0; i < linears.size(); ++i) {
-    const std::vector<float>& bias = linears[i]->bias;
-    if (bias.empty()) continue;
-    for (int row = 0; row < rows; ++row) {
-      parts_.operations->Add(ys[i] + static_cast<size_t>(row) * bias.size(), bias.data(),
-                             bias.size());
-    }
+  for (size_t i = 0; i < linears.size(); ++i) AddBias(ys[i], rows, *linears[i]);
+}
+
+void Decoder::AddBias(float* y, int rows, const Linear& linear) {
+  const std::vector<float>& bias = linear.bias;
+  if (bias.empty()) return;
+  for (int row = 0; row < rows; ++row) {
+    parts_.operations->Add(y + static_cast<size_t>(row) * bias.size(), bias.data(), bias.size());
   }
 }
 

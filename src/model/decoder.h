@@ -67,6 +67,7 @@ class Decoder final : public Model {
   void Normalize(const float* x, int rows, const std::vector<float>& weight, float* out);
   void Multiply(const float* x, int rows, std::span<const Linear* const> linears,
                 std::span<float* const> ys);
+  void AddBias(float* y, int rows, const Linear& linear);
   void AddTo(float* x, const float* y, int rows);
 
   Parts parts_;
@@ -78,7 +79,6 @@ class Decoder final : public Model {
   FloatBuffer query_;        // [rows, heads, head_dim]
   FloatBuffer attended_;     // [rows, heads, head_dim]
   FloatBuffer key_, value_;  // [rows, kv_heads, head_dim]
-  FloatBuffer gate_, up_;    // [rows, feed_forward]
 };
 
 }  // namespace reprise

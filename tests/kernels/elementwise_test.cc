@@ -248,7 +248,7 @@ TEST(SwiGluTest, IsNearTheReferenceAlsoWhereTheGateSaturates) {
   const std::vector<float> up = RandomFloats(gate.size(), 9);
   for (const Variant& variant : Variants()) {
     std::vector<float> out = gate;
-    SwiGlu(variant.kernels, out.data(), up.data(), out.size());
+    variant.kernels.swiglu(out.data(), up.data(), static_cast<int64_t>(out.size()));
     for (size_t i = 0; i < gate.size(); ++i) {
       const double g = static_cast<double>(gate[i]);
       const double exact = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
@@ -267,11 +267,11 @@ TEST(SwiGluTest, AndAddOfAnElementAreTheSameAmongOthers) {
   for (const Variant& variant : Variants()) {
     std::vector<float> gated = x;
     std::vector<float> sums = x;
-    SwiGlu(variant.kernels, gated.data(), y.data(), kCount);
+    variant.kernels.swiglu(gated.data(), y.data(), kCount);
     Add(variant.kernels, sums.data(), y.data(), kCount);
     for (size_t i = 0; i < kCount; i += i % 5 == 0 ? 977 : 1) {
       float gate = x[i];
-      SwiGlu(variant.kernels, &gate, &y[i], 1);
+      variant.kernels.swiglu(&gate, &y[i], 1);
       ASSERT_EQ(Bits(&gate, 1), Bits(&gated[i], 1)) << variant.name << ", element " << i;
       ASSERT_EQ(sums[i], x[i] + y[i]) << variant.name << ", element " << i;
     }
