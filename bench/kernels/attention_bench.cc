@@ -180,7 +180,7 @@ class Rows {
   void Rope(const ElementwiseKernels& kernels) {
     reprise::Rope(kernels, x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
   }
-  void SwiGlu(const ElementwiseKernels& kernels) {
+  void SwiGlu(const ElementwiseKernels& kernels) {  // on one thread: products fork it
     kernels.swiglu(gate_.data(), up_.data(), static_cast<int64_t>(gate_.size()));
   }
   void Add(const ElementwiseKernels& kernels) {

@@ -118,12 +118,10 @@ const bool kRegistered = [] {
       // The output matrix multiplies one row of a sequence, never a whole prompt.
       const int many = shape.outputs > 40000 ? 16 : 512;
       if (shape.inputs % 256 == 0 || (type != WeightType::kQ4_K && type != WeightType::kQ6_K)) {
-        for (int rows : {8, many}) {
-          benchmark::RegisterBenchmark(
-              ("product/" + name + "/rows:" + std::to_string(rows)).c_str(),
-              [=](benchmark::State& state) { ManyRows(state, type, shape, rows); })
-              ->UseManualTime();
-        }
+        benchmark::RegisterBenchmark(
+            ("product/" + name + "/rows:" + std::to_string(many)).c_str(),
+            [=](benchmark::State& state) { ManyRows(state, type, shape, many); })
+            ->UseManualTime();
         for (int rows : {1, 2, 4, 8, 16}) {
           benchmark::RegisterBenchmark(
               ("decode/" + name + "/rows:" + std::to_string(rows)).c_str(),

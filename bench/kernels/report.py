@@ -97,11 +97,11 @@ def attention():
 
 # What symbols of the program do, by the beginning of their names.
 PARTS = {
-    "products with packed weights": r"DirectBlock|UnpackedBlock|UnpackRun|QuantizedTile|Multiply",
+    "products with packed weights": r"DirectBlock|UnpackedBlock|UnpackRun|QuantizedTile|Bf16|MatMul|Multiply",
     "attention: scores, q · K": r"Scores<|AllScores",
     "attention: weighted sum of V": r"Values<|AllValues",
     "attention: softmax": r"::Attend\b|Combine\b|LoadQueries|RunItem|Softmax",
-    "rounding activations, q and K to int8": r"QuantizeRow|Activations::Put|QuantizeQuery|StoreKey",
+    "rounding activations, q and K to int8": r"QuantizeRow|RoundRow|Activations::Put|QuantizeQuery|StoreKey",
     "norm, rotary embedding, activation, sums": r"Norm|Rotate|SwiGlu|AddSlice|StoreRow|Rope",
     "the system: pages of the arena touched for the first time, scheduling": r"\[k\]",
 }

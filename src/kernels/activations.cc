@@ -9,7 +9,7 @@ namespace reprise {
 void Activations::Reserve(std::span<const Matrix* const> ws, int rows) {
   has_quantized_ = has_bf16_ = false;
   for (const Matrix* w : ws) {
-    (static_cast<const PackedMatrix*>(w)->format().bits == 16 ? has_bf16_ : has_quantized_) = true;
+    (Packed(*w).format().bits == 16 ? has_bf16_ : has_quantized_) = true;
   }
   const auto columns = static_cast<size_t>(ws[0]->columns());
   const auto row_count = static_cast<size_t>(rows);
@@ -18,8 +18,7 @@ void Activations::Reserve(std::span<const Matrix* const> ws, int rows) {
   const size_t q_bytes = has_quantized_ ? RoundUp(row_count * stride, 64) : 0;
   const size_t factor_bytes = has_quantized_ ? RoundUp(row_count * groups * sizeof(float), 64) : 0;
   const size_t bf16_bytes = has_bf16_ ? row_count * stride * sizeof(uint16_t) : 0;
-  const size_t bytes = q_bytes + 4 * factor_bytes + bf16_bytes;
-  if (bytes_.size() < bytes) bytes_ = AlignedBytes(bytes);
+  bytes_.Grow(q_bytes + 4 * factor_bytes + bf16_bytes);
   uint8_t* at = bytes_.data();
   const auto take = [&at](size_t size) { return std::exchange(at, at + size); };
   quantized_ = {.q = reinterpret_cast<int8_t*>(take(q_bytes)),
@@ -32,17 +31,16 @@ void Activations::Reserve(std::span<const Matrix* const> ws, int rows) {
            .stride = static_cast<ptrdiff_t>(stride)};
 }
 
-void Activations::Put(const ProductKernels& kernels, const float* x, int row, int first,
-                      int columns) const {
+void Activations::Put(const float* x, int row, int first, int columns) {
   if (has_quantized_) {
     QuantizedRows from_first = quantized_;
     from_first.q += first;
     from_first.scale += first / kActivationGroup;
     from_first.scaled_sum += first / kActivationGroup;
     from_first.half_sums += 2 * (first / kActivationGroup);
-    kernels.quantize_row(x, columns, from_first, row);
+    kernels_.quantize_row(x, columns, from_first, row);
   }
-  if (has_bf16_) kernels.round_row(x, columns, {bf16_.x + first, bf16_.stride}, row);
+  if (has_bf16_) kernels_.round_row(x, columns, {bf16_.x + first, bf16_.stride}, row);
 }
 
 }  // namespace reprise

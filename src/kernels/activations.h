@@ -14,18 +14,22 @@ namespace reprise {
 
 class Activations {
  public:
+  explicit Activations(const ProductKernels& kernels) : kernels_(kernels) {}
+
   // Room for `rows` rows in each form that one of `ws` (same columns, packed) takes. What was put
   // before is gone. Memory grows to the largest call.
   void Reserve(std::span<const Matrix* const> ws, int rows);
 
   // Columns first .. first + columns - 1 of row `row`, from x[columns]. REQUIRES: `first` is a
-  // multiple of 64; so is `columns`, unless these are the row's last.
-  void Put(const ProductKernels& kernels, const float* x, int row, int first, int columns) const;
+  // multiple of 64; so is `columns`, unless these are the row's last, which for quantised weights
+  // are a multiple of 32.
+  void Put(const float* x, int row, int first, int columns);
 
   const QuantizedRows& quantized() const { return quantized_; }
   const Bf16Rows& bf16() const { return bf16_; }
 
  private:
+  const ProductKernels& kernels_;
   AlignedBytes bytes_;
   bool has_quantized_ = false;
   bool has_bf16_ = false;

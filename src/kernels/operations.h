@@ -137,8 +137,8 @@ class Operations {
   virtual void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                       std::span<float* const> ys) = 0;
 
-  // y[rows, ws.down->rows()] = (silu(x·gateᵀ + gate_bias) * (x·upᵀ + up_bias)) · downᵀ, x[rows,
-  // columns]: bit for bit what MatMul, a sum, a product and MatMul would give one by one.
+  // y[rows, ws.down->rows()] = (silu(x·gateᵀ + gate_bias) * (x·upᵀ + up_bias)) · downᵀ, of x[rows,
+  // columns] and matrices of this Operations' Pack: the bits of its steps one by one.
   virtual void GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) = 0;
 
   // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight[columns]. out may be x.

@@ -105,6 +105,10 @@ AlignedBytes::AlignedBytes(size_t bytes) : size_(bytes) {
   data_.reset(static_cast<uint8_t*>(data));
 }
 
+void AlignedBytes::Grow(size_t bytes) {
+  if (size_ < bytes) *this = AlignedBytes(bytes);
+}
+
 int PackedInteger(const PackedFormat& format, const uint8_t* record, int output, int input) {
   const Place low = LowPlace(format.bits, output, input);
   if (format.bits == 8) return record[low.byte];

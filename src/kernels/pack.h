@@ -39,6 +39,8 @@ class AlignedBytes {
   explicit AlignedBytes(size_t bytes = 0);
   uint8_t* data() const { return data_.get(); }
   size_t size() const { return size_; }
+  // At least `bytes`; where it has to grow, what was in it is gone.
+  void Grow(size_t bytes);
 
  private:
   struct Free {
@@ -50,7 +52,7 @@ class AlignedBytes {
 
 class PackedMatrix final : public Matrix {
  public:
-  // REQUIRES: the shape was checked (product.cc).
+  // REQUIRES: the shape was checked (product_driver.cc).
   PackedMatrix(const WeightView& weight, WeightMemory& memory, int threads);
 
   int64_t rows() const override { return rows_; }
@@ -74,6 +76,11 @@ class PackedMatrix final : public Matrix {
   size_t tile_bytes_;
   std::shared_ptr<uint8_t> data_;
 };
+
+// A matrix that Pack made for Compute::kFast.
+inline const PackedMatrix& Packed(const Matrix& matrix) {
+  return static_cast<const PackedMatrix&>(matrix);
+}
 
 // Compute::kExact keeps the file's own blocks.
 class ExactMatrix final : public Matrix {

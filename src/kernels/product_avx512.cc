@@ -30,7 +30,7 @@ constexpr int kBlockVectors = 2;
 template <int kRows>
 struct Rows {};
 
-// block(Rows<n>(), row) for the last n < kRowBlock rows of a tile.
+// block(Rows<n>(), row) for the last n ≤ kRows rows of a tile.
 template <int kRows, typename Block>
 void ForRest(int rows, int row, Block block) {
   if constexpr (kRows > 0) {
@@ -47,7 +47,8 @@ void ForRowBlocks(int rows, Block block) {
   ForRest<kStep - 1>(rows, row, block);
 }
 
-// Up to here rows are few. More are also worth unpacking weights of 5 and 6 bits for.
+// Up to here rows are few (at 24, 2 to 9 % faster on 4-bit weights, 13 % on 8 bits, 22 % on 5 and 6
+// bits of a 1B model). More are also worth unpacking weights of 5 and 6 bits for.
 constexpr int kFewRows = 24;
 constexpr int kFewRowBlock = 4;
 

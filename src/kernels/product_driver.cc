@@ -22,10 +22,10 @@ constexpr int kRowsPerItem = 192;
 // from one operation to the next. Fewer are not worth reading the weights once a thread.
 constexpr int kOwnRows = 64;
 
-// Where there are too few tiles to share out evenly, runs of rows are shortened down to this.
-constexpr int kFewestRows = 32;
+// Where there are too few tiles to share out evenly, longer runs of rows are halved.
+constexpr int kHalvedAbove = 32;
 
-// Below this many elements of x, one thread quantises them before the fork: sharing them would need
+// Up to so many elements of x, one thread quantises them before the fork: sharing them would need
 // a barrier, which costs as much (a few microseconds).
 constexpr int64_t kSerialElements = 16 * 1024;
 
@@ -37,34 +37,11 @@ constexpr int kExactOutputs = 4;
 constexpr size_t kResults = size_t{kTileOutputs} * kRowsPerItem;
 constexpr size_t kThreadScratchBytes = kTileScratchBytes + 2 * kResults * sizeof(float);
 
-void Grow(AlignedBytes& bytes, size_t size) {
-  if (bytes.size() < size) bytes = AlignedBytes(size);
-}
-
 int RowsPerItem(int rows, int64_t tiles, int threads) {
   int runs = rows < kOwnRows * threads ? 1 : threads;
   while ((rows + runs - 1) / runs > kRowsPerItem) runs *= 2;
-  while (rows / runs > kFewestRows && tiles * runs < 24 * threads) runs *= 2;
+  while (rows / runs > kHalvedAbove && tiles * runs < 24 * threads) runs *= 2;
   return (rows + runs - 1) / runs;
-}
-
-const PackedMatrix& Packed(const Matrix& matrix) {
-  return static_cast<const PackedMatrix&>(matrix);
-}
-
-// Tile `tile` of `matrix` times a run of rows of x, into y.
-TileCall CallOf(const PackedMatrix& matrix, int64_t tile, const Activations& x, int first_row,
-                int rows, float* y, ptrdiff_t y_stride, uint8_t* scratch) {
-  return {.format = &matrix.format(),
-          .tile = matrix.tile(tile),
-          .columns = matrix.columns(),
-          .quantized = &x.quantized(),
-          .bf16 = &x.bf16(),
-          .first_row = first_row,
-          .rows = rows,
-          .y = y,
-          .y_stride = y_stride,
-          .scratch = scratch};
 }
 
 }  // namespace
@@ -75,6 +52,8 @@ ProductDriver::ProductDriver(const ProductKernels& kernels, const ElementwiseKer
       elementwise_(elementwise),
       compute_(compute),
       threads_(threads),
+      inputs_(kernels),
+      gated_(kernels),
       thread_scratch_(static_cast<size_t>(threads) * kThreadScratchBytes),
       gated_work_(threads),
       work_(threads) {}
@@ -130,9 +109,9 @@ void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix*
                                std::span<float* const> ys) {
   const int columns = static_cast<int>(ws[0]->columns());
   inputs_.Reserve(ws, rows);
-  const int64_t tiles = ListJobs(ws, ys);
-  const bool serial = PutFewRows(x, rows, columns);
-  const Cut cut = Deal(tiles, rows, work_);
+  const Cut cut = Deal(ListJobs(ws, ys), rows, work_);
+  const bool serial = int64_t{rows} * columns <= kSerialElements;
+  if (serial) PutRows(x, rows, columns);
 #pragma omp parallel num_threads(threads_)
   {
     if (!serial) PutRows(x, rows, columns);
@@ -140,8 +119,8 @@ void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix*
   }
 }
 
-// One team for all: what lies between the products stays in each thread's L2, and a single row
-// costs one fork and one barrier.
+// One team for all: gates and ups stay in each thread's L2, and a single row costs one fork and one
+// barrier.
 void ProductDriver::FastGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
   const int columns = static_cast<int>(ws.gate->columns());
   const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
@@ -151,11 +130,13 @@ void ProductDriver::FastGatedMatMul(const float* x, int rows, const GatedMatrice
   gated_.Reserve(outer, rows);
   const Cut gated_cut = Deal(Packed(*ws.gate).tiles(), rows, gated_work_);
   const Cut cut = Deal(ListJobs(outer, ys), rows, work_);
-  const bool serial = PutFewRows(x, rows, columns);
+  const bool serial = int64_t{rows} * columns <= kSerialElements;
+  if (serial) PutRows(x, rows, columns);
 #pragma omp parallel num_threads(threads_)
   {
     if (!serial) PutRows(x, rows, columns);
     MultiplyGated(gated_cut, ws);
+#pragma omp barrier
     MultiplyJobs(cut, gated_);
   }
 }
@@ -170,74 +151,81 @@ int64_t ProductDriver::ListJobs(std::span<const Matrix* const> ws, std::span<flo
   return tiles;
 }
 
-bool ProductDriver::PutFewRows(const float* x, int rows, int columns) {
-  if (static_cast<int64_t>(rows) * columns > kSerialElements) return false;
-  for (int row = 0; row < rows; ++row) {
-    inputs_.Put(kernels_, x + static_cast<ptrdiff_t>(row) * columns, row, 0, columns);
-  }
-  return true;
-}
-
 void ProductDriver::PutRows(const float* x, int rows, int columns) {
 #pragma omp for schedule(static)
   for (int row = 0; row < rows; ++row) {
-    inputs_.Put(kernels_, x + static_cast<ptrdiff_t>(row) * columns, row, 0, columns);
+    inputs_.Put(x + static_cast<ptrdiff_t>(row) * columns, row, 0, columns);
   }
 }
 
 void ProductDriver::MultiplyGated(const Cut& cut, const GatedMatrices& ws) {
   const PackedMatrix& gate = Packed(*ws.gate);
   const PackedMatrix& up = Packed(*ws.up);
-  uint8_t* const scratch = ThreadScratch();
-  auto* const gates = reinterpret_cast<float*>(scratch + kTileScratchBytes);
+  float* const gates = ThreadResults();
   float* const ups = gates + kResults;
   gated_work_.Take(omp_get_thread_num(), [&](int64_t index) {
-    const auto [tile, first_row, rows] = cut.At(index);
-    const int first = static_cast<int>(tile) * kTileOutputs;
-    const int outputs = static_cast<int>(std::min<int64_t>(kTileOutputs, gate.rows() - first));
-    MultiplyTile(CallOf(gate, tile, inputs_, first_row, rows, gates, kTileOutputs, scratch));
-    MultiplyTile(CallOf(up, tile, inputs_, first_row, rows, ups, kTileOutputs, scratch));
-    for (int row = 0; row < rows; ++row) {
+    const Item item = cut.At(index);
+    MultiplyTile(gate, item, inputs_, gates, kTileOutputs);
+    MultiplyTile(up, item, inputs_, ups, kTileOutputs);
+    const int64_t first = item.tile * kTileOutputs;
+    const int64_t outputs = std::min<int64_t>(kTileOutputs, gate.rows() - first);
+    for (int row = 0; row < item.rows; ++row) {
       float* const gate_row = gates + row * kTileOutputs;
-      float* const up_row = ups + row * kTileOutputs;
-      if (!ws.gate_bias.empty()) elementwise_.add(gate_row, ws.gate_bias.data() + first, outputs);
-      if (!ws.up_bias.empty()) elementwise_.add(up_row, ws.up_bias.data() + first, outputs);
-      elementwise_.swiglu(gate_row, up_row, outputs);
-      gated_.Put(kernels_, gate_row, first_row + row, first, outputs);
+      Activate(ws, first, outputs, gate_row, ups + row * kTileOutputs);
+      gated_.Put(gate_row, item.first_row + row, static_cast<int>(first),
+                 static_cast<int>(outputs));
     }
   });
-#pragma omp barrier
 }
 
 void ProductDriver::MultiplyJobs(const Cut& cut, const Activations& x) {
-  uint8_t* const scratch = ThreadScratch();
-  auto* const partial = reinterpret_cast<float*>(scratch + kTileScratchBytes);
+  float* const partial = ThreadResults();
   work_.Take(omp_get_thread_num(), [&](int64_t index) {
-    const auto [tile, first_row, rows] = cut.At(index);
+    Item item = cut.At(index);
     const auto job = std::prev(std::upper_bound(
-        jobs_.begin(), jobs_.end(), tile,
+        jobs_.begin(), jobs_.end(), item.tile,
         [](int64_t number, const Job& other) { return number < other.first_tile; }));
     const PackedMatrix& matrix = *job->matrix;
-    const int64_t own_tile = tile - job->first_tile;
-    const int64_t first_output = own_tile * kTileOutputs;
-    const int64_t outputs = std::min<int64_t>(kTileOutputs, matrix.rows() - first_output);
-    const bool whole = outputs == kTileOutputs;
-    float* const y = job->y + first_row * matrix.rows() + first_output;
-    MultiplyTile(CallOf(matrix, own_tile, x, first_row, rows, whole ? y : partial,
-                        whole ? matrix.rows() : kTileOutputs, scratch));
-    if (whole) return;
-    for (int row = 0; row < rows; ++row) {
+    item.tile -= job->first_tile;
+    const int64_t first = item.tile * kTileOutputs;
+    const int64_t outputs = std::min<int64_t>(kTileOutputs, matrix.rows() - first);
+    float* const y = job->y + item.first_row * matrix.rows() + first;
+    if (outputs == kTileOutputs) return MultiplyTile(matrix, item, x, y, matrix.rows());
+    MultiplyTile(matrix, item, x, partial, kTileOutputs);
+    for (int row = 0; row < item.rows; ++row) {
       std::copy_n(partial + row * kTileOutputs, outputs, y + row * matrix.rows());
     }
   });
 }
 
-void ProductDriver::MultiplyTile(const TileCall& call) const {
-  (call.format->bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
+void ProductDriver::MultiplyTile(const PackedMatrix& matrix, const Item& item, const Activations& x,
+                                 float* y, ptrdiff_t y_stride) {
+  const TileCall call = {.format = &matrix.format(),
+                         .tile = matrix.tile(item.tile),
+                         .columns = matrix.columns(),
+                         .quantized = &x.quantized(),
+                         .bf16 = &x.bf16(),
+                         .first_row = item.first_row,
+                         .rows = item.rows,
+                         .y = y,
+                         .y_stride = y_stride,
+                         .scratch = ThreadScratch()};
+  (matrix.format().bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
+}
+
+void ProductDriver::Activate(const GatedMatrices& ws, int64_t first, int64_t count, float* gate,
+                             float* up) const {
+  if (!ws.gate_bias.empty()) elementwise_.add(gate, ws.gate_bias.data() + first, count);
+  if (!ws.up_bias.empty()) elementwise_.add(up, ws.up_bias.data() + first, count);
+  elementwise_.swiglu(gate, up, count);
 }
 
 uint8_t* ProductDriver::ThreadScratch() {
   return thread_scratch_.data() + static_cast<size_t>(omp_get_thread_num()) * kThreadScratchBytes;
+}
+
+float* ProductDriver::ThreadResults() {
+  return reinterpret_cast<float*>(ThreadScratch() + kTileScratchBytes);
 }
 
 void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
@@ -246,7 +234,7 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
   const size_t padded = RoundUp(columns, 16);
   const auto row_count = static_cast<size_t>(rows);
   const auto threads = static_cast<size_t>(threads_);
-  Grow(exact_, sizeof(float) * padded * (row_count + threads * kExactOutputs));
+  exact_.Grow(sizeof(float) * padded * (row_count + threads * kExactOutputs));
   auto* const px = reinterpret_cast<float*>(exact_.data());
   std::memset(px, 0, sizeof(float) * padded * (row_count + threads * kExactOutputs));
   for (size_t row = 0; row < row_count; ++row) {
@@ -273,17 +261,14 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
 void ProductDriver::ExactGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
   const auto columns = static_cast<size_t>(ws.gate->rows());
   const size_t count = static_cast<size_t>(rows) * columns;
-  Grow(exact_gated_, 2 * count * sizeof(float));
+  exact_gated_.Grow(2 * count * sizeof(float));
   auto* const gates = reinterpret_cast<float*>(exact_gated_.data());
   float* const ups = gates + count;
   const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
   const std::array<float*, 2> inner_ys = {gates, ups};
   ExactMatMul(x, rows, inner, inner_ys);
   for (size_t at = 0; at < count; at += columns) {
-    const auto width = static_cast<int64_t>(columns);
-    if (!ws.gate_bias.empty()) elementwise_.add(gates + at, ws.gate_bias.data(), width);
-    if (!ws.up_bias.empty()) elementwise_.add(ups + at, ws.up_bias.data(), width);
-    elementwise_.swiglu(gates + at, ups + at, width);
+    Activate(ws, 0, ws.gate->rows(), gates + at, ups + at);
   }
   const std::array<const Matrix*, 1> outer = {ws.down};
   const std::array<float*, 1> ys = {y};

@@ -65,15 +65,19 @@ class ProductDriver {
   void ExactGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y);
 
   int64_t ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys);  // their tiles
-  bool PutFewRows(const float* x, int rows, int columns);  // false: many, put none
 
   // The following are called by every thread of a team, which shares the work.
   void PutRows(const float* x, int rows, int columns);
   void MultiplyGated(const Cut& cut, const GatedMatrices& ws);
   void MultiplyJobs(const Cut& cut, const Activations& x);
 
-  void MultiplyTile(const TileCall& call) const;
+  void MultiplyTile(const PackedMatrix& matrix, const Item& item, const Activations& x, float* y,
+                    ptrdiff_t y_stride);
+  // gate[count] = silu(gate + bias) * (up + bias), outputs first .. first + count - 1 of one row.
+  void Activate(const GatedMatrices& ws, int64_t first, int64_t count, float* gate,
+                float* up) const;
   uint8_t* ThreadScratch();
+  float* ThreadResults();
 
   const ProductKernels& kernels_;
   const ElementwiseKernels& elementwise_;

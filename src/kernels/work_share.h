@@ -32,10 +32,10 @@ class WorkShare {
   void Take(int thread, Body body) {
     for (size_t i = 0; i < runs_.size(); ++i) {
       Run& run = runs_[(static_cast<size_t>(thread) + i) % runs_.size()];
-      for (;;) {
+      // Looked at before it is taken from: a run that has ended is only read.
+      while (run.next.load(std::memory_order_relaxed) < run.end) {
         const int64_t item = run.next.fetch_add(1, std::memory_order_relaxed);
-        if (item >= run.end) break;
-        body(item);
+        if (item < run.end) body(item);
       }
     }
   }

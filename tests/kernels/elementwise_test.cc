@@ -261,7 +261,7 @@ TEST(SwiGluTest, IsNearTheReferenceAlsoWhereTheGateSaturates) {
 }
 
 TEST(SwiGluTest, AndAddOfAnElementAreTheSameAmongOthers) {
-  constexpr size_t kCount = 150'001;  // forked, and not a whole vector
+  constexpr size_t kCount = 150'001;  // the sum is forked; not a whole vector
   const std::vector<float> x = RandomFloats(kCount, 10);
   const std::vector<float> y = RandomFloats(kCount, 11);
   for (const Variant& variant : Variants()) {

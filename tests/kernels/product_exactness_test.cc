@@ -105,6 +105,25 @@ TEST_P(ProductExactnessTest, MatricesThatShareActivationsDoNotChangeEachOther) {
 
 INSTANTIATE_TEST_SUITE_P(All, ProductExactnessTest, testing::ValuesIn(Cases()), CaseName);
 
+// Items of 192 rows and a last tile that is not whole, whose results pass through scratch.
+TEST(WideMatrixTest, LongItemsHaveTheBitsOfSingleRows) {
+  constexpr int kRows = 385;
+  constexpr int64_t kColumns = 64;
+  constexpr int64_t kOutputs = 1500;
+  const WeightCase weights = RandomWeights(WeightType::kQ4_1, kOutputs, kColumns, 13);
+  const std::vector<float> x = RandomRows(kRows, kColumns, 14);
+  for (Isa isa : OfferedIsas()) {
+    const auto operations = Make(isa, Compute::kFast, 1);
+    const auto matrix = operations->Pack(weights.view).value();
+    const std::vector<float> all = Multiply(*operations, *matrix, x.data(), kRows);
+    for (int row : {0, 127, 128, 191, 192, 384}) {
+      const std::vector<float> one = Multiply(*operations, *matrix, x.data() + row * kColumns, 1);
+      EXPECT_TRUE(SameBits(one.data(), all.data() + row * kOutputs, one.size()))
+          << IsaName(isa) << ", row " << row;
+    }
+  }
+}
+
 TEST(ExactProductTest, EveryInstructionSetGivesTheSameBits) {
   const WeightCase weights = RandomWeights(WeightType::kQ4_1, 70, 576, 21);
   const std::vector<float> x = RandomRows(5, 576, 22);

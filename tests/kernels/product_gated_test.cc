@@ -8,36 +8,40 @@
 #include <limits>
 
 #include "kernels/elementwise.h"
-#include "kernels/work_share.h"
 #include "product_case.h"
 
 namespace reprise {
 namespace {
 
-constexpr int kMaxRows = 300;
+constexpr int kMaxRows = 385;  // one thread: three items, of 192 rows or fewer
 
 struct GatedCase {
   Isa isa;
   Compute compute;
-  WeightType inner;
-  WeightType outer;
+  WeightType gate;
+  WeightType up;
+  WeightType down;
+  int64_t inner = 224;  // the last tile is not whole
 };
 
 std::string CaseName(const testing::TestParamInfo<GatedCase>& info) {
   return std::string(IsaName(info.param.isa)) +
          (info.param.compute == Compute::kExact ? "_exact_" : "_fast_") +
-         std::string(WeightTypeName(info.param.inner)) + "_" +
-         std::string(WeightTypeName(info.param.outer));
+         std::string(WeightTypeName(info.param.gate)) + "_" +
+         std::string(WeightTypeName(info.param.up)) + "_" +
+         std::string(WeightTypeName(info.param.down)) + "_" + std::to_string(info.param.inner);
 }
 
 std::vector<GatedCase> Cases() {
   std::vector<GatedCase> cases;
   for (Isa isa : OfferedIsas()) {
-    cases.push_back({isa, Compute::kFast, WeightType::kQ4_1, WeightType::kQ4_1});
-    cases.push_back({isa, Compute::kFast, WeightType::kQ5_0, WeightType::kQ8_0});
-    cases.push_back({isa, Compute::kFast, WeightType::kQ8_0, WeightType::kBf16});
-    cases.push_back({isa, Compute::kFast, WeightType::kF16, WeightType::kQ4_0});
-    cases.push_back({isa, Compute::kExact, WeightType::kQ4_1, WeightType::kF32});
+    using enum WeightType;
+    cases.push_back({isa, Compute::kFast, kQ4_1, kQ4_1, kQ4_1});
+    cases.push_back({isa, Compute::kFast, kQ5_0, kQ5_0, kQ8_0});
+    cases.push_back({isa, Compute::kFast, kQ8_0, kBf16, kBf16});
+    cases.push_back({isa, Compute::kFast, kF16, kF16, kBf16, 201});  // pairs of inputs are padded
+    cases.push_back({isa, Compute::kFast, kQ4_1, kQ4_1, kQ4_0, 1504});  // items of many rows
+    cases.push_back({isa, Compute::kExact, kQ4_1, kQ4_1, kF32});
   }
   return cases;
 }
@@ -50,11 +54,11 @@ const ElementwiseKernels& KernelsOf(const GatedCase& of) {
 class GatedMatMulTest : public testing::TestWithParam<GatedCase> {
  protected:
   const int64_t columns_ = 96;
-  const int64_t inner_ = 224;  // the last tile is not whole
+  const int64_t inner_ = GetParam().inner;
   const int64_t outputs_ = 76;
-  const WeightCase gate_case_ = RandomWeights(GetParam().inner, inner_, columns_, 21);
-  const WeightCase up_case_ = RandomWeights(GetParam().inner, inner_, columns_, 22);
-  const WeightCase down_case_ = RandomWeights(GetParam().outer, outputs_, inner_, 23);
+  const WeightCase gate_case_ = RandomWeights(GetParam().gate, inner_, columns_, 21);
+  const WeightCase up_case_ = RandomWeights(GetParam().up, inner_, columns_, 22);
+  const WeightCase down_case_ = RandomWeights(GetParam().down, outputs_, inner_, 23);
   std::vector<float> x_ = RandomRows(kMaxRows, columns_, 24);
   const std::vector<float> gate_bias_ = RandomRows(1, inner_, 25);
   const std::vector<float> up_bias_ = RandomRows(1, inner_, 26);
@@ -96,7 +100,7 @@ class GatedMatMulTest : public testing::TestWithParam<GatedCase> {
 };
 
 TEST_P(GatedMatMulTest, IsItsStepsOneByOne) {
-  for (int rows : {1, 2, 7, 24, 25, 64, 200, kMaxRows}) {
+  for (int rows : {kMaxRows, 1, 2, 7, 24, 25, 64, 192, 193}) {
     for (bool biases : {false, true}) {
       EXPECT_TRUE(Same(AtOnce(*operations_, x_.data(), rows, biases), StepByStep(rows, biases)))
           << rows << " rows" << (biases ? " with biases" : "");
@@ -105,10 +109,13 @@ TEST_P(GatedMatMulTest, IsItsStepsOneByOne) {
 }
 
 TEST_P(GatedMatMulTest, TheNumberOfThreadsChangesNothing) {
-  const std::vector<float> two = AtOnce(*operations_, x_.data(), kMaxRows, true);
-  for (int threads : {1, 3, 5}) {
-    const auto others = Make(GetParam().isa, GetParam().compute, threads);
-    EXPECT_TRUE(Same(AtOnce(*others, x_.data(), kMaxRows, true), two)) << threads << " threads";
+  for (int rows : {1, 7, 25, kMaxRows}) {
+    const std::vector<float> two = AtOnce(*operations_, x_.data(), rows, true);
+    for (int threads : {1, 3, 5}) {
+      const auto others = Make(GetParam().isa, GetParam().compute, threads);
+      EXPECT_TRUE(Same(AtOnce(*others, x_.data(), rows, true), two))
+          << rows << " rows, " << threads << " threads";
+    }
   }
 }
 
@@ -130,26 +137,6 @@ TEST_P(GatedMatMulTest, NotANumberStaysInItsOwnRow) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, GatedMatMulTest, testing::ValuesIn(Cases()), CaseName);
-
-TEST(WorkShareTest, EveryItemIsTakenOnceThoughAThreadNeverComes) {
-  WorkShare work(3);
-  for (int64_t count : {0, 1, 2, 7, 100}) {
-    std::vector<int> taken(static_cast<size_t>(count));
-    work.Reset(count);
-    for (int thread : {2, 0}) {
-      work.Take(thread, [&](int64_t item) { ++taken[static_cast<size_t>(item)]; });
-    }
-    EXPECT_EQ(taken, std::vector<int>(static_cast<size_t>(count), 1));
-  }
-}
-
-TEST(WorkShareTest, AThreadBeginsWithItsOwnRun) {
-  WorkShare work(2);
-  work.Reset(10);
-  std::vector<int64_t> order;
-  work.Take(1, [&](int64_t item) { order.push_back(item); });
-  EXPECT_EQ(order, (std::vector<int64_t>{5, 6, 7, 8, 9, 0, 1, 2, 3, 4}));
-}
 
 }  // namespace
 }  // namespace reprise
