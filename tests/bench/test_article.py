@@ -24,8 +24,10 @@ def start(page, *options):
         pytest.skip(f"{PYTHON} is absent: ./test bench makes it")
     command = [PYTHON, "-m", "article", "--quick", "--output", page, *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "bench")}
+    # A shell without job control starts what is in the background with SIGINT ignored.
     return subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def finish(process):
