@@ -20,7 +20,6 @@
 #endif
 
 namespace reprise {
-namespace {}  // namespace
 
 Result<std::unique_ptr<BlockPool>> BlockPool::Create(size_t block_count, size_t block_bytes) {
   constexpr size_t kMaxBytes = std::numeric_limits<size_t>::max() / 4;

@@ -272,8 +272,6 @@ void RoundRow(const float* x, int columns, const Bf16Rows& out, int row) {
 
 // -- 16-bit weights -----------------------------------------------------------------------------
 
-constexpr int64_t kRunPairs = 64;  // 16 KiB of a tile, read by all rows from L1
-
 [[gnu::always_inline]] inline __m256 EvenBf16(__m256i pairs) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
 }
@@ -281,20 +279,18 @@ constexpr int64_t kRunPairs = 64;  // 16 KiB of a tile, read by all rows from L1
   return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)));
 }
 
-// 16 outputs starting at `output`.
+// 16 outputs starting at `output`, over all pairs of inputs: runs of a tile that fit L1 cost up to
+// 11 %, as each run loads and stores the sums in y.
 template <int kRows>
-void Bf16Step(const TileCall& call, int row, int output, int64_t first_pair, int64_t pairs) {
+void Bf16Step(const TileCall& call, int row, int output) {
   const uint16_t* x[kRows];
-  float* const y = call.y + row * call.y_stride + output;
   __m256 sums[kRows][kStep];
   for (int r = 0; r < kRows; ++r) {
-    x[r] = call.bf16->x + (call.first_row + row + r) * call.bf16->stride + 2 * first_pair;
-    for (int c = 0; c < kStep; ++c) {
-      sums[r][c] =
-          first_pair == 0 ? _mm256_setzero_ps() : _mm256_loadu_ps(y + r * call.y_stride + 8 * c);
-    }
+    x[r] = call.bf16->x + (call.first_row + row + r) * call.bf16->stride;
+    for (int c = 0; c < kStep; ++c) sums[r][c] = _mm256_setzero_ps();
   }
-  const uint8_t* tile = call.tile + (first_pair * kTileOutputs + output) * 4;
+  const uint8_t* tile = call.tile + output * 4;
+  const int64_t pairs = (call.columns + 1) / 2;
   for (int64_t pair = 0; pair < pairs; ++pair, tile += kTileOutputs * 4) {
     __m256i ws[kStep];
     for (int c = 0; c < kStep; ++c) ws[c] = LoadBytes(tile + 32 * c);
@@ -308,26 +304,23 @@ void Bf16Step(const TileCall& call, int row, int output, int64_t first_pair, int
       }
     }
   }
+  float* const y = call.y + row * call.y_stride + output;
   for (int r = 0; r < kRows; ++r) {
     for (int c = 0; c < kStep; ++c) _mm256_storeu_ps(y + r * call.y_stride + 8 * c, sums[r][c]);
   }
 }
 
 template <int kRows>
-void Bf16Block(const TileCall& call, int row, int64_t first_pair, int64_t pairs) {
+void Bf16Block(const TileCall& call, int row) {
   for (int output = 0; output < kTileOutputs; output += 8 * kStep) {
-    Bf16Step<kRows>(call, row, output, first_pair, pairs);
+    Bf16Step<kRows>(call, row, output);
   }
 }
 
 void Bf16Tile(const TileCall& call) {
-  const int64_t pairs = (call.columns + 1) / 2;
-  for (int64_t pair = 0; pair < pairs; pair += kRunPairs) {
-    const int64_t count = pairs - pair < kRunPairs ? pairs - pair : kRunPairs;
-    int row = 0;
-    for (; row + 4 <= call.rows; row += 4) Bf16Block<4>(call, row, pair, count);
-    for (; row < call.rows; ++row) Bf16Block<1>(call, row, pair, count);
-  }
+  int row = 0;
+  for (; row + 4 <= call.rows; row += 4) Bf16Block<4>(call, row);
+  for (; row < call.rows; ++row) Bf16Block<1>(call, row);
 }
 
 }  // namespace

@@ -55,8 +55,8 @@ ProductDriver::ProductDriver(const ProductKernels& kernels, const ElementwiseKer
       inputs_(kernels),
       gated_(kernels),
       thread_scratch_(static_cast<size_t>(threads) * kThreadScratchBytes),
-      gated_work_(threads),
-      work_(threads) {}
+      gated_items_(threads),
+      items_(threads) {}
 
 Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) {
   Result<WeightBlock> block = WeightBlockOf(static_cast<uint32_t>(weight.type));
@@ -99,46 +99,54 @@ void ProductDriver::GatedMatMul(const float* x, int rows, const GatedMatrices& w
   }
 }
 
-ProductDriver::Cut ProductDriver::Deal(int64_t tiles, int rows, WorkShare& work) const {
-  const int per_item = RowsPerItem(rows, tiles, threads_);
-  work.Reset((rows + per_item - 1) / per_item * tiles);
-  return {tiles, rows, per_item};
+void ProductDriver::Items::Deal(int64_t tiles, int rows) {
+  tiles_ = tiles;
+  rows_ = rows;
+  rows_per_item_ = RowsPerItem(rows, tiles, threads_);
+  share_.Reset((rows + rows_per_item_ - 1) / rows_per_item_ * tiles);
 }
 
-void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
-                               std::span<float* const> ys) {
-  const int columns = static_cast<int>(ws[0]->columns());
-  inputs_.Reserve(ws, rows);
-  const Cut cut = Deal(ListJobs(ws, ys), rows, work_);
+template <typename Body>
+void ProductDriver::Items::Take(Body body) {
+  share_.Take(omp_get_thread_num(), [&](int64_t index) {
+    const int first_row = static_cast<int>(index / tiles_) * rows_per_item_;
+    body(Item{index % tiles_, first_row, std::min(rows_per_item_, rows_ - first_row)});
+  });
+}
+
+template <typename Multiply>
+void ProductDriver::WithInputs(const float* x, int rows, int columns, Multiply multiply) {
   const bool serial = int64_t{rows} * columns <= kSerialElements;
   if (serial) PutRows(x, rows, columns);
 #pragma omp parallel num_threads(threads_)
   {
     if (!serial) PutRows(x, rows, columns);
-    MultiplyJobs(cut, inputs_);
+    multiply();
   }
+}
+
+void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
+                               std::span<float* const> ys) {
+  inputs_.Reserve(ws, rows);
+  items_.Deal(ListJobs(ws, ys), rows);
+  WithInputs(x, rows, static_cast<int>(ws[0]->columns()), [&] { MultiplyJobs(inputs_); });
 }
 
 // One team for all: gates and ups stay in each thread's L2, and a single row costs one fork and one
 // barrier.
 void ProductDriver::FastGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
-  const int columns = static_cast<int>(ws.gate->columns());
   const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
   const std::array<const Matrix*, 1> outer = {ws.down};
   const std::array<float*, 1> ys = {y};
   inputs_.Reserve(inner, rows);
   gated_.Reserve(outer, rows);
-  const Cut gated_cut = Deal(Packed(*ws.gate).tiles(), rows, gated_work_);
-  const Cut cut = Deal(ListJobs(outer, ys), rows, work_);
-  const bool serial = int64_t{rows} * columns <= kSerialElements;
-  if (serial) PutRows(x, rows, columns);
-#pragma omp parallel num_threads(threads_)
-  {
-    if (!serial) PutRows(x, rows, columns);
-    MultiplyGated(gated_cut, ws);
+  gated_items_.Deal(Packed(*ws.gate).tiles(), rows);
+  items_.Deal(ListJobs(outer, ys), rows);
+  WithInputs(x, rows, static_cast<int>(ws.gate->columns()), [&] {
+    MultiplyGated(ws);
 #pragma omp barrier
-    MultiplyJobs(cut, gated_);
-  }
+    MultiplyJobs(gated_);
+  });
 }
 
 int64_t ProductDriver::ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys) {
@@ -158,13 +166,12 @@ void ProductDriver::PutRows(const float* x, int rows, int columns) {
   }
 }
 
-void ProductDriver::MultiplyGated(const Cut& cut, const GatedMatrices& ws) {
+void ProductDriver::MultiplyGated(const GatedMatrices& ws) {
   const PackedMatrix& gate = Packed(*ws.gate);
   const PackedMatrix& up = Packed(*ws.up);
   float* const gates = ThreadResults();
   float* const ups = gates + kResults;
-  gated_work_.Take(omp_get_thread_num(), [&](int64_t index) {
-    const Item item = cut.At(index);
+  gated_items_.Take([&](const Item& item) {
     MultiplyTile(gate, item, inputs_, gates, kTileOutputs);
     MultiplyTile(up, item, inputs_, ups, kTileOutputs);
     const int64_t first = item.tile * kTileOutputs;
@@ -178,10 +185,9 @@ void ProductDriver::MultiplyGated(const Cut& cut, const GatedMatrices& ws) {
   });
 }
 
-void ProductDriver::MultiplyJobs(const Cut& cut, const Activations& x) {
+void ProductDriver::MultiplyJobs(const Activations& x) {
   float* const partial = ThreadResults();
-  work_.Take(omp_get_thread_num(), [&](int64_t index) {
-    Item item = cut.At(index);
+  items_.Take([&](Item item) {
     const auto job = std::prev(std::upper_bound(
         jobs_.begin(), jobs_.end(), item.tile,
         [](int64_t number, const Job& other) { return number < other.first_tile; }));

@@ -5,7 +5,6 @@
 // shares it among threads. Where the cuts lie changes no bit of the result: every output element is
 // summed in the kernel's fixed order. One caller at a time.
 
-#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
@@ -43,19 +42,24 @@ class ProductDriver {
     int first_row;
     int rows;
   };
-  // How tiles and rows are cut into items: runs of rows one after another, each with all tiles.
-  struct Cut {
-    int64_t tiles;
-    int rows;
-    int rows_per_item;
+  // Tiles and rows cut into items, dealt out to the threads: runs of rows one after another, each
+  // with all tiles.
+  class Items {
+   public:
+    explicit Items(int threads) : threads_(threads), share_(threads) {}
 
-    Item At(int64_t index) const {
-      const int first_row = static_cast<int>(index / tiles) * rows_per_item;
-      return {index % tiles, first_row, std::min(rows_per_item, rows - first_row)};
-    }
+    void Deal(int64_t tiles, int rows);  // before the team begins
+    // By each thread of the team: body(Item) for each that falls to it.
+    template <typename Body>
+    void Take(Body body);
+
+   private:
+    int threads_;
+    int64_t tiles_ = 0;
+    int rows_ = 0;
+    int rows_per_item_ = 0;
+    WorkShare share_;
   };
-  // Deals the items out to the threads.
-  Cut Deal(int64_t tiles, int rows, WorkShare& work) const;
 
   void FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                   std::span<float* const> ys);
@@ -66,10 +70,14 @@ class ProductDriver {
 
   int64_t ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys);  // their tiles
 
+  // Puts x[rows, columns] into inputs_ and forks: `multiply` is called by every thread of the team.
+  template <typename Multiply>
+  void WithInputs(const float* x, int rows, int columns, Multiply multiply);
+
   // The following are called by every thread of a team, which shares the work.
   void PutRows(const float* x, int rows, int columns);
-  void MultiplyGated(const Cut& cut, const GatedMatrices& ws);
-  void MultiplyJobs(const Cut& cut, const Activations& x);
+  void MultiplyGated(const GatedMatrices& ws);
+  void MultiplyJobs(const Activations& x);
 
   void MultiplyTile(const PackedMatrix& matrix, const Item& item, const Activations& x, float* y,
                     ptrdiff_t y_stride);
@@ -93,8 +101,8 @@ class ProductDriver {
   AlignedBytes exact_gated_;  // f32
   AlignedBytes thread_scratch_;
   std::vector<Job> jobs_;
-  WorkShare gated_work_;
-  WorkShare work_;
+  Items gated_items_;
+  Items items_;
 };
 
 }  // namespace reprise
