@@ -47,7 +47,7 @@ asio::awaitable<void> HandleMetrics(Exchange& exchange) {
   const Service& service = exchange.service;
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = service.metrics.Render(service.engine.stats(), service.open_connections);
+  response.body = service.metrics.Render(service.engine.stats(), service.listener);
   co_await exchange.Send(std::move(response));
 }
 
@@ -80,11 +80,11 @@ asio::awaitable<void> HandleModel(Exchange& exchange) {
   const std::string_view name =
       std::string_view(exchange.request.path).substr(std::string_view("/v1/models/").size());
   if (service.model.strict_model && name != service.model.name) {
-    Fault fault = ToFault(
-        {ErrorCode::kNotFound,
-         fmt::format("The model '{}' is not served here; '{}' is.", name, service.model.name),
-         "model"});
-    co_await exchange.SendFault(std::move(fault));
+    Error error{
+        ErrorCode::kNotFound,
+        fmt::format("The model '{}' is not served here; '{}' is.", name, service.model.name),
+        "model"};
+    co_await exchange.SendError(std::move(error));
     co_return;
   }
   co_await exchange.SendJson(json::serialize(ModelJson(service)));

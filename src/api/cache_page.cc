@@ -32,8 +32,8 @@ asio::awaitable<std::optional<T>> AskEngine(Service& service,
   co_return std::move(answers.front());
 }
 
-Fault NoAnswer() {
-  return ToFault({ErrorCode::kInternal, "The engine did not answer within a minute.", ""});
+Error NoAnswer() {
+  return {ErrorCode::kInternal, "The engine did not answer within a minute.", ""};
 }
 
 json::object Lifetimes(size_t cached_blocks, size_t pinned_blocks,
@@ -137,7 +137,7 @@ asio::awaitable<void> HandleCache(Exchange& exchange) {
   if (census) {
     co_await exchange.SendJson(json::serialize(CacheJson(*census, exchange.identity)));
   } else {
-    co_await exchange.SendFault(NoAnswer());
+    co_await exchange.SendError(NoAnswer());
   }
 }
 
@@ -150,7 +150,7 @@ asio::awaitable<void> HandleFlush(Exchange& exchange) {
   if (freed) {
     co_await exchange.SendJson(fmt::format(R"({{"freed_blocks":{}}})", *freed));
   } else {
-    co_await exchange.SendFault(NoAnswer());
+    co_await exchange.SendError(NoAnswer());
   }
 }
 

@@ -8,12 +8,10 @@
 #include <string>
 #include <utility>
 
-#include "api/anthropic_call.h"
-#include "api/anthropic_reply.h"
-#include "api/call.h"
 #include "api/completion_run.h"
-#include "api/openai_reply.h"
 #include "base/log.h"
+#include "vendor/anthropic/call.h"
+#include "vendor/call.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -25,85 +23,39 @@ int64_t SecondsSince1970() {
       .count();
 }
 
-std::string_view IdPrefix(Endpoint endpoint) {
-  switch (endpoint) {
-    case Endpoint::kChat:
-      return "chatcmpl-";
-    case Endpoint::kText:
-      return "cmpl-";
-    case Endpoint::kMessages:
-      break;
-  }
-  return "msg_";
-}
-
-std::unique_ptr<const Reply> OpenAiReplyFor(const Call& call, std::string id,
-                                            const Service& service) {
-  const CompletionParameters& parameters = call.parameters;
-  ReplyLabel label;
-  label.endpoint = call.endpoint;
-  label.id = std::move(id);
-  label.created = SecondsSince1970();
-  label.model = service.model.name;
-  label.logprobs = parameters.top_logprobs >= 0;
-  label.stream = parameters.stream;
-  label.usage_in_stream = parameters.include_usage;
-  label.checksum = service.options.expose_logits_checksum;
-  return std::make_unique<OpenAiReply>(std::move(label), *service.model.tokenizer);
-}
-
-std::unique_ptr<const Reply> ReplyFor(const Call& call, std::string id, const Exchange& exchange) {
+ReplyLabel LabelOf(std::string reply_id, const Exchange& exchange) {
   const Service& service = exchange.service;
-  if (call.endpoint != Endpoint::kMessages) {
-    return OpenAiReplyFor(call, std::move(id), service);
-  }
-  MessageLabel label;
-  label.id = std::move(id);
-  label.request_id = exchange.id();
-  label.model = service.model.name;
-  label.max_tokens = call.parameters.max_tokens.value_or(0);
-  label.checksum = service.options.expose_logits_checksum;
-  return std::make_unique<AnthropicReply>(std::move(label));
+  return {.id = std::move(reply_id),
+          .request_id = exchange.id(),
+          .created = SecondsSince1970(),
+          .model = service.model.name,
+          .checksum = service.options.expose_logits_checksum};
 }
 
-asio::awaitable<void> HandleCompletion(Exchange& exchange, Endpoint endpoint) {
+}  // namespace
+
+asio::awaitable<void> HandleCompletion(Exchange& exchange, const WireEndpoint& endpoint) {
   using CallPointer = std::shared_ptr<const Call>;
   Service& service = exchange.service;
   std::function<Result<CallPointer>()> read =
-      [endpoint, body = std::move(exchange.request.body),
+      [&endpoint, body = std::move(exchange.request.body),
        caller = Caller{exchange.identity.tenant, service.NextRandom()},
        &model = service.model]() -> Result<CallPointer> {
-    Result<Call> call = endpoint == Endpoint::kMessages ? ReadMessagesCall(body, caller, model)
-                                                        : ReadCall(endpoint, body, caller, model);
+    Result<Call> call = endpoint.read(body, caller, model);
     if (!call) return std::unexpected(std::move(call).error());
     return std::make_shared<const Call>(std::move(*call));
   };
   Result<CallPointer> call = co_await service.OnWorker(std::move(read));
   if (!call) {
-    co_await exchange.SendFault(ToFault(call.error()));
+    co_await exchange.SendError(call.error());
     co_return;
   }
   if ((*call)->dropped_billing_line && !std::exchange(service.noted_billing_line, true)) {
     LogInfo("a client's billing line, which changes with each request, is left out of prompts");
   }
-  std::string reply_id = service.NewId(IdPrefix(endpoint));
-  std::unique_ptr<const Reply> reply = ReplyFor(**call, reply_id, exchange);
-  CompletionRun run(exchange, std::move(*call), std::move(reply_id), std::move(reply));
+  ReplyLabel label = LabelOf(service.NewId(endpoint.reply_id_prefix), exchange);
+  CompletionRun run(exchange, endpoint, std::move(*call), std::move(label));
   co_await run.Run();
-}
-
-}  // namespace
-
-asio::awaitable<void> HandleChatCompletion(Exchange& exchange) {
-  co_await HandleCompletion(exchange, Endpoint::kChat);
-}
-
-asio::awaitable<void> HandleTextCompletion(Exchange& exchange) {
-  co_await HandleCompletion(exchange, Endpoint::kText);
-}
-
-asio::awaitable<void> HandleMessages(Exchange& exchange) {
-  co_await HandleCompletion(exchange, Endpoint::kMessages);
 }
 
 asio::awaitable<void> HandleCountTokens(Exchange& exchange) {
@@ -114,7 +66,7 @@ asio::awaitable<void> HandleCountTokens(Exchange& exchange) {
   if (tokens) {
     co_await exchange.SendJson(fmt::format(R"({{"input_tokens":{}}})", *tokens));
   } else {
-    co_await exchange.SendFault(ToFault(tokens.error()));
+    co_await exchange.SendError(tokens.error());
   }
 }
 

@@ -10,7 +10,8 @@
 
 #include "api/continuation.h"
 #include "api/miss_log.h"
-#include "api/sse.h"
+#include "history/cache_diagnosis.h"
+#include "vendor/sse.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -18,15 +19,36 @@ namespace {
 
 WallTime WallNow() { return std::chrono::system_clock::now(); }
 
+// What the history keeps of a call that begins.
+PastRequest Remembered(const Call& call, const Exchange& exchange, std::string_view endpoint,
+                       std::string reply_id) {
+  PastRequest request;
+  request.request_id = exchange.id();
+  request.reply_id = std::move(reply_id);
+  request.endpoint = endpoint;
+  request.model_name = call.model_name;
+  request.tenant = call.tenant;
+  request.cache_key = call.cache_key;
+  request.cache = call.parameters.cache;
+  request.fingerprint = call.fingerprint;
+  request.time = WallNow();
+  request.prompts.resize(call.prompts.size());
+  for (size_t i = 0; i < call.prompts.size(); ++i) {
+    request.prompts[i].tokens = call.prompts[i];
+    if (i < call.part_spans.size()) request.prompts[i].part_spans = call.part_spans[i];
+  }
+  return request;
+}
+
 }  // namespace
 
-CompletionRun::CompletionRun(Exchange& exchange, std::shared_ptr<const Call> call,
-                             std::string reply_id, std::unique_ptr<const Reply> reply)
+CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
+                             std::shared_ptr<const Call> call, ReplyLabel label)
     : exchange_(exchange),
       service_(exchange.service),
       call_(std::move(call)),
-      reply_(std::move(reply)),
-      number_(service_.history.Begin(*call_, {exchange.id(), std::move(reply_id)}, WallNow())),
+      format_(endpoint.format(label, *call_, service_.model)),
+      number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id))),
       choices_(call_->choices()),
       generation_(service_.engine, service_.io) {}
 
@@ -49,72 +71,78 @@ asio::awaitable<void> CompletionRun::Run() {
     service_.history.NoteSubmitted(number_, PromptOf(i), sequence);
   }
   while (!generation_.all_ended()) {
-    std::vector<ChoiceEvent> events = co_await generation_.Next();
+    std::vector<ChoiceEvent> arrived = co_await generation_.Next();
     if (generation_.overflowed()) {
       exchange_.connection.Close();
       co_return;
     }
-    std::string shown;
-    for (ChoiceEvent& event : events) Take(event, shown);
+    std::string events;
+    for (ChoiceEvent& event : arrived) Take(event, events);
     if (error_) {
       co_await Fail(*error_);
       co_return;
     }
-    if (streams() && !co_await ShowStream(std::move(shown), events.empty())) co_return;
+    if (streams() && !co_await SendStream(std::move(events), arrived.empty())) co_return;
   }
   co_await FinishAll();
 }
 
 bool CompletionRun::AllLookedUp() const {
-  for (size_t i = 0; i < choices_.size(); i += static_cast<size_t>(call_->parameters.choices)) {
+  for (size_t i = 0; i < choices_.size(); i += choices_per_prompt()) {
     if (!choices_[i].started) return false;
   }
   return true;
 }
 
-void CompletionRun::Take(ChoiceEvent& event, std::string& shown) {
+void CompletionRun::Take(ChoiceEvent& event, std::string& events) {
   if (auto* started = std::get_if<StartedEvent>(&event.event)) {
-    TakeStart(event.choice, *started, shown);
+    TakeStart(event.choice, *started, events);
   } else if (auto* text = std::get_if<TextEvent>(&event.event)) {
-    TakeText(event.choice, *text, shown);
+    TakeText(event.choice, *text, events);
   } else if (auto* finished = std::get_if<FinishedEvent>(&event.event)) {
-    TakeFinish(event.choice, *finished, shown);
+    TakeFinish(event.choice, *finished, events);
   } else if (auto* failed = std::get_if<FailedEvent>(&event.event)) {
     if (!error_) error_ = std::move(failed->error);
   }
 }
 
-void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& shown) {
+void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& events) {
   Choice& choice = choices_[index];
-  if (index == PromptOf(index) * static_cast<size_t>(call_->parameters.choices)) {
+  if (index == PromptOf(index) * choices_per_prompt()) {
     service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
-    choice.cache_miss = DiagnoseMiss(service_.history, *call_, service_.history.Find(number_));
+    choice.cache_miss = Diagnosis();
     LogMiss(service_, number_, PromptOf(index));
   }
   choice.started = std::move(event);
-  if (streams()) reply_->ShowStart(index, choice, shown);
+  if (streams()) format_->WriteStart(index, choice, events);
 }
 
-void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& shown) {
+void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events) {
   Choice& choice = choices_[index];
   if (choice.text.empty()) service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
     exchange_.figures.ttft_ms = exchange_.ElapsedMs();
     service_.metrics.ObserveTimeToFirstToken(exchange_.figures.ttft_ms / 1000);
   }
-  if (streams()) reply_->ShowText(index, event, choice, shown);
+  if (streams()) format_->WriteText(index, event, choice, events);
   choice.text += event.text;
   if (!streams()) std::ranges::move(event.tokens, std::back_inserter(choice.tokens));
 }
 
-void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& shown) {
+void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& events) {
   Choice& choice = choices_[index];
   service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   choice.finished = std::move(event);
-  if (streams()) reply_->ShowFinish(index, choice, shown);
-  if (call_->endpoint != Endpoint::kText) {
+  if (streams()) format_->WriteFinish(index, choice, events);
+  if (call_->is_conversation()) {
     PrefillContinuation(service_, call_, choice.finished->reply, choice.text);
   }
+}
+
+std::optional<CacheMissReason> CompletionRun::Diagnosis() const {
+  if (!call_->diagnostics || !call_->diagnostics->previous_message_id) return std::nullopt;
+  return DiagnoseMiss(service_.history, call_->tenant, *call_->diagnostics->previous_message_id,
+                      service_.history.Find(number_));
 }
 
 std::string CompletionRun::Warning() const {
@@ -138,7 +166,7 @@ std::string CompletionRun::Warning() const {
 HttpResponse CompletionRun::ResponseHead() const {
   HttpResponse head;
   if (AllLookedUp()) {
-    const Usage usage = UsageOf(choices_, *call_).prompt;
+    const Usage usage = UsageOf(choices_, choices_per_prompt()).prompt;
     head.headers.emplace_back(
         "x-reprise-cache", fmt::format("read={}, write={}, computed={}", usage.read, usage.write(),
                                        usage.total - usage.read));
@@ -154,21 +182,20 @@ HttpResponse CompletionRun::ResponseHead() const {
 }
 
 asio::awaitable<void> CompletionRun::Fail(const Error& error) {
-  const Fault fault = ToFault(error);
   if (!head_sent_) {
-    co_await exchange_.SendFault(fault);
+    co_await exchange_.SendError(error);
     co_return;
   }
   // The status has been sent, so the error is an event, and the stream ends without its last.
-  std::string shown;
-  reply_->ShowFault(fault, shown);
-  if (co_await exchange_.connection.SendChunk(std::move(shown))) {
+  std::string events;
+  format_->WriteError(error, events);
+  if (co_await exchange_.connection.SendChunk(std::move(events))) {
     exchange_.completed = co_await exchange_.connection.EndStream();
   }
 }
 
-asio::awaitable<bool> CompletionRun::ShowStream(std::string shown, bool waited) {
-  held_ += shown;
+asio::awaitable<bool> CompletionRun::SendStream(std::string events, bool waited) {
+  held_ += events;
   if (!head_sent_) {
     if (!AllLookedUp() && !waited) co_return true;
     HttpResponse head = ResponseHead();
@@ -176,27 +203,27 @@ asio::awaitable<bool> CompletionRun::ShowStream(std::string shown, bool waited) 
     if (!head_sent_) co_return false;
   }
   std::string data = std::exchange(held_, {});
-  if (data.empty() && waited) data = reply_->ping();
+  if (data.empty() && waited) data = format_->ping();
   co_return co_await exchange_.connection.SendChunk(std::move(data));
 }
 
 asio::awaitable<void> CompletionRun::FinishAll() {
-  const CallUsage usage = UsageOf(choices_, *call_);
+  const CallUsage usage = UsageOf(choices_, choices_per_prompt());
   if (!streams()) {
     HttpResponse response = ResponseHead();
-    response.body = reply_->Whole(choices_, usage);
+    response.body = format_->Body(choices_, usage);
     co_await exchange_.Send(std::move(response));
     co_return;
   }
-  std::string shown;
-  reply_->ShowEnd(usage, shown);
-  if (co_await exchange_.connection.SendChunk(std::move(shown))) {
+  std::string events;
+  format_->WriteEnd(usage, events);
+  if (co_await exchange_.connection.SendChunk(std::move(events))) {
     exchange_.completed = co_await exchange_.connection.EndStream();
   }
 }
 
 void CompletionRun::NoteFigures() {
-  const CallUsage usage = UsageOf(choices_, *call_);
+  const CallUsage usage = UsageOf(choices_, choices_per_prompt());
   CompletionFigures& figures = exchange_.figures;
   figures.prompt_tokens = usage.prompt.total;
   figures.cached_tokens = usage.prompt.read;

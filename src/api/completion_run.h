@@ -1,10 +1,10 @@
 #pragma once
 
 // One call while it runs: submits its choices to the engine and shows the events as they come, in
-// whatever shape the Reply gives them. The header of the response waits until the prompt has been
-// looked up, so that errors before that have a proper status and x-reprise-cache is known; a stream
-// that has waited for limits::kStreamPingSeconds begins without it, because clients give up on
-// silence. Lives in the handler's coroutine; I/O thread only.
+// whatever shape the vendor's ReplyFormat gives them. The header of the response waits until the
+// prompt has been looked up, so that errors before that have a proper status and x-reprise-cache is
+// known; a stream that has waited for limits::kStreamPingSeconds begins without it, because clients
+// give up on silence. Lives in the handler's coroutine; I/O thread only.
 
 #include <boost/asio/awaitable.hpp>
 #include <memory>
@@ -12,18 +12,18 @@
 #include <string>
 #include <vector>
 
-#include "api/call.h"
 #include "api/exchange.h"
 #include "api/generation.h"
-#include "api/reply.h"
+#include "vendor/call.h"
+#include "vendor/reply_format.h"
+#include "vendor/wire_endpoint.h"
 
 namespace reprise {
 
 class CompletionRun {
  public:
-  // `reply_id` is the one that the reply shows.
-  CompletionRun(Exchange& exchange, std::shared_ptr<const Call> call, std::string reply_id,
-                std::unique_ptr<const Reply> reply);
+  CompletionRun(Exchange& exchange, const WireEndpoint& endpoint, std::shared_ptr<const Call> call,
+                ReplyLabel label);
   ~CompletionRun();
   CompletionRun(const CompletionRun&) = delete;
   CompletionRun& operator=(const CompletionRun&) = delete;
@@ -34,28 +34,29 @@ class CompletionRun {
   bool streams() const { return call_->parameters.stream; }
   // Each prompt's first choice; its others may wait for it to be computed.
   bool AllLookedUp() const;
-  // Takes in one event; what a stream shows of it is added to `shown`.
-  void Take(ChoiceEvent& event, std::string& shown);
-  void TakeStart(size_t index, StartedEvent& event, std::string& shown);
-  void TakeText(size_t index, TextEvent& event, std::string& shown);
-  void TakeFinish(size_t index, FinishedEvent& event, std::string& shown);
+  // Takes in one event; what a stream shows of it is added to `events`.
+  void Take(ChoiceEvent& event, std::string& events);
+  void TakeStart(size_t index, StartedEvent& event, std::string& events);
+  void TakeText(size_t index, TextEvent& event, std::string& events);
+  void TakeFinish(size_t index, FinishedEvent& event, std::string& events);
+  // Where the client asked for it: why less was read than its previous request left.
+  std::optional<CacheMissReason> Diagnosis() const;
   std::string Warning() const;
   HttpResponse ResponseHead() const;
   boost::asio::awaitable<void> Fail(const Error& error);
   // False: the client is gone. `waited`: nothing has come for a while.
-  boost::asio::awaitable<bool> ShowStream(std::string shown, bool waited);
+  boost::asio::awaitable<bool> SendStream(std::string events, bool waited);
   boost::asio::awaitable<void> FinishAll();
   void NoteFigures();
-  size_t PromptOf(size_t choice) const {
-    return choice / static_cast<size_t>(call_->parameters.choices);
-  }
+  size_t choices_per_prompt() const { return static_cast<size_t>(call_->parameters.choices); }
+  size_t PromptOf(size_t choice) const { return choice / choices_per_prompt(); }
   // How it ended, for the history.
   PastRequest::State EndState() const;
 
   Exchange& exchange_;
   Service& service_;
   const std::shared_ptr<const Call> call_;
-  const std::unique_ptr<const Reply> reply_;
+  const std::unique_ptr<const ReplyFormat> format_;
   const uint64_t number_;  // in the history
   std::vector<Choice> choices_;
   std::optional<Error> error_;  // the first that a choice failed with

@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
-#include "api/call.h"
 #include "api/service.h"
+#include "vendor/call.h"
 
 namespace reprise {
 
 // Prefills, at background priority, what the next turn's prompt will have where the tokens cached
-// by the reply part from it; nothing when they agree. I/O thread.
+// by the reply diverge from it; nothing when they agree. I/O thread.
 void PrefillContinuation(Service& service, std::shared_ptr<const Call> call,
                          std::vector<TokenId> reply, std::string text);
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "api/error_response.h"
+#include "api/routes.h"
 #include "base/log.h"
 #include "base/trace.h"
 
@@ -33,14 +35,13 @@ std::string Describe(const CompletionFigures& figures) {
 
 }  // namespace
 
-Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of,
-                   std::string_view for_route, bool is_quiet)
+Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of, const Route& route)
     : request(std::move(received)),
       identity(request.identity),
       connection(on),
       service(of),
-      route_(for_route),
-      quiet_(is_quiet),
+      route_(route.path),
+      quiet_(route.quiet),
       id_(of.NewId("req_")) {
   if (Tracing()) {
     TraceBar("receive body", request.received, std::chrono::steady_clock::now(), id_);
@@ -65,8 +66,8 @@ double Exchange::ElapsedMs() const {
 
 void Exchange::AddId(HttpResponse& response) const {
   response.headers.emplace_back("x-request-id", id_);
-  if (VendorOf(request.path) == Vendor::kAnthropic)
-    response.headers.emplace_back("request-id", id_);
+  const std::string_view vendors = WireFormOf(request.path).request_id_header;
+  if (!vendors.empty()) response.headers.emplace_back(vendors, id_);
 }
 
 asio::awaitable<bool> Exchange::Send(HttpResponse response) {
@@ -81,8 +82,8 @@ asio::awaitable<bool> Exchange::SendJson(std::string body) {
   co_return co_await Send(std::move(response));
 }
 
-asio::awaitable<bool> Exchange::SendFault(Fault fault) {
-  HttpResponse response = FaultResponse(fault, request.path, id_);
+asio::awaitable<bool> Exchange::SendError(Error error) {
+  HttpResponse response = ErrorResponse(error, request.path, id_);
   co_return co_await Send(std::move(response));
 }
 

@@ -6,11 +6,11 @@
 #include <boost/asio/awaitable.hpp>
 #include <string>
 
-#include "api/errors.h"
-#include "api/http_connection.h"
-#include "api/http_message.h"
-#include "api/identity.h"
 #include "api/service.h"
+#include "http/connection.h"
+#include "http/identity.h"
+#include "http/message.h"
+#include "http/route.h"
 
 namespace reprise {
 
@@ -26,17 +26,16 @@ struct CompletionFigures {
 
 class Exchange {
  public:
-  Exchange(HttpRequest received, HttpConnection& on, Service& of, std::string_view for_route,
-           bool is_quiet);
+  Exchange(HttpRequest received, HttpConnection& on, Service& of, const Route& route);
   ~Exchange();
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  // Each adds x-request-id, and request-id where the path is Anthropic's. A fault has the path's
-  // vendor's shape.
+  // Each adds x-request-id, and the vendor's own header for it. An error has the shape of the
+  // path's vendor.
   boost::asio::awaitable<bool> Send(HttpResponse response);
   boost::asio::awaitable<bool> SendJson(std::string body);
-  boost::asio::awaitable<bool> SendFault(Fault fault);
+  boost::asio::awaitable<bool> SendError(Error error);
   boost::asio::awaitable<bool> BeginStream(HttpResponse head);
 
   const std::string& id() const { return id_; }
@@ -52,8 +51,8 @@ class Exchange {
  private:
   void AddId(HttpResponse& response) const;
 
-  const std::string_view route_;
-  const bool quiet_;  // the line is for debugging only
+  const std::string_view route_;  // its path, or "other"
+  const bool quiet_;              // the line is for debugging only
   const std::string id_;
 };
 

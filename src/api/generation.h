@@ -10,7 +10,7 @@
 
 #include "api/mailbox.h"
 #include "engine/engine.h"
-#include "engine/request.h"
+#include "generation/request.h"
 
 namespace reprise {
 

@@ -9,9 +9,10 @@
 #include <string>
 #include <utility>
 
-#include "api/history.h"
-#include "api/miss_report.h"
 #include "base/limits.h"
+#include "history/divergence.h"
+#include "history/history.h"
+#include "history/miss_report.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -36,18 +37,6 @@ const char* Name(State state) {
   return "cancelled";
 }
 
-const char* Path(Endpoint endpoint) {
-  switch (endpoint) {
-    case Endpoint::kChat:
-      return "/v1/chat/completions";
-    case Endpoint::kText:
-      return "/v1/completions";
-    case Endpoint::kMessages:
-      break;
-  }
-  return "/v1/messages";
-}
-
 // What of the history the asker may see, and its words.
 class Page {
  public:
@@ -64,7 +53,7 @@ class Page {
   json::object Summary(const PastRequest& request) const {
     json::object shown = {{"id", request.request_id},
                           {"reply_id", request.reply_id},
-                          {"endpoint", Path(request.endpoint)},
+                          {"endpoint", request.endpoint},
                           {"model", request.model_name},
                           {"state", Name(request.state)}};
     AddTime(request.time, shown);
@@ -75,7 +64,7 @@ class Page {
     return shown;
   }
 
-  json::object Whole(const PastRequest& request) const {
+  json::object Details(const PastRequest& request) const {
     json::object shown = Summary(request);
     json::array prompts;
     for (size_t i = 0; i < request.prompts.size(); ++i) prompts.push_back(Prompt(request, i));
@@ -106,7 +95,7 @@ class Page {
     json::object shown;
     shown["tokens"] = Tokens(prompt.tokens.size(), prompt.usage());
     shown["parts"] = Parts(prompt);
-    shown["parts_total"] = prompt.landmarks.size();
+    shown["parts_total"] = prompt.part_spans.size();
     shown["closest"] = nullptr;
     shown["first_difference"] = nullptr;
     shown["why"] = nullptr;
@@ -134,7 +123,7 @@ class Page {
     size_t token = 0;
     size_t token_end = 0;  // of the tokens before `token`, in bytes of the decoded prompt
     size_t part_begin = 0;
-    for (const Landmark& landmark : prompt.landmarks) {
+    for (const PartSpan& part_span : prompt.part_spans) {
       if (parts.size() == limits::kMaxShownParts) break;
       while (token < prompt.tokens.size()) {
         const size_t end = token_end + tokenizer_.Piece(prompt.tokens[token]).size();
@@ -142,33 +131,33 @@ class Page {
         token_end = end;
         ++token;
       }
-      parts.push_back({{"part", ToText(landmark.name)}, {"token", token}});
-      part_begin = landmark.text_end;
+      parts.push_back({{"part", ToText(part_span.name)}, {"token", token}});
+      part_begin = part_span.text_end;
     }
     return parts;
   }
 
   json::value Difference(const PastPrompt& ours, const PastPrompt& theirs) const {
-    const std::optional<PartingPlace> place = FindParting(ours, theirs, tokenizer_);
+    const std::optional<Divergence> place = FindDivergence(ours, theirs, tokenizer_);
     if (!place) return nullptr;
-    const auto side = [](const PartingPlace::Side& of) {
+    const auto side = [](const Divergence::Side& of) {
       return json::object{
           {"part", ToText(of.part)}, {"offset", of.offset}, {"excerpt", of.excerpt}};
     };
     return json::object{{"token", place->token},
-                        {"part", ToText(PartingPart(*place))},
+                        {"part", ToText(PartOf(*place))},
                         {"this", side(place->ours)},
                         {"closest", side(place->theirs)}};
   }
 
   json::object Why(const MissReport& report, const PastRequest& request,
                    const PastPrompt& prompt) const {
-    json::object why = {{"reason", ToText(report.fate)}};
+    json::object why = {{"reason", ToText(report.outcome)}};
     if (report.loss) {
       AddTime(*prompt.looked_up - std::chrono::duration_cast<WallTime::duration>(report.loss->ago),
               why);
     }
-    if (report.fate == ShareFate::kEvicted) why["for"] = EvictedFor(*report.loss, request);
+    if (report.outcome == ReuseOutcome::kEvicted) why["for"] = EvictedFor(*report.loss, request);
     return why;
   }
 
@@ -208,12 +197,12 @@ asio::awaitable<void> HandlePastRequest(Exchange& exchange) {
   const Page page(exchange.service, exchange.identity);
   const PastRequest* request = exchange.service.history.Find(id);
   if (request == nullptr || !page.MaySee(*request)) {
-    Fault fault = ToFault(
-        {ErrorCode::kNotFound, fmt::format("There is no request '{}' in the history.", id), ""});
-    co_await exchange.SendFault(std::move(fault));
+    Error error{ErrorCode::kNotFound, fmt::format("There is no request '{}' in the history.", id),
+                ""};
+    co_await exchange.SendError(std::move(error));
     co_return;
   }
-  co_await exchange.SendJson(json::serialize(page.Whole(*request)));
+  co_await exchange.SendJson(json::serialize(page.Details(*request)));
 }
 
 }  // namespace reprise

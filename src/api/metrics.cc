@@ -91,12 +91,13 @@ void Metrics::ObserveTimeToFirstToken(double seconds) {
   ttft_sum_s_ += seconds;
 }
 
-std::string Metrics::Render(const EngineStats& engine, size_t open_connections) const {
+std::string Metrics::Render(const EngineStats& engine, const HttpListener& listener) const {
   std::string page;
   AddEngine(page, engine);
   AddCache(page, engine);
-  Add(page, Kind::kGauge, "http_connections", "Open connections.", open_connections);
-  Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.", connections_);
+  Add(page, Kind::kGauge, "http_connections", "Open connections.", listener.open_connections());
+  Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.",
+      listener.accepted_connections());
 
   Add(page, Kind::kCounter, "http_unauthorized_total",
       "Requests without a valid key (also counted by route below).", unauthorized_);

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "http/listener.h"
 
 namespace reprise {
 
@@ -19,9 +20,8 @@ class Metrics {
   // `route` is one of ours or "other", so that the number of series is bounded.
   void CountRequest(std::string_view route, int status);
   void ObserveTimeToFirstToken(double seconds);
-  void CountConnection() { ++connections_; }
 
-  std::string Render(const EngineStats& engine, size_t open_connections) const;
+  std::string Render(const EngineStats& engine, const HttpListener& listener) const;
 
  private:
   // Upper bounds in seconds: a hit on a small model takes milliseconds, a cold long prompt minutes.
@@ -31,7 +31,6 @@ class Metrics {
   std::map<std::pair<std::string, int>, uint64_t> requests_;
   std::array<uint64_t, kBounds.size() + 1> ttft_{};  // one a bound, and what is beyond
   double ttft_sum_s_ = 0;
-  uint64_t connections_ = 0;
   uint64_t unauthorized_ = 0;
 };
 

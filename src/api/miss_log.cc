@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "api/history.h"
-#include "api/miss_report.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "history/history.h"
+#include "history/miss_report.h"
 
 namespace reprise {
 namespace {
@@ -16,15 +16,15 @@ namespace {
 std::string PartAt(const PastPrompt& prompt, size_t token, const Tokenizer& tokenizer) {
   size_t bytes = 0;
   for (size_t i = 0; i < token; ++i) bytes += tokenizer.Piece(prompt.tokens[i]).size();
-  return ToText(PlaceOf(prompt.landmarks, bytes).name);
+  return ToText(PlaceOf(prompt.part_spans, bytes).name);
 }
 
 std::string Reason(const History& history, const MissReport& report) {
-  std::string reason(ToText(report.fate));
+  std::string reason(ToText(report.outcome));
   if (!report.loss) return reason;
   reason +=
       fmt::format(" {:.1f} s before", std::chrono::duration<double>(report.loss->ago).count());
-  if (report.fate != ShareFate::kEvicted) return reason;
+  if (report.outcome != ReuseOutcome::kEvicted) return reason;
   const PastRequest* taker = history.FindSequence(report.loss->for_whom);
   return taker == nullptr ? reason : fmt::format("{} for {}", reason, taker->request_id);
 }
@@ -37,7 +37,8 @@ void LogMiss(const Service& service, uint64_t number, size_t prompt) {
   const PastPrompt& own = request->prompts.at(prompt);
   if (own.tokens.size() < own.read() + limits::kMissLogTokens) return;
   const MissReport report = ExplainMiss(service.history, *request, prompt, Seen::kOwnTenant);
-  if (report.fate == ShareFate::kHit || report.fate == ShareFate::kNothingShared) return;
+  if (report.outcome == ReuseOutcome::kHit || report.outcome == ReuseOutcome::kNothingShared)
+    return;
   LogInfo("{} shares {} tokens with {} and read {}, up to {}: {}", request->request_id,
           report.shared, report.closest->request_id, report.read,
           PartAt(own, report.read, *service.model.tokenizer), Reason(service.history, report));

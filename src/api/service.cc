@@ -11,11 +11,13 @@
 namespace reprise {
 
 Service::Service(Engine& served_engine, ServedModel served_model,
-                 const ServerOptions& server_options, boost::asio::any_io_executor executor)
+                 const ServerOptions& server_options, boost::asio::io_context& io_context,
+                 const HttpListener& http_listener)
     : engine(served_engine),
       model(std::move(served_model)),
       options(server_options),
-      io(std::move(executor)),
+      io(io_context.get_executor()),
+      listener(http_listener),
       started_at(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count()),

@@ -5,6 +5,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <cstdint>
@@ -17,20 +18,21 @@
 #include <string>
 #include <utility>
 
-#include "api/api_keys.h"
-#include "api/history.h"
 #include "api/mailbox.h"
 #include "api/metrics.h"
-#include "api/served_model.h"
-#include "api/server.h"
+#include "api/server_options.h"
 #include "engine/engine.h"
+#include "history/history.h"
+#include "http/api_keys.h"
+#include "http/listener.h"
+#include "vendor/served_model.h"
 
 namespace reprise {
 
 class Service {
  public:
   Service(Engine& served_engine, ServedModel served_model, const ServerOptions& server_options,
-          boost::asio::any_io_executor executor);
+          boost::asio::io_context& io_context, const HttpListener& http_listener);
   // Waits for the worker. REQUIRES: no coroutine is waiting for it any more.
   ~Service();
 
@@ -48,11 +50,11 @@ class Service {
   const ServedModel model;
   const ServerOptions options;
   const boost::asio::any_io_executor io;
+  const HttpListener& listener;
   const int64_t started_at;     // seconds since 1970
   std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;
   History history;
-  size_t open_connections = 0;
   bool noted_billing_line = false;  // said once that it is left out
 
  private:

@@ -7,9 +7,10 @@
 #include <string>
 #include <utility>
 
-#include "api/json_reader.h"
-#include "api/prompt.h"
+#include "prompt/template_context.h"
 #include "text/detokenizer.h"
+#include "vendor/json_reader.h"
+#include "vendor/openai/conversation.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -63,16 +64,18 @@ Answer Detokenize(const json::object& body, const ServedModel& model, std::strin
     }
     tokens.push_back(static_cast<TokenId>(*token));
   }
-  Detokenizer detokenizer;  // so that what is no UTF-8 does not reach the JSON
-  std::string text = detokenizer.Push(model.tokenizer->Decode(tokens, true));
-  text += detokenizer.Finish();
+  // What is no UTF-8 must not reach the JSON.
+  const std::string text = ReplaceInvalidUtf8(model.tokenizer->Decode(tokens, true));
   return json::serialize(json::object{{"content", text}});
 }
 
 Answer ApplyTemplate(const json::object& body, const ServedModel& model, std::string_view) {
-  Result<json::object> context = ReadChatContext(body, model);
-  if (!context) return std::unexpected(std::move(context).error());
-  const Result<std::string> rendered = RenderChat(*context, model);
+  const ApiPolicy lenient;
+  MarkerRules ignored(lenient);
+  const Result<Conversation> conversation = ReadOpenAiConversation(body, std::nullopt, ignored);
+  if (!conversation) return std::unexpected(conversation.error());
+  const Result<std::string> rendered =
+      RenderTemplate(MakeTemplateContext(*conversation, model).variables, model);
   if (!rendered) return rendered;
   return json::serialize(json::object{{"prompt", Tokenizer::Unescape(*rendered)}});
 }
@@ -89,7 +92,7 @@ asio::awaitable<void> Handle(Exchange& exchange, Work work) {
   if (answer) {
     co_await exchange.SendJson(std::move(*answer));
   } else {
-    co_await exchange.SendFault(ToFault(answer.error()));
+    co_await exchange.SendError(answer.error());
   }
 }
 

@@ -6,12 +6,12 @@
 #include <optional>
 #include <string>
 
-#include "api/marker_rules.h"
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/tokenize.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "vendor/marker_rules.h"
 
 namespace reprise {
 namespace {

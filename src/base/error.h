@@ -15,8 +15,10 @@ enum class ErrorCode : uint8_t {
   kInvalidArgument,        // what the caller sent cannot be understood or is out of range
   kContextLengthExceeded,  // the prompt is longer than the context or than the whole cache
   kNotFound,               // no such file, model or path
+  kMethodNotAllowed,       // the path is there, but not for this method
   kUnsupported,            // understood, but this build cannot do it
   kTooLarge,               // over a limit of limits.h
+  kHeaderTooLarge,         // the same of a request's header
   kCorrupt,                // a file contradicts itself or its format
   kUnauthorized,           // a key is missing or wrong
   kForbidden,              // the key is right, but not an administrator's

@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cache/prefix_cache.h"
-#include "engine/request.h"
+#include "generation/request.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 

@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/request.h"
+#include "generation/request.h"
 
 namespace reprise {
 

@@ -21,8 +21,8 @@
 #include "cache/prefix_cache.h"
 #include "engine/prompt_ends.h"
 #include "engine/reply_text.h"
-#include "engine/request.h"
 #include "engine/sampler.h"
+#include "generation/request.h"
 
 namespace reprise {
 

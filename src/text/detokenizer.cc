@@ -37,6 +37,12 @@ std::string Detokenizer::Finish() {
   return cut ? std::string(kReplacementCharacter) : std::string();
 }
 
+std::string ReplaceInvalidUtf8(std::string_view text) {
+  Detokenizer detokenizer;
+  std::string whole = detokenizer.Push(text);
+  return whole + detokenizer.Finish();
+}
+
 bool IsValidUtf8(std::string_view text) {
   while (!text.empty()) {
     size_t size = AsciiPrefix(text);

@@ -26,4 +26,7 @@ class Detokenizer {
 // True if text is well-formed UTF-8 (no surrogates, no overlong forms).
 bool IsValidUtf8(std::string_view text);
 
+// The whole of `text` as a Detokenizer shows it: what is not UTF-8 is replaced by U+FFFD.
+std::string ReplaceInvalidUtf8(std::string_view text);
+
 }  // namespace reprise

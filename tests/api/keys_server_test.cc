@@ -8,7 +8,7 @@
 
 #include "base/limits.h"
 #include "cache/scope.h"
-#include "played_server.h"
+#include "fixtures/fake_server.h"
 
 namespace reprise {
 namespace {
@@ -21,7 +21,7 @@ constexpr const char* kKeys =
     "key-admin ops/all admin\n";
 constexpr const char* kChat = R"({"messages":[{"role":"user","content":"hello"}]})";
 
-class KeysServerTest : public PlayedServerTest {
+class KeysServerTest : public FakeServerTest {
  protected:
   KeysServerTest() { server_->ReplaceKeys(ApiKeys::Parse(kKeys, "keys").value()); }
 

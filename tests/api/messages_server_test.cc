@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "../text/test_vocabulary.h"
 #include "api/server.h"
-#include "played_server.h"
+#include "fixtures/fake_server.h"
+#include "fixtures/test_vocabulary.h"
 
 namespace reprise {
 namespace {
@@ -26,7 +26,7 @@ constexpr const char* kMarked =
 constexpr const char* kStream =
     R"({"max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hello"}]})";
 
-class MessagesServerTest : public PlayedServerTest {
+class MessagesServerTest : public FakeServerTest {
  protected:
   HttpReply Ask(std::string_view body, std::string_view path = "/v1/messages") {
     TestClient client(server_->port());

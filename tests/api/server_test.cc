@@ -12,9 +12,9 @@
 #include <thread>
 #include <vector>
 
-#include "../text/test_vocabulary.h"
 #include "base/limits.h"
-#include "played_server.h"
+#include "fixtures/fake_server.h"
+#include "fixtures/test_vocabulary.h"
 
 namespace reprise {
 namespace {
@@ -26,7 +26,7 @@ constexpr const char* kChatStream =
     R"({"messages":[{"role":"user","content":"hello"}],"stream":true,
         "stream_options":{"include_usage":true}})";
 
-class ServerTest : public PlayedServerTest {
+class ServerTest : public FakeServerTest {
  protected:
   void Alive() {
     TestClient client(server_->port());

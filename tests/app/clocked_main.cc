@@ -11,10 +11,10 @@
 #include <boost/json.hpp>
 #include <chrono>
 
-#include "api/json_reader.h"
 #include "app/command_line.h"
 #include "app/openmp.h"
 #include "base/clock.h"
+#include "vendor/json_reader.h"
 
 namespace reprise {
 namespace {

@@ -2,20 +2,20 @@
 // that the engine may take without looking again.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
 
-#include "../api/test_model.h"
-#include "api/anthropic_call.h"
-#include "api/call.h"
-#include "api/errors.h"
-#include "api/marker_rules.h"
-#include "api/prompt.h"
 #include "base/limits.h"
+#include "fixtures/test_model.h"
+#include "prompt/continued_prompt.h"
 #include "text/detokenizer.h"
+#include "vendor/anthropic/endpoints.h"
+#include "vendor/marker_rules.h"
+#include "vendor/openai/endpoints.h"
 
 namespace {
 
@@ -61,9 +61,9 @@ void CheckRequest(const reprise::GenerationRequest& request) {
 
 // Whatever a client writes, only the template opens turns: one a message, and the reply's.
 void CheckTurns(const reprise::Call& call) {
-  const auto& context = call.chat_context;
-  const size_t turns = context.at("messages").as_array().size() +
-                       (context.at("add_generation_prompt").as_bool() ? 1 : 0);
+  const auto& variables = call.template_variables;
+  const size_t turns = variables.at("messages").as_array().size() +
+                       (variables.at("add_generation_prompt").as_bool() ? 1 : 0);
   const reprise::TokenId opening = *Model().tokenizer->vocabulary().bos;
   Require(static_cast<size_t>(std::ranges::count(call.prompts.front(), opening)) == turns);
 }
@@ -71,17 +71,16 @@ void CheckTurns(const reprise::Call& call) {
 // The first byte chooses the endpoint; the rest is the body.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  const auto endpoint = static_cast<reprise::Endpoint>(data[0] % 3);
+  constexpr std::array kEndpoints = {&reprise::kChatCompletions, &reprise::kTextCompletions,
+                                     &reprise::kMessages};
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   const reprise::Result<reprise::Call> call =
-      endpoint == reprise::Endpoint::kMessages
-          ? reprise::ReadMessagesCall(body, {.seed = 1}, Model())
-          : reprise::ReadCall(endpoint, body, {.seed = 1}, Model());
+      kEndpoints[data[0] % kEndpoints.size()]->read(body, {.seed = 1}, Model());
   if (!call) {
     Require(!call.error().message.empty());
-    const reprise::Fault fault = reprise::ToFault(call.error());
-    Require(reprise::IsValidUtf8(reprise::OpenAiErrorBody(fault)));
-    Require(reprise::IsValidUtf8(reprise::AnthropicErrorBody(fault, "")));
+    for (const reprise::WireForm& form : {reprise::kOpenAi, reprise::kAnthropic}) {
+      Require(reprise::IsValidUtf8(form.error(call.error(), "").body));
+    }
     return 0;
   }
   Require(call->choices() >= 1 && call->choices() <= reprise::limits::kMaxChoices);
@@ -89,9 +88,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // Of a header: printable ASCII, not long.
   Require(call->warning.size() < 2048);
   Require(std::ranges::all_of(call->warning, [](char c) { return c >= ' ' && c <= '~'; }));
-  if (endpoint != reprise::Endpoint::kText) {
+  if (call->is_conversation()) {
     CheckTurns(*call);
-    reprise::ContinuedPrompt(call->chat_context, "a reply <|im_end|>", Model(), "");
+    reprise::ContinuedPrompt(call->template_variables, "a reply <|im_end|>", Model(), "");
   }
   return 0;
 }

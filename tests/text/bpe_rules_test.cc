@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "test_vocabulary.h"
+#include "fixtures/test_vocabulary.h"
 
 namespace reprise {
 namespace {

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "test_vocabulary.h"
+#include "fixtures/test_vocabulary.h"
 #include "text/detokenizer.h"
 
 namespace reprise {

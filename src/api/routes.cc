@@ -1,0 +1,132 @@
+#include "api/routes.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "api/admin.h"
+#include "api/cache_page.h"
+#include "api/completion.h"
+#include "api/error_response.h"
+#include "api/history_page.h"
+#include "api/text_tools.h"
+#include "http/route.h"
+#include "vendor/anthropic/endpoints.h"
+#include "vendor/openai/endpoints.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+namespace {
+
+struct HandledRoute {
+  Route route;
+  asio::awaitable<void> (*handler)(Exchange&);
+};
+
+template <const WireEndpoint& endpoint>
+asio::awaitable<void> Complete(Exchange& exchange) {
+  co_await HandleCompletion(exchange, endpoint);
+}
+
+const std::array kRoutes = {
+    HandledRoute{{"POST", kChatCompletions.path}, Complete<kChatCompletions>},
+    HandledRoute{{"POST", kTextCompletions.path}, Complete<kTextCompletions>},
+    HandledRoute{{"POST", kMessages.path}, Complete<kMessages>},
+    HandledRoute{{"POST", "/v1/messages/count_tokens"}, HandleCountTokens},
+    HandledRoute{{"GET", "/v1/models"}, HandleModels},
+    HandledRoute{{"GET", "/v1/models/"}, HandleModel},
+    HandledRoute{{"GET", "/health", /*quiet=*/true}, HandleHealth},
+    HandledRoute{{"GET", "/metrics", /*quiet=*/true, /*admin=*/true}, HandleMetrics},
+    HandledRoute{{"GET", "/props"}, HandleProps},
+    HandledRoute{{"GET", "/cache"}, HandleCache},
+    HandledRoute{{"DELETE", "/cache", /*quiet=*/false, /*admin=*/true}, HandleFlush},
+    HandledRoute{{"GET", "/cache/requests"}, HandlePastRequests},
+    HandledRoute{{"GET", "/cache/requests/"}, HandlePastRequest},
+    HandledRoute{{"POST", "/tokenize"}, HandleTokenize},
+    HandledRoute{{"POST", "/detokenize"}, HandleDetokenize},
+    HandledRoute{{"POST", "/apply-template"}, HandleApplyTemplate},
+    HandledRoute{{"GET", "/", /*quiet=*/true}, HandleIndex},
+};
+
+// A vendor's paths are its root and all below it; what is nobody's is OpenAI's.
+struct VendorRoot {
+  std::string_view path;
+  const WireForm& form;
+};
+constexpr std::array kVendorRoots = {
+    VendorRoot{"/v1/messages", kAnthropic},
+};
+
+const ExtraPage* FindExtraPage(const HttpRequest& request, const Service& service) {
+  for (const ExtraPage& page : service.options.extra_pages) {
+    if (page.path == request.path && page.method == request.method) return &page;
+  }
+  return nullptr;
+}
+
+asio::awaitable<void> Answer(const ExtraPage& page, Exchange& exchange) {
+  Result<std::string> answer = page.answer(exchange.service.engine, exchange.request.body);
+  if (answer) {
+    co_await exchange.SendJson(std::move(*answer));
+  } else {
+    co_await exchange.SendError(answer.error());
+  }
+}
+
+Error NotForThisKey() {
+  return {ErrorCode::kForbidden, "This concerns all tenants: it needs an administrator's key.", ""};
+}
+
+// Of a path without this method, or without any.
+Error NoRoute(const HttpRequest& request, const std::string& allowed) {
+  if (allowed.empty()) {
+    return {ErrorCode::kNotFound, fmt::format("There is nothing at {}.", request.path), ""};
+  }
+  return {ErrorCode::kMethodNotAllowed,
+          fmt::format("{} does not take {}; it takes {}.", request.path, request.method, allowed),
+          ""};
+}
+
+}  // namespace
+
+const WireForm& WireFormOf(std::string_view path) {
+  for (const VendorRoot& root : kVendorRoots) {
+    if (path.starts_with(root.path) &&
+        (path.size() == root.path.size() || path[root.path.size()] == '/')) {
+      return root.form;
+    }
+  }
+  return kOpenAi;
+}
+
+asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, Service& service) {
+  const auto [found, allowed] =
+      FindRoute(std::span<const HandledRoute>(kRoutes), request.method, request.path);
+  const Route route = found != nullptr ? found->route : Route{"", "other"};
+  Exchange exchange(std::move(request), connection, service, route);
+  if (exchange.request.refusal) {
+    co_await exchange.SendError(*exchange.request.refusal);
+    co_return;
+  }
+  if (route.admin && !exchange.identity.admin) {
+    co_await exchange.SendError(NotForThisKey());
+    co_return;
+  }
+  if (found != nullptr) {
+    co_await found->handler(exchange);
+    co_return;
+  }
+  if (const ExtraPage* page = FindExtraPage(exchange.request, service)) {
+    co_await Answer(*page, exchange);
+    co_return;
+  }
+  HttpResponse response =
+      ErrorResponse(NoRoute(exchange.request, allowed), exchange.request.path, exchange.id());
+  if (!allowed.empty()) response.headers.emplace_back("Allow", allowed);
+  co_await exchange.Send(std::move(response));
+}
+
+}  // namespace reprise

@@ -1,0 +1,33 @@
+#pragma once
+
+// Where two prompts diverge: the part of the conversation, and the text on either side. Pure
+// functions; any thread.
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "history/history.h"
+#include "prompt/prompt_parts.h"
+#include "text/tokenizer.h"
+
+namespace reprise {
+
+// By characters: also inside a token that differs.
+struct Divergence {
+  struct Side {
+    PartName part;
+    size_t offset = 0;    // in characters of the part's text; 0 in the template's words before it
+    std::string excerpt;  // around the place, whole characters; empty if the prompt ends there
+  };
+  size_t token = 0;
+  Side ours;
+  Side theirs;
+};
+// nullopt if they are equal.
+std::optional<Divergence> FindDivergence(const PastPrompt& ours, const PastPrompt& theirs,
+                                         const Tokenizer& tokenizer);
+// The part alone, as it is called on the side that says more there.
+PartName PartOf(const Divergence& place);
+
+}  // namespace reprise

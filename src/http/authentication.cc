@@ -1,0 +1,49 @@
+#include "http/authentication.h"
+
+#include <boost/beast/core/string.hpp>
+#include <optional>
+#include <string_view>
+
+namespace reprise {
+namespace {
+
+bool IsOpen(const HttpRequest& head) {
+  return (head.method == "GET" || head.method == "HEAD") &&
+         (head.path == "/" || head.path == "/health");
+}
+
+// What follows the scheme; empty with another scheme, whose credentials are somebody else's matter.
+std::string_view BearerToken(std::string_view authorization) {
+  constexpr std::string_view kScheme = "bearer";
+  const size_t space = authorization.find(' ');
+  if (!boost::beast::iequals(authorization.substr(0, space), kScheme)) return {};
+  const size_t begin = authorization.find_first_not_of(' ', kScheme.size());
+  return begin == authorization.npos ? std::string_view() : authorization.substr(begin);
+}
+
+std::unexpected<Error> Refuse(const char* why) { return Fail(ErrorCode::kUnauthorized, why); }
+
+}  // namespace
+
+Result<Identity> Authenticate(const HttpRequest& head, const ApiKeys* keys) {
+  if (keys == nullptr) return Identity{};
+  if (IsOpen(head)) return Identity{.tenant = {}, .admin = false};
+
+  std::string_view key;
+  bool agree = true;
+  const auto present = [&](std::string_view presented) {
+    agree = agree && (key.empty() || presented.empty() || presented == key);
+    if (!presented.empty()) key = presented;
+  };
+  for (const std::string& field : head.credentials.api_keys) present(field);
+  for (const std::string& field : head.credentials.authorizations) present(BearerToken(field));
+  if (key.empty()) {
+    return Refuse("An API key is needed, in x-api-key or as Authorization: Bearer.");
+  }
+  if (!agree) return Refuse("The header names two different API keys.");
+  std::optional<Identity> identity = keys->Find(key);
+  if (!identity) return Refuse("The API key is not valid.");
+  return *std::move(identity);
+}
+
+}  // namespace reprise

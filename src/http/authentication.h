@@ -1,0 +1,19 @@
+#pragma once
+
+// Who a request comes from, decided on its header alone, so that nobody without a key makes the
+// server read a body. Pure; any thread.
+
+#include "base/error.h"
+#include "http/api_keys.h"
+#include "http/identity.h"
+#include "http/message.h"
+
+namespace reprise {
+
+// Without keys configured (null) everyone is the one tenant's administrator. With keys, the one in
+// x-api-key or behind "Bearer" in Authorization decides; where both name one they must agree. GET
+// and HEAD of / and /health are answered without, as load balancers and clients that look whether a
+// server is there need it. kUnauthorized otherwise; no message repeats what was sent.
+Result<Identity> Authenticate(const HttpRequest& head, const ApiKeys* keys);
+
+}  // namespace reprise

@@ -1,0 +1,51 @@
+#pragma once
+
+// Listens on one address, accepts connections within the limits, and closes those whose deadline
+// has passed. Knows no paths; what is done with a request is the handlers' matter. All but Listen
+// on the I/O thread of `io`.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <string>
+#include <unordered_set>
+
+#include "base/error.h"
+#include "http/connection.h"
+
+namespace reprise {
+
+class HttpListener {
+ public:
+  HttpListener(boost::asio::io_context& io, HttpHandlers handlers);
+
+  // Binds and listens; port 0 is any free one. kInvalidArgument when it is no address, kIo when it
+  // is taken or not ours. Before the I/O thread runs.
+  Status Listen(const std::string& host, int port);
+  // Accepts from now on.
+  void Start();
+  // Closes everything; nothing is accepted any more.
+  void Close();
+
+  int port() const { return port_; }
+  size_t open_connections() const { return connections_.size(); }
+  uint64_t accepted_connections() const { return accepted_; }
+
+ private:
+  boost::asio::awaitable<void> Accept();
+  boost::asio::awaitable<void> Converse(boost::asio::ip::tcp::socket socket);
+  boost::asio::awaitable<void> Sweep();
+
+  boost::asio::io_context& io_;
+  const HttpHandlers handlers_;
+  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::steady_timer sweep_timer_;
+  std::unordered_set<HttpConnection*> connections_;
+  uint64_t accepted_ = 0;
+  bool closing_ = false;
+  int port_ = 0;
+};
+
+}  // namespace reprise

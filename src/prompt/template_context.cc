@@ -1,0 +1,90 @@
+#include "prompt/template_context.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "base/trace.h"
+#include "prompt/tool_text.h"
+
+namespace reprise {
+namespace json = boost::json;
+namespace {
+
+// Every string in `value` escaped, keys included.
+json::value EscapeAll(const json::value& value, const Tokenizer& tokenizer) {
+  if (value.is_string()) {
+    return json::value(tokenizer.EscapeUserText(std::string_view(value.get_string())));
+  }
+  if (value.is_array()) {
+    json::array escaped;
+    escaped.reserve(value.get_array().size());
+    for (const json::value& element : value.get_array()) {
+      escaped.push_back(EscapeAll(element, tokenizer));
+    }
+    return escaped;
+  }
+  if (value.is_object()) {
+    json::object escaped;
+    escaped.reserve(value.get_object().size());
+    for (const auto& [key, element] : value.get_object()) {
+      escaped.insert_or_assign(tokenizer.EscapeUserText(std::string_view(key)),
+                               EscapeAll(element, tokenizer));
+    }
+    return escaped;
+  }
+  return value;
+}
+
+}  // namespace
+
+size_t EscapedOffset(std::string_view text, size_t offset, const Tokenizer& tokenizer) {
+  const std::string whole = tokenizer.EscapeUserText(text);
+  if (offset >= text.size()) return whole.size();
+  const std::string before = tokenizer.EscapeUserText(text.substr(0, offset));
+  return static_cast<size_t>(std::ranges::mismatch(before, whole).in1 - before.begin());
+}
+
+TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model) {
+  const Tokenizer& tokenizer = *model.tokenizer;
+  TemplateContext context;
+  context.continues_reply = conversation.continues_reply;
+  context.marks = conversation.marks;
+  for (CacheMark& mark : context.marks) {
+    if (mark.place != CacheMark::Place::kText) continue;
+    const json::object& message = conversation.messages.at(mark.index).as_object();
+    mark.offset =
+        EscapedOffset(std::string_view(message.at("content").as_string()), mark.offset, tokenizer);
+  }
+
+  json::object& variables = context.variables;
+  variables["messages"] = EscapeAll(conversation.messages, tokenizer);
+  if (!conversation.tools.empty()) variables["tools"] = EscapeAll(conversation.tools, tokenizer);
+  variables["add_generation_prompt"] = conversation.add_generation_prompt;
+  variables["bos_token"] = model.bos_token;
+  variables["eos_token"] = model.eos_token;
+  for (const auto& [key, value] : conversation.arguments) {
+    if (!variables.contains(key)) variables[key] = EscapeAll(value, tokenizer);
+  }
+  FoldTools(model.template_traits, context);
+  return context;
+}
+
+Result<std::string> RenderTemplate(const json::object& variables, const PromptModel& model) {
+  TraceScope trace("render template");
+  if (model.chat_template == nullptr) {
+    return Fail(ErrorCode::kUnsupported,
+                "This model has no chat template; use /v1/completions with a prompt.", "messages");
+  }
+  Result<std::string> rendered = model.chat_template->Render(json::serialize(variables));
+  if (!rendered && rendered.error().code == ErrorCode::kInvalidArgument) {
+    return Fail(ErrorCode::kInvalidArgument,
+                fmt::format("The chat template refused the messages: {}", rendered.error().message),
+                "messages");
+  }
+  return rendered;
+}
+
+}  // namespace reprise

@@ -1,0 +1,88 @@
+#include "vendor/call.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "cache/scope.h"
+#include "prompt/rendered_prompt.h"
+#include "prompt/template_context.h"
+
+namespace reprise {
+
+Call BeginCall(const Caller& caller) {
+  Call call;
+  call.tenant = caller.tenant;
+  call.parameters.sampling.seed = caller.seed;
+  return call;
+}
+
+std::string ReadModelName(FieldReader& fields, const ServedModel& model) {
+  const std::optional<std::string_view> name = fields.String("model");
+  if (model.strict_model && name && name != model.name) {
+    fields.Refuse(ErrorCode::kNotFound, "model",
+                  fmt::format("The model '{}' is not served here; '{}' is.", *name, model.name));
+  }
+  return std::string(name.value_or(""));
+}
+
+Status AddPrompt(const Conversation& conversation, const ServedModel& model, Call& call) {
+  TemplateContext context = MakeTemplateContext(conversation, model);
+  Result<RenderedPrompt> rendered = RenderPrompt(context, model, call.tenant);
+  if (!rendered) return std::unexpected(std::move(rendered).error());
+  if (model.policy.history > 0) {
+    call.part_spans.push_back(
+        LocateParts(rendered->tokens, conversation.outline.parts, *model.tokenizer));
+  }
+  call.fingerprint = conversation.outline.fingerprint;
+  call.prompts.push_back(std::move(rendered->tokens));
+  call.breakpoints.push_back(std::move(rendered->breakpoints));
+  call.template_variables = std::move(context.variables);
+  return {};
+}
+
+Status CheckPrompts(Call& call, const ServedModel& model, const PromptWords& words) {
+  const int reserve = call.parameters.max_tokens == 0 ? 0 : 1;
+  const size_t longest = static_cast<size_t>(model.max_sequence_tokens - reserve);
+  for (std::vector<TokenId>& prompt : call.prompts) {
+    if (prompt.empty()) {
+      const auto bos = model.tokenizer->vocabulary().bos;
+      if (!bos) return Fail(ErrorCode::kInvalidArgument, "The prompt is empty.", words.field);
+      prompt.push_back(*bos);
+    }
+    if (prompt.size() > longest) {
+      return Fail(ErrorCode::kContextLengthExceeded,
+                  words.too_long(prompt.size(), longest, model.max_sequence_tokens), words.field);
+    }
+  }
+  const size_t minimum = model.policy.cache_minimum_tokens;
+  const bool all_short = std::ranges::all_of(
+      call.prompts, [minimum](const auto& prompt) { return prompt.size() < minimum; });
+  if (all_short) call.parameters.cache = CacheUse::kNone;
+  for (std::vector<Breakpoint>& breakpoints : call.breakpoints) {
+    std::erase_if(breakpoints,
+                  [minimum](const Breakpoint& breakpoint) { return breakpoint.tokens < minimum; });
+  }
+  return {};
+}
+
+std::string CacheScope(const Call& call) { return ScopeOf(call.tenant, call.cache_key); }
+
+GenerationRequest RequestOfChoice(const Call& call, size_t choice) {
+  const size_t per_prompt = static_cast<size_t>(call.parameters.choices);
+  GenerationRequest request;
+  request.scope = CacheScope(call);
+  request.prompt = call.prompts[choice / per_prompt];
+  request.breakpoints = call.breakpoints[choice / per_prompt];
+  request.max_tokens = call.parameters.max_tokens;
+  request.sampling = call.parameters.sampling;
+  request.sampling.seed += choice % per_prompt;
+  request.stop = call.parameters.stop;
+  request.top_logprobs = call.parameters.top_logprobs;
+  request.ignore_eos = call.parameters.ignore_eos;
+  request.cache = call.parameters.cache;
+  return request;
+}
+
+}  // namespace reprise

@@ -1,0 +1,20 @@
+#pragma once
+
+// A conversation in OpenAI's form: `messages`, `tools`, `tool_choice`, `chat_template_kwargs` and
+// `add_generation_prompt`. Free function; any thread.
+
+#include <boost/json.hpp>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "prompt/conversation.h"
+#include "vendor/marker_rules.h"
+
+namespace reprise {
+
+// `ttl` is the lifetime of marks that name none.
+Result<Conversation> ReadOpenAiConversation(const boost::json::object& body,
+                                            std::optional<Duration> ttl, MarkerRules& rules);
+
+}  // namespace reprise

@@ -1,0 +1,67 @@
+#pragma once
+
+// A reply in the one form that every vendor's replies are made from: the events of a running call
+// (generation/request.h) gathered choice by choice, and the interface by which a vendor writes them
+// as a body or as server-sent events. One a call; not thread-safe.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "generation/request.h"
+#include "generation/usage.h"
+#include "history/cache_diagnosis.h"
+
+namespace reprise {
+
+// What a reply says of itself.
+struct ReplyLabel {
+  std::string id;          // msg_…, chatcmpl-…
+  std::string request_id;  // req_…
+  int64_t created = 0;     // seconds since 1970
+  std::string model;
+  bool checksum = false;  // show logits_checksum
+};
+
+// What has come of one choice so far.
+struct Choice {
+  std::optional<StartedEvent> started;
+  std::optional<CacheMissReason> cache_miss;  // where the client asked for diagnostics
+  std::string text;
+  std::vector<TokenInfo> tokens;  // with log probabilities, whole replies only
+  std::optional<FinishedEvent> finished;
+  int64_t written_characters = 0;  // of the tokens written: text_offset of the next
+};
+
+// Of the whole call: each prompt counts once, as its first choice found it.
+struct CallUsage {
+  Usage prompt;
+  int completion_tokens = 0;
+};
+// `choices_per_prompt`: n
+CallUsage UsageOf(const std::vector<Choice>& choices, size_t choices_per_prompt);
+
+class ReplyFormat {
+ public:
+  virtual ~ReplyFormat() = default;
+
+  // The body of an unstreamed reply. REQUIRES: every choice has finished.
+  virtual std::string Body(std::vector<Choice>& choices, const CallUsage& usage) const = 0;
+
+  // Of a stream: each appends the server-sent events that a client is sent for it. Text is written
+  // before it is added to the choice.
+  virtual void WriteStart(size_t index, const Choice& choice, std::string& stream) const = 0;
+  virtual void WriteText(size_t index, const TextEvent& event, Choice& choice,
+                         std::string& stream) const = 0;
+  virtual void WriteFinish(size_t index, const Choice& choice, std::string& stream) const = 0;
+  virtual void WriteEnd(const CallUsage& usage, std::string& stream) const = 0;
+  virtual void WriteError(const Error& error, std::string& stream) const = 0;
+  // Sent when there has been nothing else to send for a while.
+  virtual std::string_view ping() const = 0;
+};
+
+}  // namespace reprise
