@@ -103,13 +103,13 @@ json::object TotalJson(const EngineStats& stats) {
           {"requests", {{"running", stats.running}, {"waiting", stats.waiting}}}};
 }
 
-json::object CacheJson(const EngineCensus& census, const Identity& identity) {
-  const EngineStats& total = census.total;
+json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity) {
+  const EngineStats& total = snapshot.total;
   const size_t capacity = total.cache.pin_capacity_per_tenant_blocks;
   if (identity.admin) {
     json::object page = TotalJson(total);
     json::array tenants;
-    for (const TenantStats& tenant : census.tenants) {
+    for (const TenantStats& tenant : snapshot.tenants) {
       tenants.push_back(TenantJson(tenant, capacity, total.block_bytes));
     }
     page["tenants"] = std::move(tenants);
@@ -117,7 +117,7 @@ json::object CacheJson(const EngineCensus& census, const Identity& identity) {
   }
   TenantStats own;
   own.cache.tenant = identity.tenant;
-  for (const TenantStats& tenant : census.tenants) {
+  for (const TenantStats& tenant : snapshot.tenants) {
     if (tenant.cache.tenant == identity.tenant) own = tenant;
   }
   json::object page = {{"block_tokens", total.block_tokens}, {"block_bytes", total.block_bytes}};
@@ -129,13 +129,13 @@ json::object CacheJson(const EngineCensus& census, const Identity& identity) {
 
 asio::awaitable<void> HandleCache(Exchange& exchange) {
   Engine& engine = exchange.service.engine;
-  std::function<void(std::function<void(EngineCensus)>)> ask = [&engine](auto done) {
-    engine.TakeCensus(std::move(done));
+  std::function<void(std::function<void(EngineSnapshot)>)> ask = [&engine](auto done) {
+    engine.TakeSnapshot(std::move(done));
   };
-  const std::optional<EngineCensus> census =
-      co_await AskEngine<EngineCensus>(exchange.service, std::move(ask));
-  if (census) {
-    co_await exchange.SendJson(json::serialize(CacheJson(*census, exchange.identity)));
+  const std::optional<EngineSnapshot> snapshot =
+      co_await AskEngine<EngineSnapshot>(exchange.service, std::move(ask));
+  if (snapshot) {
+    co_await exchange.SendJson(json::serialize(CacheJson(*snapshot, exchange.identity)));
   } else {
     co_await exchange.SendError(NoAnswer());
   }

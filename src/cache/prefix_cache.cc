@@ -8,7 +8,7 @@
 #include "cache/drop_log.h"
 #include "cache/path_hash.h"
 #include "cache/prefix_tree.h"
-#include "cache/promise_book.h"
+#include "cache/promise_table.h"
 
 namespace reprise {
 
@@ -16,7 +16,7 @@ using internal::Hold;
 using internal::NodeState;
 using internal::PrefixNode;
 using internal::PrefixTree;
-using internal::PromiseBook;
+using internal::PromiseTable;
 
 Lease::Lease(PrefixTree* tree, PrefixNode* node) : tree_(tree), node_(node) {
   tree_->Pin(node_, Hold::kLease);
@@ -70,7 +70,7 @@ PrefixCache::PrefixCache(BlockPool* pool, const Clock* clock, Options options) :
   CHECK(options.retention > Duration::zero(), "what is cached is retained for some time");
   tree_ = std::make_unique<PrefixTree>(pool, clock, options.block_tokens);
   const size_t per_tenant = options.pin_blocks_per_tenant;
-  book_ = std::make_unique<PromiseBook>(
+  book_ = std::make_unique<PromiseTable>(
       tree_.get(), options.pin_blocks,
       per_tenant > 0 ? per_tenant : std::numeric_limits<size_t>::max());
   drops_ = std::make_unique<internal::DropLog>(options.remembered_losses, tree_->block_tokens());

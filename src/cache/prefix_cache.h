@@ -2,7 +2,7 @@
 
 // The prompt cache: a tree over token ids whose nodes own blocks of K and V.
 //
-// One root per scope (scope.h: tenant and whatever else separates populations). A node below it
+// One root per scope (scope.h: tenant and a cache key). A node below it
 // stands for one block: the 1..block_tokens tokens that it holds, following its parent's. Only full
 // nodes have children. A node's tokens are compared as tokens: no hash decides what is equal. Of
 // the children of one node none is a prefix of another.
@@ -65,7 +65,7 @@ namespace internal {
 class DropLog;
 struct PrefixNode;
 class PrefixTree;
-class PromiseBook;
+class PromiseTable;
 }  // namespace internal
 
 // Pins a node and its path to the root: what it holds is not evicted. Move-only; releases itself.
@@ -99,8 +99,8 @@ class Reservation {
   bool empty() const { return book_ == nullptr; }
 
  private:
-  friend class internal::PromiseBook;
-  internal::PromiseBook* book_ = nullptr;
+  friend class internal::PromiseTable;
+  internal::PromiseTable* book_ = nullptr;
   internal::PrefixNode* node_ = nullptr;  // the deepest full node of the path, or the root
   std::vector<Breakpoint> pending_;
   TimePoint start_;
@@ -248,7 +248,7 @@ class PrefixCache {
 
   Options options_;
   std::unique_ptr<internal::PrefixTree> tree_;
-  std::unique_ptr<internal::PromiseBook> book_;  // ends before the tree
+  std::unique_ptr<internal::PromiseTable> book_;  // ends before the tree
   std::unique_ptr<internal::DropLog> drops_;
   Counters counters_;
 };

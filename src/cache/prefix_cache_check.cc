@@ -12,7 +12,7 @@
 
 namespace reprise::internal {
 
-struct PrefixTree::Census {
+struct PrefixTree::Counts {
   size_t attached = 0;  // reached from the roots
   size_t tokens = 0;    // of those
   size_t cached = 0;    // nodes in use
@@ -43,20 +43,20 @@ void PrefixTree::CheckChildren(const PrefixNode& parent) const {
   }
 }
 
-void PrefixTree::CheckHolds(const PrefixNode& node, Census& census) const {
+void PrefixTree::CheckHolds(const PrefixNode& node, Counts& counts) const {
   for (const Hold hold : kHolds) {
     const auto kind = static_cast<size_t>(hold);
-    const auto found = census.pinned_children[kind].find(&node);
-    const uint32_t children = found == census.pinned_children[kind].end() ? 0 : found->second;
+    const auto found = counts.pinned_children[kind].find(&node);
+    const uint32_t children = found == counts.pinned_children[kind].end() ? 0 : found->second;
     CHECK(node.holds[kind].pins == node.holds[kind].own + children,
           "pins are holds and pinned children");
-    census.holds[kind] += node.holds[kind].own;
-    census.pinned_by[kind] += !node.is_root() && node.pinned(hold);
+    counts.holds[kind] += node.holds[kind].own;
+    counts.pinned_by[kind] += !node.is_root() && node.pinned(hold);
   }
 }
 
-void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
-  CheckHolds(node, census);
+void PrefixTree::CheckNode(const PrefixNode& node, Counts& counts) const {
+  CheckHolds(node, counts);
   if (node.is_root()) {
     CHECK(node.holds[static_cast<size_t>(Hold::kLease)].own == 0, "leases hold blocks");
     CHECK(node.pinned() || !node.children.empty(), "a root of nothing is dropped");
@@ -78,18 +78,18 @@ void PrefixTree::CheckNode(const PrefixNode& node, Census& census) const {
         "the eviction order holds what is evictable");
   CHECK(node.pinned(Hold::kLease) || pool_->references(node.block) == 1,
         "a sequence that references a cached block holds a lease on it");
-  TenantSizes& tenant = census.tenants[TenantOf(node.root->scope)];
+  TenantSizes& tenant = counts.tenants[TenantOf(node.root->scope)];
   ++tenant.cached_blocks;
   tenant.cached_tokens += attached ? node.token_count : 0;
   tenant.pinned_blocks += node.pinned(Hold::kPromise);
-  ++census.cached;
-  census.pinned += node.pinned();
-  census.evictable += node.evictable;
+  ++counts.cached;
+  counts.pinned += node.pinned();
+  counts.evictable += node.evictable;
 }
 
-void PrefixTree::CheckTenants(const Census& census) const {
-  CHECK(census.tenants.size() == tenants_.size(), "a tenant is known while it has a scope");
-  for (const auto& [name, counted] : census.tenants) {
+void PrefixTree::CheckTenants(const Counts& counts) const {
+  CHECK(counts.tenants.size() == tenants_.size(), "a tenant is known while it has a scope");
+  for (const auto& [name, counted] : counts.tenants) {
     const TenantSizes* tenant = FindTenant(name);
     CHECK(tenant != nullptr && tenant->tenant == name, "a tenant is known while it has a scope");
     CHECK(tenant->scopes == counted.scopes && tenant->cached_blocks == counted.cached_blocks &&
@@ -99,7 +99,7 @@ void PrefixTree::CheckTenants(const Census& census) const {
   }
 }
 
-void PrefixTree::CheckBlocks(const Census& census) const {
+void PrefixTree::CheckBlocks(const Counts& counts) const {
   size_t free = 0;
   size_t only_private = 0;
   for (const PrefixNode& node : nodes_) {
@@ -113,24 +113,24 @@ void PrefixTree::CheckBlocks(const Census& census) const {
     only_private += referenced && !cached;
   }
   CHECK(free == pool_->free_blocks(), "the pool knows what is free");
-  CHECK(census.cached == cached_blocks_, "cached blocks are counted right");
-  CHECK(free + census.cached + only_private == pool_->block_count(),
+  CHECK(counts.cached == cached_blocks_, "cached blocks are counted right");
+  CHECK(free + counts.cached + only_private == pool_->block_count(),
         "every block is free, cached or private");
 }
 
 void PrefixTree::Check() const {
-  Census census;
+  Counts counts;
   for (const PrefixNode& node : nodes_) {
     for (const Hold hold : kHolds)
       if (node.state != NodeState::kUnused && node.pinned(hold))
-        ++census.pinned_children[static_cast<size_t>(hold)][node.parent];
+        ++counts.pinned_children[static_cast<size_t>(hold)][node.parent];
   }
 
   size_t superseded = 0;
   for (const PrefixNode& node : nodes_) {
     if (node.state == NodeState::kUnused) continue;
     superseded += node.state == NodeState::kSuperseded;
-    CheckNode(node, census);
+    CheckNode(node, counts);
   }
 
   std::vector<const PrefixNode*> unvisited;
@@ -138,27 +138,27 @@ void PrefixTree::Check() const {
     CHECK(root.scope == scope && root.is_root() && root.root == &root && root.depth == 0 &&
               root.tenant == FindTenant(TenantOf(scope)),
           "a root stands for its scope");
-    ++census.tenants[TenantOf(scope)].scopes;
-    CheckNode(root, census);
+    ++counts.tenants[TenantOf(scope)].scopes;
+    CheckNode(root, counts);
     unvisited.push_back(&root);
   }
   while (!unvisited.empty()) {
     const PrefixNode* node = unvisited.back();
     unvisited.pop_back();
-    census.attached += !node->is_root();
-    census.tokens += node->token_count;
+    counts.attached += !node->is_root();
+    counts.tokens += node->token_count;
     CheckChildren(*node);
     unvisited.insert(unvisited.end(), node->children.begin(), node->children.end());
   }
 
-  CHECK(census.attached + superseded == census.cached, "what is attached is reached from its root");
-  CHECK(census.tokens == cached_tokens_, "cached tokens are counted right");
-  CHECK(census.pinned == pinned_blocks_ && census.pinned_by == pinned_by_,
+  CHECK(counts.attached + superseded == counts.cached, "what is attached is reached from its root");
+  CHECK(counts.tokens == cached_tokens_, "cached tokens are counted right");
+  CHECK(counts.pinned == pinned_blocks_ && counts.pinned_by == pinned_by_,
         "pinned blocks are counted right");
-  CHECK(census.evictable == evictable_.size(), "the eviction order holds what is evictable");
-  CHECK(census.holds == holds_, "holds are counted right");
-  CheckTenants(census);
-  CheckBlocks(census);
+  CHECK(counts.evictable == evictable_.size(), "the eviction order holds what is evictable");
+  CHECK(counts.holds == holds_, "holds are counted right");
+  CheckTenants(counts);
+  CheckBlocks(counts);
 }
 
 }  // namespace reprise::internal

@@ -195,7 +195,7 @@ void PrefixTree::EvictOldest() {
   PrefixNode* parent = leaf->parent;
   Detach(leaf);
   Free(leaf);
-  SettleWithoutChild(parent);
+  AfterLosingChild(parent);
 }
 
 // Out of its parent's children and out of the eviction order.
@@ -234,7 +234,7 @@ void PrefixTree::RemoveEvictable(PrefixNode* node) {
 }
 
 // The parent has lost a child: it may be a leaf now, or a root of nothing.
-void PrefixTree::SettleWithoutChild(PrefixNode* parent) {
+void PrefixTree::AfterLosingChild(PrefixNode* parent) {
   if (!parent->children.empty() || parent->pinned()) return;
   if (parent->is_root()) {
     DropRoot(parent);

@@ -12,7 +12,7 @@
 //               the last of those leases. It keeps its parent, and pins it. Has no children.
 //
 // A node is held by leases (sequences that run) and for promises (breakpoints whose time is not
-// up, promise_book.h); the two are counted apart, in the same way:
+// up, promise_table.h); the two are counted apart, in the same way:
 // pins = holds on the node itself + children (superseded ones too) with pins > 0. So pinning walks
 // up only as far as nothing was pinned, and a node without pins has a whole subtree without holds:
 // eviction, leaf by leaf, can reach it. That is what makes available_blocks O(1).
@@ -144,7 +144,7 @@ class PrefixTree {
 
  private:
   using Children = std::vector<PrefixNode*>;
-  struct Census;
+  struct Counts;
 
   Children::const_iterator LowerBound(const PrefixNode* parent, Tokens tokens) const;
   void SetTokens(PrefixNode* node, Tokens tokens);
@@ -153,14 +153,14 @@ class PrefixTree {
   void Free(PrefixNode* leaf);
   void AddEvictable(PrefixNode* node);
   void RemoveEvictable(PrefixNode* node);
-  void SettleWithoutChild(PrefixNode* parent);
+  void AfterLosingChild(PrefixNode* parent);
   void DropRoot(PrefixNode* root);
 
-  void CheckHolds(const PrefixNode& node, Census& census) const;
-  void CheckNode(const PrefixNode& node, Census& census) const;
+  void CheckHolds(const PrefixNode& node, Counts& counts) const;
+  void CheckNode(const PrefixNode& node, Counts& counts) const;
   void CheckChildren(const PrefixNode& parent) const;
-  void CheckTenants(const Census& census) const;
-  void CheckBlocks(const Census& census) const;
+  void CheckTenants(const Counts& counts) const;
+  void CheckBlocks(const Counts& counts) const;
 
   BlockPool* pool_;
   const Clock* clock_;

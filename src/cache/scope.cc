@@ -3,14 +3,14 @@
 namespace reprise {
 namespace {
 
-// Between tenant and population. A NUL of the tenant is written as NUL and 1, so the first of these
+// Between tenant and cache key. A NUL of the tenant is written as NUL and 1, so the first of these
 // is always the end of the tenant.
 constexpr std::string_view kEnd("\0\0", 2);
 constexpr std::string_view kNul("\0\1", 2);
 
 }  // namespace
 
-std::string ScopeOf(std::string_view tenant, std::string_view population) {
+std::string ScopeOf(std::string_view tenant, std::string_view cache_key) {
   std::string scope;
   for (const char byte : tenant) {
     if (byte == '\0') {
@@ -19,9 +19,9 @@ std::string ScopeOf(std::string_view tenant, std::string_view population) {
       scope += byte;
     }
   }
-  if (population.empty()) return scope;
+  if (cache_key.empty()) return scope;
   scope += kEnd;
-  scope += population;
+  scope += cache_key;
   return scope;
 }
 

@@ -119,8 +119,8 @@ void EngineThread::Cancel(SequenceId id) { Post(CancelMessage{id}); }
 
 void EngineThread::Flush(std::function<void(size_t)> done) { Post(FlushMessage{std::move(done)}); }
 
-void EngineThread::TakeCensus(std::function<void(EngineCensus)> done) {
-  Post(CensusMessage{std::move(done)});
+void EngineThread::TakeSnapshot(std::function<void(EngineSnapshot)> done) {
+  Post(SnapshotMessage{std::move(done)});
 }
 
 EngineStats EngineThread::stats() const {
@@ -232,13 +232,13 @@ void EngineThread::Receive(FlushMessage message) {
   message.done(freed);
 }
 
-void EngineThread::Receive(CensusMessage message) {
+void EngineThread::Receive(SnapshotMessage message) {
   Count();
-  EngineCensus census = {counters_, {}};
+  EngineSnapshot snapshot = {counters_, {}};
   for (auto& [name, tenant] : tenants_) tenant.cache = {.tenant = name};
   for (const TenantSizes& sizes : cache_.tenants()) tenants_[sizes.tenant].cache = sizes;
-  for (const auto& [name, tenant] : tenants_) census.tenants.push_back(tenant);
-  message.done(std::move(census));
+  for (const auto& [name, tenant] : tenants_) snapshot.tenants.push_back(tenant);
+  message.done(std::move(snapshot));
 }
 
 void EngineThread::Count() {

@@ -3,8 +3,8 @@
 // The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
 // and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
-// Submit, Cancel, Flush, TakeCensus, Wake, stats: any thread. Everything else happens on the engine
-// thread.
+// Submit, Cancel, Flush, TakeSnapshot, Wake, stats: any thread. Everything else happens on the
+// engine thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -65,7 +65,7 @@ struct TenantStats {
 };
 
 // Everything of one moment.
-struct EngineCensus {
+struct EngineSnapshot {
   EngineStats total;
   std::vector<TenantStats> tenants;  // of all that ever asked, by name
 };
@@ -87,7 +87,7 @@ class Engine {
   virtual void Flush(std::function<void(size_t)> done) = 0;
 
   // Counts by tenant, between two steps; done is called on the engine thread.
-  virtual void TakeCensus(std::function<void(EngineCensus)> done) = 0;
+  virtual void TakeSnapshot(std::function<void(EngineSnapshot)> done) = 0;
 
   // Has the engine look at its clock now: what has expired goes. For clocks that jump (tests); with
   // a real one the engine wakes by itself.

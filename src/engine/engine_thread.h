@@ -33,7 +33,7 @@ class EngineThread final : public Engine {
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
   void Cancel(SequenceId id) override;
   void Flush(std::function<void(size_t)> done) override;
-  void TakeCensus(std::function<void(EngineCensus)> done) override;
+  void TakeSnapshot(std::function<void(EngineSnapshot)> done) override;
   void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
   const ModelConfig& model_config() const override { return model_->config(); }
@@ -53,12 +53,12 @@ class EngineThread final : public Engine {
   struct FlushMessage {
     std::function<void(size_t)> done;
   };
-  struct CensusMessage {
-    std::function<void(EngineCensus)> done;
+  struct SnapshotMessage {
+    std::function<void(EngineSnapshot)> done;
   };
   struct WakeMessage {};
   using Message =
-      std::variant<SubmitMessage, CancelMessage, FlushMessage, CensusMessage, WakeMessage>;
+      std::variant<SubmitMessage, CancelMessage, FlushMessage, SnapshotMessage, WakeMessage>;
 
   void Post(Message message);
   void Run();
@@ -66,7 +66,7 @@ class EngineThread final : public Engine {
   void Receive(SubmitMessage message);
   void Receive(CancelMessage message);
   void Receive(FlushMessage message);
-  void Receive(CensusMessage message);
+  void Receive(SnapshotMessage message);
   void Receive(WakeMessage) {}  // Run goes on to look at the clock
   std::optional<Error> Refuse(const GenerationRequest& request) const;
   void CountAdmitted(const Sequence& sequence);

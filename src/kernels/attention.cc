@@ -72,8 +72,9 @@ int KeysSeen(const AttentionTile& tile) {
 int SharedPartitions(const SequenceSpan& a, const SequenceSpan& b, int block_tokens) {
   const int most = (std::min(a.first_position, b.first_position) + 1) / kPartitionTokens;
   const auto blocks = static_cast<size_t>(most * kPartitionTokens / block_tokens);
-  const auto parting = std::mismatch(a.blocks.begin(), a.blocks.begin() + blocks, b.blocks.begin());
-  return static_cast<int>(parting.first - a.blocks.begin()) * block_tokens / kPartitionTokens;
+  const auto difference =
+      std::mismatch(a.blocks.begin(), a.blocks.begin() + blocks, b.blocks.begin());
+  return static_cast<int>(difference.first - a.blocks.begin()) * block_tokens / kPartitionTokens;
 }
 
 // A state of `rows` rows in memory, and its size.

@@ -183,23 +183,23 @@ TEST_F(KeysServerTest, AReplyThatHasBegunIsEndedThoughItsKeyIsTakenAway) {
 class CachePageTest : public KeysServerTest {
  protected:
   CachePageTest() {
-    EngineCensus census;
-    census.total.block_bytes = 100;
-    census.total.block_tokens = 4;
-    census.total.cache = {.total_blocks = 70, .free_blocks = 30, .cached_blocks = 31};
-    census.total.cache.pin_capacity_blocks = 50;
-    census.total.cache.pin_capacity_per_tenant_blocks = 20;
+    EngineSnapshot snapshot;
+    snapshot.total.block_bytes = 100;
+    snapshot.total.block_tokens = 4;
+    snapshot.total.cache = {.total_blocks = 70, .free_blocks = 30, .cached_blocks = 31};
+    snapshot.total.cache.pin_capacity_blocks = 50;
+    snapshot.total.cache.pin_capacity_per_tenant_blocks = 20;
     TenantStats tenant;
     tenant.cache = {"a/one", 2, 7, 25, 3, 1, {1, 0, 2}};
     tenant.requests = 5;
     tenant.hits = 2;
     tenant.prompt_tokens = 90;
     tenant.cached_tokens = 40;
-    census.tenants.push_back(tenant);
+    snapshot.tenants.push_back(tenant);
     tenant = {};
     tenant.cache = {"ops/all", 1, 24, 94, 11, 0, {0, 13, 0}};
-    census.tenants.push_back(tenant);
-    engine_.SetCensus(census);
+    snapshot.tenants.push_back(tenant);
+    engine_.SetSnapshot(snapshot);
   }
 };
 

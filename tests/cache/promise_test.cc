@@ -189,7 +189,7 @@ TEST_F(PromiseTest, OneTenantCannotTakeTheShareOfOthers) {
   EXPECT_EQ(Mark({2}, {{1, seconds(60)}}, "y"), Accepted{false});
 }
 
-TEST_F(PromiseTest, ATenantsShareIsOneForAllItsPopulations) {
+TEST_F(PromiseTest, ATenantsShareIsOneForAllItsCacheKeys) {
   Reset(12, seconds(10), 6, 2);
   EXPECT_EQ(Mark(Words(8, 1), {{4, seconds(60)}}, ScopeOf("x", "one")), Accepted{true});
   EXPECT_EQ(Mark(Words(8, 1), {{4, seconds(60)}, {8, seconds(60)}}, ScopeOf("x", "two")),

@@ -230,7 +230,7 @@ class RandomLife {
     return std::uniform_int_distribution<size_t>(0, bound - 1)(random_);
   }
   TokenId Letter() { return static_cast<TokenId>(Below(static_cast<size_t>(letters_))); }
-  // Of three tenants, one with two populations.
+  // Of three tenants, one with two cache keys.
   std::string Scope() {
     const size_t which = Below(4);
     if (which == 3) return ScopeOf("x", "other");

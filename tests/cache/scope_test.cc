@@ -23,19 +23,19 @@ std::vector<std::string> ShortTexts() {
   return texts;
 }
 
-TEST(ScopeTest, NoTwoPairsOfTenantAndPopulationHaveTheSameScope) {
+TEST(ScopeTest, NoTwoPairsOfTenantAndCacheKeyHaveTheSameScope) {
   const std::vector<std::string> texts = ShortTexts();
   std::map<std::string, std::pair<std::string, std::string>> seen;
   for (const std::string& tenant : texts) {
-    for (const std::string& population : texts) {
-      const std::string scope = ScopeOf(tenant, population);
-      EXPECT_TRUE(seen.emplace(scope, std::pair(tenant, population)).second);
+    for (const std::string& cache_key : texts) {
+      const std::string scope = ScopeOf(tenant, cache_key);
+      EXPECT_TRUE(seen.emplace(scope, std::pair(tenant, cache_key)).second);
       EXPECT_EQ(TenantOf(scope), tenant);
     }
   }
 }
 
-TEST(ScopeTest, WithoutAPopulationItIsTheTenant) {
+TEST(ScopeTest, WithoutACacheKeyItIsTheTenant) {
   EXPECT_EQ(ScopeOf("org/ws", ""), "org/ws");
   EXPECT_EQ(ScopeOf("", ""), "");
 }

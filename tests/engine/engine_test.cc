@@ -339,7 +339,7 @@ TEST_F(EngineTest, PromisesNeverTakeWhatTheLongestRequestNeeds) {
   EXPECT_EQ(engine_->stats().cache.pinned_blocks, 4U);
 }
 
-TEST_F(EngineTest, TheCensusCountsEachTenantsRequestsAndBlocks) {
+TEST_F(EngineTest, TheSnapshotCountsEachTenantsRequestsAndBlocks) {
   Start({.context = 512, .pin_blocks_per_tenant = 3});
   const auto ask = [this](const std::string& scope, TokenId salt) {
     auto request = Request(Prompt(64, salt), 2);
@@ -351,22 +351,22 @@ TEST_F(EngineTest, TheCensusCountsEachTenantsRequestsAndBlocks) {
   EXPECT_EQ(ask(ScopeOf("a/a", "two"), 0), PinDecision::kTenantFull);
   EXPECT_EQ(ask("b/b", 0), PinDecision::kAccepted);
   EXPECT_EQ(ask("b/b", 0), PinDecision::kAccepted) << "it is promised already";
-  std::promise<EngineCensus> taken;
-  engine_->TakeCensus([&](EngineCensus census) { taken.set_value(std::move(census)); });
-  const EngineCensus census = taken.get_future().get();
-  ASSERT_EQ(census.tenants.size(), 2U);
-  const TenantStats& a = census.tenants[0];
-  const TenantStats& b = census.tenants[1];
+  std::promise<EngineSnapshot> taken;
+  engine_->TakeSnapshot([&](EngineSnapshot snapshot) { taken.set_value(std::move(snapshot)); });
+  const EngineSnapshot snapshot = taken.get_future().get();
+  ASSERT_EQ(snapshot.tenants.size(), 2U);
+  const TenantStats& a = snapshot.tenants[0];
+  const TenantStats& b = snapshot.tenants[1];
   EXPECT_EQ(a.cache.tenant, "a/a");
   EXPECT_EQ(a.cache.scopes, 2U);
   EXPECT_EQ(a.cache.pinned_blocks, 2U);
   EXPECT_EQ(std::pair(a.requests, a.hits), std::pair(uint64_t{2}, uint64_t{0}));
   EXPECT_EQ(std::pair(b.requests, b.hits), std::pair(uint64_t{2}, uint64_t{1}));
   EXPECT_EQ(std::pair(b.prompt_tokens, b.cached_tokens), std::pair(uint64_t{128}, uint64_t{64}));
-  EXPECT_EQ(census.total.hits, 1U);
-  EXPECT_EQ(census.total.cache.tenants, 2U);
-  EXPECT_EQ(census.total.cache.pin_capacity_per_tenant_blocks, 3U);
-  EXPECT_EQ(a.cache.cached_tokens + b.cache.cached_tokens, census.total.cache.cached_tokens);
+  EXPECT_EQ(snapshot.total.hits, 1U);
+  EXPECT_EQ(snapshot.total.cache.tenants, 2U);
+  EXPECT_EQ(snapshot.total.cache.pin_capacity_per_tenant_blocks, 3U);
+  EXPECT_EQ(a.cache.cached_tokens + b.cache.cached_tokens, snapshot.total.cache.cached_tokens);
 }
 
 TEST_F(EngineTest, SamplingIsNoPartOfTheKey) {

@@ -1,4 +1,4 @@
-#include "cache/promise_book.h"
+#include "cache/promise_table.h"
 
 #include <algorithm>
 
@@ -20,25 +20,25 @@ TimePoint EndOf(TimePoint start, Duration ttl) {
 
 }  // namespace
 
-bool PromiseBook::ByTokens::operator()(Tokens a, Tokens b) const {
+bool PromiseTable::ByTokens::operator()(Tokens a, Tokens b) const {
   return std::ranges::lexicographical_compare(a, b);
 }
 
-PromiseBook::PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant)
+PromiseTable::PromiseTable(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant)
     : tree_(tree), capacity_(capacity), capacity_per_tenant_(capacity_per_tenant) {}
 
-PromiseBook::~PromiseBook() {
+PromiseTable::~PromiseTable() {
   CHECK(reservations_ == 0, "no reservation outlives its cache");
   EndAll();
 }
 
-size_t PromiseBook::BlocksFor(size_t tokens) const {
+size_t PromiseTable::BlocksFor(size_t tokens) const {
   return (tokens + tree_->block_tokens() - 1) / tree_->block_tokens();
 }
 
 // ---- accepting ----------------------------------------------------------------------------------
 
-PinDecision PromiseBook::Decide(size_t cost, std::string_view scope) const {
+PinDecision PromiseTable::Decide(size_t cost, std::string_view scope) const {
   const TenantSizes* tenant = tree_->FindTenant(TenantOf(scope));
   const size_t of_tenant = tenant == nullptr ? 0 : tenant->pinned_blocks + tenant->reserved_blocks;
   if (cost > capacity_per_tenant_ - of_tenant) return PinDecision::kTenantFull;
@@ -46,8 +46,8 @@ PinDecision PromiseBook::Decide(size_t cost, std::string_view scope) const {
   return cost > capacity_ - used ? PinDecision::kPoolFull : PinDecision::kAccepted;
 }
 
-size_t PromiseBook::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
-                         const Reservation& reservation) const {
+size_t PromiseTable::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
+                          const Reservation& reservation) const {
   const size_t block_tokens = tree_->block_tokens();
   const size_t end = BlocksFor(breakpoint.tokens);
   const bool found = breakpoint.tokens <= path.depth() * block_tokens + path.partial.common;
@@ -64,9 +64,9 @@ size_t PromiseBook::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path
   return cost + end - path.depth() - reservation.reserved_blocks_;
 }
 
-PinDecision PromiseBook::AcceptOne(std::string_view scope, Tokens prompt,
-                                   const Breakpoint& breakpoint, Path& path,
-                                   Reservation& reservation) {
+PinDecision PromiseTable::AcceptOne(std::string_view scope, Tokens prompt,
+                                    const Breakpoint& breakpoint, Path& path,
+                                    Reservation& reservation) {
   const PinDecision decision = Decide(Cost(prompt, breakpoint, path, reservation), scope);
   if (decision != PinDecision::kAccepted) return decision;
 
@@ -91,9 +91,9 @@ PinDecision PromiseBook::AcceptOne(std::string_view scope, Tokens prompt,
   return decision;
 }
 
-std::vector<BreakpointOutcome> PromiseBook::Accept(std::string_view scope, Tokens prompt,
-                                                   std::span<const Breakpoint> breakpoints,
-                                                   TimePoint start, Reservation& reservation) {
+std::vector<BreakpointOutcome> PromiseTable::Accept(std::string_view scope, Tokens prompt,
+                                                    std::span<const Breakpoint> breakpoints,
+                                                    TimePoint start, Reservation& reservation) {
   CHECK(reservation.empty(), "a request's breakpoints are accepted once");
   Path path;
   if (PrefixNode* root = tree_->FindRoot(scope)) {
@@ -117,14 +117,14 @@ std::vector<BreakpointOutcome> PromiseBook::Accept(std::string_view scope, Token
 
 // ---- reservations -------------------------------------------------------------------------------
 
-void PromiseBook::SetReserved(Reservation& reservation, size_t blocks) {
+void PromiseTable::SetReserved(Reservation& reservation, size_t blocks) {
   TenantSizes& tenant = *reservation.node_->root->tenant;
   tenant.reserved_blocks = tenant.reserved_blocks - reservation.reserved_blocks_ + blocks;
   reserved_blocks_ = reserved_blocks_ - reservation.reserved_blocks_ + blocks;
   reservation.reserved_blocks_ = blocks;
 }
 
-void PromiseBook::Fulfil(Reservation& reservation, Tokens published) {
+void PromiseTable::Fulfil(Reservation& reservation, Tokens published) {
   auto& pending = reservation.pending_;
   while (!reservation.empty()) {
     PrefixNode* node = reservation.node_;
@@ -151,7 +151,7 @@ void PromiseBook::Fulfil(Reservation& reservation, Tokens published) {
   }
 }
 
-void PromiseBook::GiveUpBehind(Reservation& reservation, size_t tokens) {
+void PromiseTable::GiveUpBehind(Reservation& reservation, size_t tokens) {
   if (reservation.empty()) return;
   std::erase_if(reservation.pending_, [&](const Breakpoint& b) { return b.tokens > tokens; });
   if (reservation.pending_.empty()) return GiveUp(reservation);
@@ -159,7 +159,7 @@ void PromiseBook::GiveUpBehind(Reservation& reservation, size_t tokens) {
               BlocksFor(reservation.pending_.back().tokens) - reservation.node_->depth);
 }
 
-void PromiseBook::GiveUp(Reservation& reservation) {
+void PromiseTable::GiveUp(Reservation& reservation) {
   if (reservation.empty()) return;
   SetReserved(reservation, 0);
   tree_->Unpin(reservation.node_, Hold::kPromise);
@@ -171,13 +171,13 @@ void PromiseBook::GiveUp(Reservation& reservation) {
 
 // ---- promises -----------------------------------------------------------------------------------
 
-bool PromiseBook::Exists(const PrefixNode* parent, Tokens tokens) const {
+bool PromiseTable::Exists(const PrefixNode* parent, Tokens tokens) const {
   const auto brothers = promises_.find(parent);
   return brothers != promises_.end() && brothers->second.contains(tokens);
 }
 
-void PromiseBook::Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder,
-                       const Breakpoint& breakpoint, TimePoint start) {
+void PromiseTable::Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder,
+                        const Breakpoint& breakpoint, TimePoint start) {
   Brothers& brothers = promises_[parent];
   auto found = brothers.find(tokens);
   if (found != brothers.end()) return Prolong(found->second, breakpoint.ttl, start);
@@ -190,27 +190,27 @@ void PromiseBook::Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder,
   tree_->Pin(holder, Hold::kPromise);
 }
 
-void PromiseBook::Enlist(Promise& promise) {
+void PromiseTable::Enlist(Promise& promise) {
   by_expiry_.emplace(promise.expires, &promise);
   ++by_class_[ClassOf(promise.ttl)];
   ++promise.parent->root->tenant->promises_by_class[ClassOf(promise.ttl)];
 }
 
-void PromiseBook::Delist(Promise& promise) {
+void PromiseTable::Delist(Promise& promise) {
   by_expiry_.erase({promise.expires, &promise});
   --by_class_[ClassOf(promise.ttl)];
   --promise.parent->root->tenant->promises_by_class[ClassOf(promise.ttl)];
 }
 
 // Never shortens what is unexpired: neither the time that is left nor what a hit renews it for.
-void PromiseBook::Prolong(Promise& promise, Duration ttl, TimePoint start) {
+void PromiseTable::Prolong(Promise& promise, Duration ttl, TimePoint start) {
   Delist(promise);
   promise.ttl = start < promise.expires ? std::max(promise.ttl, ttl) : ttl;
   promise.expires = std::max(promise.expires, EndOf(start, ttl));
   Enlist(promise);
 }
 
-void PromiseBook::End(Promise& promise) {
+void PromiseTable::End(Promise& promise) {
   Delist(promise);
   PrefixNode* holder = promise.holder;
   const auto brothers = promises_.find(promise.parent);
@@ -220,7 +220,7 @@ void PromiseBook::End(Promise& promise) {
 }
 
 template <typename Visit>
-void PromiseBook::ForEachWithin(const PrefixNode* parent, Tokens tokens, Visit visit) {
+void PromiseTable::ForEachWithin(const PrefixNode* parent, Tokens tokens, Visit visit) {
   const auto brothers = promises_.find(parent);
   if (brothers == promises_.end()) return;
   for (size_t length = 1; length <= std::min(tokens.size(), tree_->block_tokens()); ++length) {
@@ -229,7 +229,7 @@ void PromiseBook::ForEachWithin(const PrefixNode* parent, Tokens tokens, Visit v
   }
 }
 
-void PromiseBook::Renew(std::string_view scope, Tokens prompt, TimePoint start) {
+void PromiseTable::Renew(std::string_view scope, Tokens prompt, TimePoint start) {
   const auto renew = [&](Promise& promise) {
     // One that ended before this request began only waits to be taken away.
     if (start < promise.expires) Prolong(promise, promise.ttl, start);
@@ -242,7 +242,7 @@ void PromiseBook::Renew(std::string_view scope, Tokens prompt, TimePoint start) 
   });
 }
 
-void PromiseBook::Move(PrefixNode* from, PrefixNode* to) {
+void PromiseTable::Move(PrefixNode* from, PrefixNode* to) {
   CHECK(from->parent == to->parent, "a node is superseded by a brother");
   if (!from->pinned(Hold::kPromise)) return;
   ForEachWithin(from->parent, from->Tokens(), [&](Promise& promise) {
@@ -253,25 +253,25 @@ void PromiseBook::Move(PrefixNode* from, PrefixNode* to) {
   });
 }
 
-size_t PromiseBook::EndExpired(TimePoint now) {
+size_t PromiseTable::EndExpired(TimePoint now) {
   size_t ended = 0;
   for (; !by_expiry_.empty() && by_expiry_.begin()->first <= now; ++ended)
     End(*by_expiry_.begin()->second);
   return ended;
 }
 
-void PromiseBook::EndAll() {
+void PromiseTable::EndAll() {
   while (!by_expiry_.empty()) End(*by_expiry_.begin()->second);
 }
 
-std::optional<TimePoint> PromiseBook::next_expiry() const {
+std::optional<TimePoint> PromiseTable::next_expiry() const {
   if (by_expiry_.empty() || by_expiry_.begin()->first == TimePoint::max()) return std::nullopt;
   return by_expiry_.begin()->first;
 }
 
 // ---- check --------------------------------------------------------------------------------------
 
-void PromiseBook::Check() const {
+void PromiseTable::Check() const {
   std::unordered_map<PrefixNode*, uint32_t> held;
   std::array<size_t, 3> by_class = {};
   size_t promises = 0;

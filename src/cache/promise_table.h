@@ -42,14 +42,14 @@ class Reservation;
 
 namespace reprise::internal {
 
-class PromiseBook {
+class PromiseTable {
  public:
   using Tokens = std::span<const TokenId>;
 
-  PromiseBook(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant);
-  ~PromiseBook();  // ends all promises. REQUIRES: no reservation is left
-  PromiseBook(const PromiseBook&) = delete;
-  PromiseBook& operator=(const PromiseBook&) = delete;
+  PromiseTable(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant);
+  ~PromiseTable();  // ends all promises. REQUIRES: no reservation is left
+  PromiseTable(const PromiseTable&) = delete;
+  PromiseTable& operator=(const PromiseTable&) = delete;
 
   // See PrefixCache::Promise, Fulfil and Renew.
   std::vector<BreakpointOutcome> Accept(std::string_view scope, Tokens prompt,
