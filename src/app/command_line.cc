@@ -9,6 +9,7 @@
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/tokenize.h"
+#include "app/version.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "vendor/marker_rules.h"
@@ -121,7 +122,7 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
 
 int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   CLI::App app{"Reprise serves GGUF models on the CPU and never computes the same prompt twice."};
-  app.set_version_flag("--version", "reprise " REPRISE_VERSION);
+  app.set_version_flag("--version", VersionLine());
   app.require_subcommand(1);
   bool verbose = false, quiet = false;
   app.add_flag("-v,--verbose", verbose, "log more");
