@@ -286,7 +286,7 @@ def test_what_was_not_to_be_cached_says_so(server, client, document):
     assert why(server, ask(cache_prompt=False))["reason"] == "not_cached", "this one does not read"
 
 
-def test_another_population_of_the_tenant_is_named(start, document):
+def test_another_cache_key_of_the_tenant_is_named(start, document):
     server = start("--cache-key-isolates")
     client = server.openai()
     messages = [{"role": "user", "content": document("isolated")}]
