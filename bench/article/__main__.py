@@ -20,7 +20,7 @@ from article import report, sizes
 from article.study import Study
 from article.targets import LlamaServer, OurServer, Remote
 from corpus import Corpus
-from ledger import Ledger
+from results import Results
 
 ROOT = programs.ROOT
 WORK = ROOT / "build/bench"
@@ -54,7 +54,7 @@ def arguments():
     name = "article-quick" if options.quick else "article"
     page_of_run = WORK / f"{name}/article.md" if options.quick else \
         ROOT / "docs/measurements/article.md"
-    options.ledger = options.output.with_suffix(".jsonl") if options.output else \
+    options.results = options.output.with_suffix(".jsonl") if options.output else \
         WORK / f"{name}.jsonl"
     options.output = options.output or page_of_run
     return options
@@ -99,17 +99,19 @@ def main():
     except ValueError as error:
         sys.exit(f"./run bench: {error}")
     asked = {"quick": options.quick, "targets": {n: t.described() for n, t in targets.items()}}
-    ledger = Ledger(options.ledger, {"options": asked, "machine": page.machine()}, options.resume)
-    if ledger.resumed_in_vain:
+    results = Results(options.results, {"options": asked, "machine": page.machine()},
+                      options.resume)
+    if results.resumed_in_vain:
         print("the unfinished run was of other servers or sizes: this is a new one",
               file=sys.stderr)
-    study = Study(targets, sizes.QUICK if options.quick else sizes.FULL, Corpus(), ledger)
+    study = Study(targets, sizes.QUICK if options.quick else sizes.FULL, Corpus(), results)
     try:
         study.run(report.MEASURED)
     except KeyboardInterrupt:
-        sys.exit(f"\n./run bench: stopped; {len(ledger.values)} figures are kept, --resume goes on")
+        sys.exit(f"\n./run bench: stopped; {len(results.values)} figures are kept, "
+                 "--resume goes on")
     report.write(study, options.output, command_line())
-    print(f"{len(ledger.values)} figures, {len(ledger.failures)} missing; written to "
+    print(f"{len(results.values)} figures, {len(results.failures)} missing; written to "
           f"{options.output}")
 
 

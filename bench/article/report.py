@@ -34,8 +34,8 @@ def write(study, path, command):
         lines.pop()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
-    raw = {"head": study.ledger.head, "figures": study.ledger.values,
-           "missing": study.ledger.failures}
+    raw = {"head": study.results.head, "figures": study.results.values,
+           "missing": study.results.failures}
     path.with_suffix(".json").write_text(json.dumps(raw, indent=0, sort_keys=True) + "\n")
 
 
@@ -43,8 +43,8 @@ def _head(study, command):
     lines = ["# What prompt caching buys", "",
              "A well-known article on prompt caching makes seven statements. Each is measured "
              f"here. Written by `{command}`; the raw figures are in the JSON file beside this "
-             "page, the charts also as SVG.", "", study.ledger.head["machine"], "",
-             f"Measuring took {study.ledger.seconds / 60:.0f} minutes. {study.corpus.described()} "
+             "page, the charts also as SVG.", "", study.results.head["machine"], "",
+             f"Measuring took {study.results.seconds / 60:.0f} minutes. {study.corpus.described()} "
             "Every new prompt begins with a line of its own. Servers are asked over HTTP through "
             "the official clients.", ""]
     lines += [f"- **{name}**: {target.described()}{_offered(study, name)}"

@@ -2,7 +2,7 @@
 
 A section plans groups of steps; all steps of a group run while the same servers are up. The study
 starts the servers that a group still needs, takes its steps in their order, keeps each figure in
-the ledger at once, and keeps the reason where there is none. What the ledger holds is not measured
+the results at once, and keeps the reason where there is none. What is in them is not measured
 again.
 """
 import contextlib
@@ -41,9 +41,9 @@ class Group:
 class Study:
     """`targets`: name → target, in the order of the report's columns."""
 
-    def __init__(self, targets, sizes, corpus, ledger):
-        self.targets, self.sizes, self.corpus, self.ledger = targets, sizes, corpus, ledger
-        self.nonce = ledger.nonce
+    def __init__(self, targets, sizes, corpus, results):
+        self.targets, self.sizes, self.corpus, self.results = targets, sizes, corpus, results
+        self.nonce = results.nonce
 
     def text(self, tokens, endpoint, label, order=None):
         """A new document: behind a first line that no other run, server or `label` has, what `order`
@@ -61,15 +61,15 @@ class Study:
     def offers(self, target):
         """What probing found; {} if it found nothing."""
         key = f"offers/{target}"
-        return self.ledger[key] if key in self.ledger else {}
+        return self.results[key] if key in self.results else {}
 
     def missing(self, prefix):
         """Why there are no figures below `prefix`, as a note for the report; "" if none are
         missing."""
-        return "; ".join(self.ledger.reasons(prefix))
+        return "; ".join(self.results.reasons(prefix))
 
     def run(self, sections):
-        """Yields nothing; every figure is in the ledger, or its reason, when it returns."""
+        """Yields nothing; every figure, or its reason, is in the results when it returns."""
         for section in sections:
             groups = section.plan(self)
             total = sum(step.requests for group in groups for step in group.steps)
@@ -81,7 +81,7 @@ class Study:
     def _take(self, group, bar):
         left = []
         for step in group.steps:
-            if step.key in self.ledger:
+            if step.key in self.results:
                 bar.update(step.requests)
             else:
                 left.append(step)
@@ -107,10 +107,10 @@ class Study:
 
     def _measure(self, step, endpoint):
         if isinstance(endpoint, str):
-            self.ledger.fail(step.key, endpoint)
+            self.results.fail(step.key, endpoint)
             return
         begin = time.monotonic()
         try:
-            self.ledger.keep(step.key, step.work(endpoint), time.monotonic() - begin)
+            self.results.keep(step.key, step.work(endpoint), time.monotonic() - begin)
         except Trouble as trouble:
-            self.ledger.fail(step.key, str(trouble))
+            self.results.fail(step.key, str(trouble))

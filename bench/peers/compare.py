@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 import page
 import programs
 from corpus import Corpus
-from ledger import Ledger
+from results import Results
 from stream import Server
 
 WORK = ROOT / "build/bench"
@@ -173,15 +173,15 @@ def model_file(weight_format):
     return programs.PEERS / "models" / programs.MODEL.name.replace("Q4_1", weight_format)
 
 
-def measure(weight_format, options, ledger, corpus):
-    """Fills the ledger with what is missing of one format."""
+def measure(weight_format, options, results, corpus):
+    """Fills the results with what is missing of one format."""
     pieces = Work(corpus).pieces(options.lengths)
     names = ["Reprise", AVX2, "llama-server", "OpenVINO"]
     left = [(repeat, piece, name) for repeat in range(options.repeats)
             for piece in pieces
             for name in names[repeat % len(names):] + names[:repeat % len(names)]
             if (name != AVX2 or piece.startswith("cold"))
-            and f"{weight_format}/{piece}/{repeat}/{name}" not in ledger]
+            and f"{weight_format}/{piece}/{repeat}/{name}" not in results]
     if not left:
         return
     print(f"{weight_format}: starting the systems", flush=True)
@@ -192,22 +192,22 @@ def measure(weight_format, options, ledger, corpus):
         for done, (repeat, piece, name) in enumerate(left):
             key = f"{weight_format}/{piece}/{repeat}/{name}"
             if name in absent:
-                ledger.fail(key, absent[name])
+                results.fail(key, absent[name])
                 continue
             begin = time.monotonic()
             try:
-                text = f"{ledger.nonce} {weight_format} {piece} {repeat}"
-                ledger.keep(key, pieces[piece](systems[name], text))
+                text = f"{results.nonce} {weight_format} {piece} {repeat}"
+                results.keep(key, pieces[piece](systems[name], text))
             except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-                ledger.fail(key, f"{name}: {error}")
+                results.fail(key, f"{name}: {error}")
             seconds = time.monotonic() - begin
             print(f"  {done + 1:>3} of {len(left)}: {key}, {seconds:.1f} s", flush=True)
 
 
-def figures(ledger, weight_format, row, name):
+def figures(results, weight_format, row, name):
     """repetition → figure."""
     found = {}
-    for key, value in ledger.all(f"{weight_format}/").items():
+    for key, value in results.all(f"{weight_format}/").items():
         _, _, repeat, system = key.split("/")
         if system == name and row in value:
             found[int(repeat)] = value[row]
@@ -230,14 +230,14 @@ def value_cell(values, rate):
     return f"{median:,.0f} tokens/s" if rate else f"{1e3 * median:,.0f} ms"
 
 
-def report(ledger, options):
+def report(results, options):
     lines = ["## Beside its peers", "",
              "Written by `bench/peers/compare.py`. Every ratio says how many times faster Reprise "
              "is (time of the peer ÷ ours, or our rate ÷ the peer's), taken within one "
              f"repetition: median (range) of {options.repeats}. All systems use {options.threads} "
              "threads, the same GGUF and the same text; Reprise and llama-server are asked over "
              "HTTP, OpenVINO GenAI in process.",
-             "", ledger.head["machine"], ""]
+             "", results.head["machine"], ""]
     for weight_format in options.formats:
         rows = []
         measured = [*((row, words, "Reprise") for row, words in ROWS.items()),
@@ -245,16 +245,16 @@ def report(ledger, options):
                       for name in LENGTHS)]
         for row, words, us in measured:
             rate = row in RATES
-            ours = figures(ledger, weight_format, row, us)
+            ours = figures(results, weight_format, row, us)
             cells = [words, value_cell(ours, rate)]
             for peer in ("llama-server", "OpenVINO"):
-                theirs = figures(ledger, weight_format, row, peer)
+                theirs = figures(results, weight_format, row, peer)
                 cells += [value_cell(theirs, rate), ratio_cell(ours, theirs, rate)]
             if any(cell != "–" for cell in cells[1:]):
                 rows.append(cells)
         columns = ["", "Reprise", "llama-server", "×", "OpenVINO GenAI", "×"]
         lines += [f"### {weight_format}", "", *page.table(columns, rows, right=range(1, 6)), ""]
-        lines += [f"– : {reason}" for reason in ledger.reasons(f"{weight_format}/")]
+        lines += [f"– : {reason}" for reason in results.reasons(f"{weight_format}/")]
     return "\n".join(lines)
 
 
@@ -281,18 +281,18 @@ def main():
     programs.stop_on_signals()
     name = "peers-quick" if options.quick else "peers"
     asked = {key: getattr(options, key) for key in ("formats", "lengths", "repeats", "threads")}
-    ledger = Ledger(WORK / f"{name}.jsonl", {"options": asked, "machine": page.machine()},
-                    options.resume)
+    results = Results(WORK / f"{name}.jsonl", {"options": asked, "machine": page.machine()},
+                      options.resume)
     corpus = Corpus()
     try:
         for weight_format in options.formats:
-            measure(weight_format, options, ledger, corpus)
+            measure(weight_format, options, results, corpus)
     except programs.DidNotStart as error:
         sys.exit(f"compare.py: {error}")
     except KeyboardInterrupt:
-        print(f"\nstopped; {len(ledger.values)} figures kept: --resume goes on", flush=True)
+        print(f"\nstopped; {len(results.values)} figures kept: --resume goes on", flush=True)
         sys.exit(130)
-    text = report(ledger, options)
+    text = report(results, options)
     print("\n" + text)
     if options.quick:
         (WORK / "peers-quick.md").write_text(text + "\n")

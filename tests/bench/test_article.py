@@ -1,4 +1,4 @@
-"""`./run bench --quick` against a played endpoint in all its moods, and against the real server."""
+"""`./run bench --quick` against a fake endpoint in all its moods, and against the real server."""
 import json
 import os
 import pathlib
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from played_endpoint import KEY, PlayedEndpoint
+from fake_endpoint import KEY, FakeEndpoint
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = pathlib.Path(os.environ.get("REPRISE_BENCH_PYTHON", ROOT / ".bench/bin/python"))
@@ -56,23 +56,23 @@ class Report:
 
 
 @pytest.fixture(scope="module")
-def played():
-    endpoint = PlayedEndpoint()
+def fake():
+    endpoint = FakeEndpoint()
     yield endpoint
     endpoint.stop()
 
 
 @pytest.fixture(scope="module")
-def moody(played, tmp_path_factory):
+def moody(fake, tmp_path_factory):
     """The report over endpoints in every mood, in one run: (report, folder)."""
     folder = tmp_path_factory.mktemp("moody")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        down = f"down=http://127.0.0.1:{closed.getsockname()[1]}/v1,{KEY},played"
+        down = f"down=http://127.0.0.1:{closed.getsockname()[1]}/v1,{KEY},fake"
     kinds = ["good", "mute", "uncounted", "forgetful", "slow", "busy", "recovering", "garbage",
              "torn"]
-    options = [word for kind in kinds for word in played.option(kind)]
-    options += played.option("good", "twin")
+    options = [word for kind in kinds for word in fake.option(kind)]
+    options += fake.option("good", "twin")
     finish(start(folder / "page.md", "--only-endpoints", "--timeout", "2", *options,
                  "--endpoint", down))
     return Report(folder / "page.md"), folder
@@ -130,9 +130,9 @@ def test_a_short_429_is_waited_out(moody):
     assert not [key for key in report.missing if "/recovering" in key]
 
 
-def test_bad_endpoints_are_given_up_after_a_few_requests(moody, played):
-    assert played.requests("slow") <= 3
-    assert played.requests("busy") <= 12
+def test_bad_endpoints_are_given_up_after_a_few_requests(moody, fake):
+    assert fake.requests("slow") <= 3
+    assert fake.requests("busy") <= 12
 
 
 def test_no_figure_is_invented_and_no_key_is_written(moody):
@@ -143,20 +143,20 @@ def test_no_figure_is_invented_and_no_key_is_written(moody):
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
 
 
-def test_an_interrupted_run_keeps_its_figures_and_goes_on(played, tmp_path):
-    page, ledger = tmp_path / "page.md", tmp_path / "page.jsonl"
-    options = ["--only-endpoints", "--timeout", "5", *played.option("good")]
+def test_an_interrupted_run_keeps_its_figures_and_goes_on(fake, tmp_path):
+    page, results = tmp_path / "page.md", tmp_path / "page.jsonl"
+    options = ["--only-endpoints", "--timeout", "5", *fake.option("good")]
     first = start(page, *options)
     until = time.monotonic() + 60
-    while not ledger.exists() or ledger.read_text().count("\n") < 8:
+    while not results.exists() or results.read_text().count("\n") < 8:
         assert time.monotonic() < until and first.poll() is None
         time.sleep(0.02)
     first.send_signal(signal.SIGINT)
     said, _ = first.communicate(timeout=30)
     assert "--resume goes on" in said and not page.exists()
-    with open(ledger, "a") as file:
+    with open(results, "a") as file:
         file.write('{"key": "first/good/128/')  # as a kill in the middle of a line leaves it
-    lines = [json.loads(line) for line in ledger.read_text().splitlines()[1:-1]]
+    lines = [json.loads(line) for line in results.read_text().splitlines()[1:-1]]
     kept = {line["key"]: line["value"] for line in lines}
     assert len(kept) >= 7
     finish(start(page, "--resume", *options))

@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 from article import prices
 from article.endpoint import Endpoint, GivenUp, Message
-from played_endpoint import PlayedEndpoint
+from fake_endpoint import FakeEndpoint
 
 # Two uses of a prompt of 1,000 tokens, marked whole; 10 new tokens each.
 MARKED = [{"prompt": 1010, "read": 0, "write": 1000}, {"prompt": 1010, "read": 1000, "write": 0}]
@@ -56,10 +56,10 @@ def test_every_sheet_is_dated_and_reading_is_never_dearer():
 
 
 def test_an_endpoint_that_spent_its_minutes_is_given_up():
-    played = PlayedEndpoint()
-    endpoint = Endpoint("good", openai_url=f"{played.url}/good/v1", budget_s=1e-6)
+    fake = FakeEndpoint()
+    endpoint = Endpoint("good", openai_url=f"{fake.url}/good/v1", budget_s=1e-6)
     endpoint.ask([Message("user", "Well?")])
     with pytest.raises(GivenUp, match="minutes were spent"):
         endpoint.ask([Message("user", "Well?")])
-    assert played.requests("good") == 1
-    played.stop()
+    assert fake.requests("good") == 1
+    fake.stop()

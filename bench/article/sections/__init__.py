@@ -7,7 +7,7 @@
     report(study)      lines of Markdown
     charts_of(study)   name → matplotlib figure
 
-and reads nothing but the study's ledger when it reports.
+and reads nothing but the study's results when it reports.
 """
 from article.endpoint import Message, Trouble
 

@@ -39,7 +39,7 @@ def figures(study, target):
     """length → list of runs, for lengths that have any."""
     found = {}
     for length in study.sizes.lengths:
-        runs = list(study.ledger.all(f"first/{target}/{length}/").values())
+        runs = list(study.results.all(f"first/{target}/{length}/").values())
         if runs:
             found[length] = runs
     return found

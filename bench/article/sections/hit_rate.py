@@ -126,13 +126,13 @@ def _pauses(study, mode, target):
 
 def resent(study, target, mode):
     """(hits, resends)"""
-    hits = [hit for run in study.ledger.all(f"resend/{target}/{mode}/").values() for hit in run]
+    hits = [hit for run in study.results.all(f"resend/{target}/{mode}/").values() for hit in run]
     return sum(hits), len(hits)
 
 
 def later_turns(study, kind, target, mode):
     key = f"{kind}/{target}/{mode}"
-    turns = study.ledger[key] if key in study.ledger else []
+    turns = study.results[key] if key in study.results else []
     return [turn for turn in turns if turn["expected"]]
 
 

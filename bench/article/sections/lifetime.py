@@ -99,7 +99,7 @@ def _refreshed(study, name, mark, lifetime):
 def survival(study, target, mode):
     """[(pause in seconds, share of trials that hit, trials)], growing."""
     by_pause = {}
-    for key, hit in study.ledger.all(f"lifetime/{target}/{mode}/").items():
+    for key, hit in study.results.all(f"lifetime/{target}/{mode}/").items():
         by_pause.setdefault(float(key.split("/")[3]), []).append(hit)
     return [(pause, sum(hits) / len(hits), len(hits)) for pause, hits in sorted(by_pause.items())]
 
@@ -120,7 +120,7 @@ def words(pause):
 
 
 def _refresh_cell(study, target, mode):
-    runs = list(study.ledger.all(f"refresh/{target}/{mode}/").values())
+    runs = list(study.results.all(f"refresh/{target}/{mode}/").values())
     if not runs:
         return numbers.NONE, numbers.NONE
     kept, ended = sum(sum(run[:-1]) for run in runs), sum(not run[-1] for run in runs)

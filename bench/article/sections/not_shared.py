@@ -45,8 +45,8 @@ def _greedy(study, number):
 def _figures(study, target):
     """(distinct replies, replies, of them hits), (equal greedy replies, prompts), (equal bits,
     prompts)"""
-    varied = study.ledger[f"varied/{target}"] if f"varied/{target}" in study.ledger else None
-    greedy = [run for run in study.ledger.all(f"greedy/{target}/").values() if run["hit"]]
+    varied = study.results[f"varied/{target}"] if f"varied/{target}" in study.results else None
+    greedy = [run for run in study.results.all(f"greedy/{target}/").values() if run["hit"]]
     bits = [run["same_bits"] for run in greedy if run["same_bits"] is not None]
     texts = varied["texts"] if varied else []
     return (len(set(texts)), len(texts), sum(varied["hits"]) if varied else 0), \

@@ -63,7 +63,7 @@ def _work(study, changes, run):
 def _found(study, target):
     """parameter → list of outcomes: True, False, or why it was refused."""
     found = {}
-    for run in study.ledger.all(f"parameter/{target}/").values():
+    for run in study.results.all(f"parameter/{target}/").values():
         for name, outcome in run.items():
             found.setdefault(name, []).append(outcome)
     return found

@@ -39,9 +39,9 @@ def _work(study, target, name, script, mode):
         if mode == "explicit" and not endpoint.marks:
             raise Trouble("it offers no cache markers")
         if mode == "no cache":
-            if _key(target, name, "automatic") not in study.ledger:
+            if _key(target, name, "automatic") not in study.results:
                 raise Trouble("there is no run with a cache to compare with")
-            replies = [r["text"] for r in study.ledger[_key(target, name, "automatic")]]
+            replies = [r["text"] for r in study.results[_key(target, name, "automatic")]]
         mark = None if mode != "explicit" else "30m" if endpoint.marks == "openai" else MARK
 
         def ask(messages):
@@ -64,7 +64,7 @@ def _work(study, target, name, script, mode):
 
 def requests(study, target, workload, mode):
     key = _key(target, workload, mode)
-    return study.ledger[key] if key in study.ledger else []
+    return study.results[key] if key in study.results else []
 
 
 def column(found, field):

@@ -10,7 +10,7 @@ import os
 import secrets
 
 
-class Ledger:
+class Results:
     def __init__(self, path, head, resume):
         """With `resume`, goes on with `path` if it was begun with an equal `head`; else a new run,
         and an earlier file is kept as *.previous."""

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint that plays well-behaved and ill-behaved servers, one a path.
+"""A fake OpenAI-compatible endpoint that plays well-behaved and ill-behaved servers, one a path.
 
     /good/v1       caches by prefix, counts what it read, honours breakpoints
     /mute/v1       sends no usage
@@ -83,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             usage = None
         greedy = body.get("temperature", 1) == 0
         reply = "a fine reply" if greedy else f"reply {random.random()}"
-        head = {"id": "x", "created": 0, "model": "played"}
+        head = {"id": "x", "created": 0, "model": "fake"}
         choice = {"index": 0, "finish_reason": "stop"}
         if not body.get("stream"):
             self._send(200, {**head, "object": "chat.completion", "usage": usage, "choices": [
@@ -126,7 +126,7 @@ def _text(message):
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
 
-class PlayedEndpoint:
+class FakeEndpoint:
     def __init__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -139,7 +139,7 @@ class PlayedEndpoint:
         return state.requests if state else 0
 
     def option(self, kind, name=None):
-        return ["--endpoint", f"{name or kind}={self.url}/{kind}/v1,{KEY},played"]
+        return ["--endpoint", f"{name or kind}={self.url}/{kind}/v1,{KEY},fake"]
 
     def stop(self):
         self.server.shutdown()
