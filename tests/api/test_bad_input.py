@@ -31,54 +31,33 @@ def refused(server, path, body, status=400):
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"{",
         b"hello",
-        b"[]",
         b'"text"',
         b'{"messages":[{"role":"user","content":"x"}]',
-        b'{"messages":NaN}',
-        b'{"messages":[{"role":"user","content":"\xff\xfe"}]}',
         b'{"messages":[{"role":"user","content":"\xed\xa0\x80"}]}',
-        b'{"messages":[{"role":"user","content":"\\ud800"}]}',
         b'{"a":' * 100 + b"1" + b"}" * 100,
-        b"[" * 1_000_000,
-        b'{"messages":[{"role":"user","content":"x"}]}{"again":1}',
     ],
     ids=lambda body: repr(body[:40]),
 )
 def test_a_body_that_is_no_json_object(server, body):
+    """More such bodies are in call_test.cc."""
     assert refused(server, CHAT, body)["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize(
     "fields, param",
     [
-        ({"messages": []}, "messages"),
-        ({"messages": "hello"}, "messages"),
-        ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
-        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type"),
-        ({"temperature": -1}, "temperature"),
-        ({"temperature": 1e308}, "temperature"),
-        ({"top_p": 2}, "top_p"),
-        ({"max_tokens": -5}, "max_tokens"),
         ({"max_tokens": 2**63}, "max_tokens"),
         ({"max_tokens": 1.5}, "max_tokens"),
-        ({"n": 0}, "n"),
         ({"n": 1000}, "n"),
-        ({"seed": "x"}, "seed"),
-        ({"presence_penalty": 3}, "presence_penalty"),
-        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"logit_bias": {"1": 1000}}, "logit_bias.1"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"stop": "x" * 2000}, "stop"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.type"),
         ({"stream": 1}, "stream"),
     ],
     ids=lambda value: str(value)[:40],
 )
 def test_a_faulty_field_is_named(server, fields, param):
+    """All fields are in call_test.cc; these values are not."""
     assert refused(server, CHAT, {"messages": HELLO, **fields})["param"] == param
 
 
@@ -160,14 +139,6 @@ def test_unknown_fields_are_tolerated(server):
     body |= {"prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "implicit"}}
     body |= {"service_tier": "auto", "response_format": {"type": "text"}, "invented": [1, {}]}
     server.post(CHAT, body)
-
-
-def test_unknown_paths_and_wrong_methods(server):
-    status, _, reply = server.ask("GET", "/v1/nothing")
-    assert status == 404 and json.loads(reply)["error"]["type"] == "invalid_request_error"
-    status, headers, reply = server.ask("GET", CHAT)
-    assert status == 405 and headers["Allow"] == "POST"
-    assert json.loads(reply)["error"]["code"] == "method_not_allowed"
 
 
 def test_tools_of_a_template_that_ignores_them_do_no_harm(server):
