@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -171,6 +172,94 @@ def start(built):
     yield begin
     for each in running:
         each.stop()
+
+
+@pytest.fixture(scope="session")
+def strict_server(built):
+    """One with --strict-api, for all tests that need no other option."""
+    running = Server("--strict-api")
+    yield running
+    running.stop()
+
+
+# -- Keys and tenants -----------------------------------------------------------------------------
+
+KEYS = """
+# key            tenant         what it may
+key-of-acme      acme/main
+key-2-of-acme    acme/main
+key-of-zenith    zenith/main
+key-of-ops       ops/main       admin
+"""
+ACME, ZENITH, OPS = "key-of-acme", "key-of-zenith", "key-of-ops"
+
+
+class Guarded:
+    """A server with a file of keys."""
+
+    def __init__(self, start, path, *options):
+        self.file = path / "keys"
+        self.write(KEYS)
+        self.server = start("--api-keys", self.file, *options)
+
+    def write(self, keys):
+        self.file.write_text(keys)
+        self.file.chmod(0o600)
+
+    def hang_up(self, said):
+        """SIGHUP; returns the one line that the log says about it."""
+        before = len(self.server.log)
+        self.server.process.send_signal(signal.SIGHUP)
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            lines = [line for line in self.server.log[before:] if said in line]
+            if lines:
+                time.sleep(0.2)  # a second line would come at once
+                assert len([line for line in self.server.log[before:] if said in line]) == 1
+                return lines[0]
+            time.sleep(0.01)
+        raise AssertionError(f"no '{said}' in {self.server.log[before:]}")
+
+    def json(self, key, path):
+        """(status, reply) of a GET"""
+        status, reply = self.ask(key, "GET", path)
+        return status, json.loads(reply)
+
+    def ask(self, key, method, path, body=None):
+        headers = {"x-api-key": key} if key else {}
+        status, _, reply = self.server.ask(method, path, body, headers)
+        return status, reply
+
+    def cache(self, key):
+        status, reply = self.ask(key, "GET", "/cache")
+        assert status == 200, reply
+        return json.loads(reply)
+
+    def idle(self):
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            page = self.cache(OPS)
+            if page["requests"] == {"running": 0, "waiting": 0}:
+                return page
+            time.sleep(0.05)
+        raise AssertionError("still busy")
+
+
+@pytest.fixture
+def guarded(start, tmp_path):
+    """guarded(*options) -> a Guarded of the test's own."""
+    return lambda *options: Guarded(start, tmp_path, *options)
+
+
+@pytest.fixture(scope="session")
+def guarded_server(built, tmp_path_factory):
+    """One Guarded for the tests that change nothing about it."""
+    running = Guarded(Server, tmp_path_factory.mktemp("keys"))
+    yield running
+    running.server.stop()
+
+
+# -- Clients and texts ----------------------------------------------------------------------------
 
 
 @pytest.fixture

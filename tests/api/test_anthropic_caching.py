@@ -137,44 +137,11 @@ def test_parameters_lose_nothing(conversation, changes):
 
 # -- Marks that the vendor refuses ------------------------------------------------------------------
 
-ORDER = (
-    "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that blocks "
-    "are processed in the following order: `tools`, `system`, `messages`."
-)
+# Those of anthropic_call_test.cc (AnthropicMarksTest) are not asked again here.
 BREACHES = {
     "five marks": (
         [user(*(text(f"Block {i}.", MARK) for i in range(5)))],
         "A maximum of 4 blocks with cache_control may be provided. Found 5.",
-    ),
-    "a mark on empty text": (
-        [user(text("Hello."), text("", MARK))],
-        "messages.0.content.1.text: cache_control cannot be set for empty text blocks",
-    ),
-    "a mark on thinking": (
-        [
-            user(text("Hello.")),
-            {
-                "role": "assistant",
-                "content": [
-                    {"type": "thinking", "thinking": "hm", "signature": "x", "cache_control": MARK},
-                    text("Yes."),
-                ],
-            },
-            user(text("So?")),
-        ],
-        "messages.1.content.0: cache_control cannot be set for thinking blocks",
-    ),
-    "1h after 5m": (
-        [user(text("One.", MARK), text("Two.", HOUR))],
-        f"messages.0.content.1.cache_control.ttl: {ORDER}",
-    ),
-    "an unknown ttl": (
-        [user(text("Hello.", {"type": "ephemeral", "ttl": "soon"}))],
-        "messages.0.content.0.cache_control.ttl: Input should be '5m' or '1h'",
-    ),
-    "a negative ttl": (
-        [user(text("Hello.", {"type": "ephemeral", "ttl": "-5m"}))],
-        "messages.0.content.0.cache_control.ttl: Input should be '5m' or '1h'",
     ),
     "a ttl of another type": (
         [user(text("Hello.", {"type": "ephemeral", "ttl": 300}))],
@@ -195,13 +162,9 @@ BREACHES = {
 }
 
 
-@pytest.fixture(scope="module")
-def strict(built):
-    import conftest
-
-    running = conftest.Server("--strict-api")
-    yield running.anthropic()
-    running.stop()
+@pytest.fixture
+def strict(strict_server):
+    return strict_server.anthropic()
 
 
 @pytest.mark.parametrize("name", BREACHES)

@@ -117,7 +117,7 @@ def test_an_unknown_id_is_not_found_and_no_error(claude, first, server):
         assert again.usage.cache_read_input_tokens > 100
 
 
-def test_a_wish_of_the_wrong_form_is_ignored_and_said(server, start):
+def test_a_wish_of_the_wrong_form_is_ignored_and_said(server, strict_server):
     body = {"model": "any", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi."}]}
     for wrong, place in (
         ("msg_1", "diagnostics: "),
@@ -126,8 +126,7 @@ def test_a_wish_of_the_wrong_form_is_ignored_and_said(server, start):
         reply = server.post("/v1/messages", {**body, "diagnostics": wrong})
         assert reply["diagnostics"] is None
         assert place in reply["headers"]["x-reprise-cache-warning"]
-    strict = start("--strict-api")
-    status, _, reply = strict.ask("POST", "/v1/messages", {**body, "diagnostics": "msg_1"})
+    status, _, reply = strict_server.ask("POST", "/v1/messages", {**body, "diagnostics": "msg_1"})
     assert status == 400 and "diagnostics" in json.loads(reply)["error"]["message"]
 
 
@@ -259,15 +258,6 @@ def test_an_evicted_prompt_says_when_and_for_whom(start, document):
     assert told["reason"] == "evicted" and told["for"] in others and told["seconds_ago"] >= 0
     line = next(line for line in server.log if f"{after._request_id} shares" in line)
     assert "evicted" in line and told["for"] in line
-
-
-def test_a_flushed_prompt_says_so(start, document):
-    server = start()
-    claude = server.anthropic()
-    words = document("is flushed")
-    create(claude, words)
-    server.flush()
-    assert why(server, create(claude, words).id)["reason"] == "flushed"
 
 
 def test_what_was_not_to_be_cached_says_so(server, client, document):

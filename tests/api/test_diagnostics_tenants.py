@@ -2,55 +2,25 @@
 
 import json
 
-import anthropic
-import pytest
-
+from conftest import ACME, OPS, ZENITH
 from messages import create
 
-KEYS = """
-key-of-acme    acme/main
-key-of-zenith  zenith/main
-key-of-ops     ops/main     admin
-"""
-ACME, ZENITH, OPS = "key-of-acme", "key-of-zenith", "key-of-ops"
+
+def client(server, key):
+    return server.server.anthropic(key)
 
 
-class Guarded:
-    """A server with a file of keys, asked as whom one likes."""
-
-    def __init__(self, server):
-        self.server = server
-
-    def client(self, key):
-        url = f"http://127.0.0.1:{self.server.port}"
-        return anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=300)
-
-    def ask(self, key, path):
-        status, _, body = self.server.ask("GET", path, headers={"x-api-key": key})
-        return status, json.loads(body)
-
-    def prompt(self, key, message):
-        status, page = self.ask(key, f"/cache/requests/{message.id}")
-        assert status == 200
-        return page["prompts"][0]
+def prompt_of(server, key, message):
+    status, page = server.json(key, f"/cache/requests/{message.id}")
+    assert status == 200
+    return page["prompts"][0]
 
 
-@pytest.fixture
-def guarded(start, tmp_path):
-    def begin(*options):
-        keys = tmp_path / "keys"
-        keys.write_text(KEYS)
-        keys.chmod(0o600)
-        return Guarded(start("--api-keys", keys, *options))
-
-    return begin
-
-
-def test_another_tenants_message_is_as_unknown_as_any(guarded, document):
-    server = guarded()
+def test_another_tenants_message_is_as_unknown_as_any(guarded_server, document):
+    server = guarded_server
     words = document("foreign")
-    theirs = create(server.client(ZENITH), words)
-    ours = server.client(ACME)
+    theirs = create(client(server, ZENITH), words)
+    ours = client(server, ACME)
     told = [
         create(ours, words, diagnostics={"previous_message_id": previous}).diagnostics.to_dict()
         for previous in (theirs.id, "msg_0123456789abcdef")
@@ -59,19 +29,20 @@ def test_another_tenants_message_is_as_unknown_as_any(guarded, document):
 
     refusals = []
     for given in (theirs.id, theirs._request_id, "msg_0123456789abcdef"):
-        status, body = server.ask(ACME, f"/cache/requests/{given}")
+        status, body = server.json(ACME, f"/cache/requests/{given}")
         refusals.append((status, json.dumps(body).replace(given, "…")))
     assert refusals[0][0] == 404 and len(set(refusals)) == 1
-    assert server.ask(ZENITH, f"/cache/requests/{theirs.id}")[0] == 200
-    assert server.ask(OPS, f"/cache/requests/{theirs.id}")[0] == 200
+    assert server.json(ZENITH, f"/cache/requests/{theirs.id}")[0] == 200
+    assert server.json(OPS, f"/cache/requests/{theirs.id}")[0] == 200
 
 
 def test_each_lists_its_own_requests_and_an_administrator_all(guarded):
     server = guarded()
-    ours, theirs = create(server.client(ACME), "Ours."), create(server.client(ZENITH), "Theirs.")
+    ours, theirs = create(client(server, ACME), "Ours."), create(client(server, ZENITH), "Theirs.")
 
     def listed(key):
-        return [(each["reply_id"], each.get("tenant")) for each in server.ask(key, "/cache/requests")[1]["requests"]]
+        _, page = server.json(key, "/cache/requests")
+        return [(each["reply_id"], each.get("tenant")) for each in page["requests"]]
 
     assert listed(ACME) == [(ours.id, None)]
     assert listed(ZENITH) == [(theirs.id, None)]
@@ -81,12 +52,12 @@ def test_each_lists_its_own_requests_and_an_administrator_all(guarded):
 def test_what_lies_with_another_tenant_is_told_to_administrators_only(guarded, document):
     server = guarded()
     words = document("with another")
-    theirs = create(server.client(ZENITH), words)
-    ours = create(server.client(ACME), words)
-    seen = server.prompt(ACME, ours)
+    theirs = create(client(server, ZENITH), words)
+    ours = create(client(server, ACME), words)
+    seen = prompt_of(server, ACME, ours)
     assert seen["why"] == {"reason": "nothing_shared"}
     assert seen["closest"] is None and seen["first_difference"] is None
-    shown = server.prompt(OPS, ours)
+    shown = prompt_of(server, OPS, ours)
     assert shown["why"]["reason"] == "other_tenant"
     assert shown["closest"]["id"] == theirs._request_id
     assert shown["closest"]["tenant"] == "zenith/main"
@@ -95,9 +66,9 @@ def test_what_lies_with_another_tenant_is_told_to_administrators_only(guarded, d
 def test_an_eviction_for_another_tenant_names_nobody(guarded, document):
     server = guarded("--kv-memory", "19M", "--context", "1024", "--pin-memory", "0")
     words = document("crowded out", 300)
-    create(server.client(ACME), words)
-    theirs = [create(server.client(ZENITH), document(f"crowds {i}", 300)) for i in range(4)]
-    again = create(server.client(ACME), words)
-    why = server.prompt(ACME, again)["why"]
+    create(client(server, ACME), words)
+    theirs = [create(client(server, ZENITH), document(f"crowds {i}", 300)) for i in range(4)]
+    again = create(client(server, ACME), words)
+    why = prompt_of(server, ACME, again)["why"]
     assert why["reason"] == "evicted" and why["for"] == "another tenant's request"
-    assert server.prompt(OPS, again)["why"]["for"] in [each._request_id for each in theirs]
+    assert prompt_of(server, OPS, again)["why"]["for"] in [each._request_id for each in theirs]

@@ -118,13 +118,9 @@ BREACHES = {
 }
 
 
-@pytest.fixture(scope="module")
-def strict(built):
-    import conftest
-
-    running = conftest.Server("--strict-api")
-    yield running.openai()
-    running.stop()
+@pytest.fixture
+def strict(strict_server):
+    return strict_server.openai()
 
 
 @pytest.mark.parametrize("name", BREACHES)
