@@ -1,4 +1,4 @@
-// A server with keys: who is answered what, over real connections and a played engine.
+// A server with keys: who is answered what, over real connections and a fake engine.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
