@@ -17,9 +17,9 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 namespace {
 
-using Answer = Result<std::string>;  // a body
-using Work = Answer (*)(const json::object& body, const ServedModel& model,
-                        std::string_view tenant);
+using ReplyBody = Result<std::string>;
+using Work = ReplyBody (*)(const json::object& body, const ServedModel& model,
+                           std::string_view tenant);
 
 // A piece that is no whole text is shown as its bytes.
 json::value PieceJson(std::string_view piece) {
@@ -29,7 +29,7 @@ json::value PieceJson(std::string_view piece) {
   return bytes;
 }
 
-Answer Tokenize(const json::object& body, const ServedModel& model, std::string_view tenant) {
+ReplyBody Tokenize(const json::object& body, const ServedModel& model, std::string_view tenant) {
   FieldReader fields(body, "");
   const std::string_view content = fields.String("content").value_or("");
   EncodeOptions options;
@@ -50,7 +50,7 @@ Answer Tokenize(const json::object& body, const ServedModel& model, std::string_
   return json::serialize(json::object{{"tokens", std::move(tokens)}});
 }
 
-Answer Detokenize(const json::object& body, const ServedModel& model, std::string_view) {
+ReplyBody Detokenize(const json::object& body, const ServedModel& model, std::string_view) {
   FieldReader fields(body, "");
   const json::array* list = fields.Array("tokens", std::numeric_limits<size_t>::max());
   if (!fields.ok()) return std::unexpected(fields.status().error());
@@ -69,7 +69,7 @@ Answer Detokenize(const json::object& body, const ServedModel& model, std::strin
   return json::serialize(json::object{{"content", text}});
 }
 
-Answer ApplyTemplate(const json::object& body, const ServedModel& model, std::string_view) {
+ReplyBody ApplyTemplate(const json::object& body, const ServedModel& model, std::string_view) {
   const ApiPolicy lenient;
   MarkerRules ignored(lenient);
   const Result<Conversation> conversation = ReadOpenAiConversation(body, std::nullopt, ignored);
@@ -81,14 +81,14 @@ Answer ApplyTemplate(const json::object& body, const ServedModel& model, std::st
 }
 
 asio::awaitable<void> Handle(Exchange& exchange, Work work) {
-  std::function<Answer()> task = [work, body = std::move(exchange.request.body),
-                                  tenant = exchange.identity.tenant,
-                                  &model = exchange.service.model]() -> Answer {
+  std::function<ReplyBody()> task = [work, body = std::move(exchange.request.body),
+                                     tenant = exchange.identity.tenant,
+                                     &model = exchange.service.model]() -> ReplyBody {
     const Result<json::object> object = ParseJsonObject(body);
     if (!object) return std::unexpected(object.error());
     return work(*object, model, tenant);
   };
-  Answer answer = co_await exchange.service.OnWorker(std::move(task));
+  ReplyBody answer = co_await exchange.service.OnWorker(std::move(task));
   if (answer) {
     co_await exchange.SendJson(std::move(*answer));
   } else {

@@ -9,10 +9,11 @@
 
 #include "base/check.h"
 #include "base/round_up.h"
+#include "base/sanitizers.h"
 
 // In sanitised builds the payload of a free block is poisoned: a reader without a reference is
 // caught.
-#if defined(__SANITIZE_ADDRESS__)
+#if REPRISE_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, bytes) (static_cast<void>(0))

@@ -3,11 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
@@ -17,13 +15,13 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/as_tuple.h"
 
 namespace reprise {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace {
 
-constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr size_t kHeaderReadBytes = 4u << 10;  // most requests without a long prompt
 constexpr size_t kBodyReadBytes = 64u << 10;
 constexpr size_t kWriteBytes = 64u << 10;  // each such piece has the write timeout to itself

@@ -4,22 +4,19 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <string_view>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "http/as_tuple.h"
 
 namespace reprise {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 namespace {
-
-constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 
 // Every connection is a file; the usual soft limit is 1,024 of them.
 void RaiseFileLimit() {

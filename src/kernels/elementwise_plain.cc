@@ -9,14 +9,14 @@
 namespace reprise {
 namespace {
 
-constexpr int kLanes = 16;
+constexpr int kSumLanes = 16;
 
 // Lane i adds the squares of columns ≡ i mod 16 in ascending order, then the lanes come together.
 float SumOfSquares(const float* x, int columns) {
-  float lanes[kLanes] = {};
+  float lanes[kSumLanes] = {};
   int c = 0;
-  for (; c + kLanes <= columns; c += kLanes) {
-    for (int i = 0; i < kLanes; ++i) lanes[i] += x[c + i] * x[c + i];
+  for (; c + kSumLanes <= columns; c += kSumLanes) {
+    for (int i = 0; i < kSumLanes; ++i) lanes[i] += x[c + i] * x[c + i];
   }
   for (int i = 0; c + i < columns; ++i) lanes[i] += x[c + i] * x[c + i];
   float sum = 0.0F;

@@ -26,7 +26,7 @@ std::string_view RoleOf(const json::object& message) {
   return std::string_view(message.at("role").as_string());
 }
 
-std::string ContentOf(const json::object& message) {
+std::string ContentText(const json::object& message) {
   const json::value* content = message.if_contains("content");
   if (content == nullptr || !content->is_string()) return {};
   return std::string(std::string_view(content->get_string()));
@@ -59,7 +59,7 @@ void FoldDefinitions(TemplateContext& context) {
     text += kBlockSeparator;
     shift = text.size();
     json::object& system = messages.front().as_object();
-    system["content"] = text + ContentOf(system);
+    system["content"] = text + ContentText(system);
   } else {
     messages.insert(messages.begin(), json::object{{"role", "system"}, {"content", text}});
   }
@@ -79,7 +79,7 @@ void FoldCalls(TemplateContext& context) {
     json::object& message = messages[i].as_object();
     const json::value* calls = message.if_contains("tool_calls");
     if (calls == nullptr || !calls->is_array()) continue;
-    std::string text = ContentOf(message);
+    std::string text = ContentText(message);
     std::vector<size_t> ends;
     for (const json::value& call : calls->get_array()) {
       json::object shown;
@@ -101,9 +101,9 @@ void FoldCalls(TemplateContext& context) {
 }
 
 // A result as a user's message.
-Moved FoldResult(json::object message, json::array& folded) {
+Moved FoldResult(const json::object& message, json::array& folded) {
   constexpr std::string_view kBegin = "<tool_response>\n";
-  const std::string text = std::string(kBegin) + ContentOf(message) + "\n</tool_response>";
+  const std::string text = std::string(kBegin) + ContentText(message) + "\n</tool_response>";
   folded.push_back(json::object{{"role", "user"}, {"content", text}});
   return {folded.size() - 1, kBegin.size()};
 }
@@ -114,10 +114,10 @@ void JoinUsers(json::array& folded, Moved& moved) {
   json::object& before = folded[folded.size() - 2].as_object();
   const json::object& last = folded.back().as_object();
   if (RoleOf(before) != "user" || RoleOf(last) != "user") return;
-  std::string text = ContentOf(before);
+  std::string text = ContentText(before);
   text += kBlockSeparator;
   moved = {folded.size() - 2, moved.shift + text.size()};
-  before["content"] = text + ContentOf(last);
+  before["content"] = text + ContentText(last);
   folded.pop_back();
 }
 
@@ -133,7 +133,7 @@ void FoldResults(TemplateContext& context) {
     const bool is_result = RoleOf(message.as_object()) == "tool";
     Moved moved{folded.size(), 0};
     if (is_result) {
-      moved = FoldResult(std::move(message.as_object()), folded);
+      moved = FoldResult(message.as_object(), folded);
     } else {
       folded.push_back(std::move(message));
     }

@@ -8,6 +8,7 @@
 #include <bit>
 
 #include "attention_case.h"
+#include "base/sanitizers.h"
 #include "kernels/attention.h"
 
 namespace reprise {
@@ -37,7 +38,7 @@ class Threads {
 const AttentionShape kShapes[] = {
     {.heads = 3, .kv_heads = 1, .head_dim = 64, .block_tokens = 32},
     {.heads = 5, .kv_heads = 1, .head_dim = 18, .block_tokens = 32},
-#ifndef __SANITIZE_ADDRESS__  // several times slower, and no other code than the two above
+#if !REPRISE_ADDRESS_SANITIZER  // several times slower, and no other code than the two above
     {.heads = 4, .kv_heads = 1, .head_dim = 128, .block_tokens = 16},
     {.heads = 2, .kv_heads = 2, .head_dim = 80, .block_tokens = 64},
 #endif

@@ -17,6 +17,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/sanitizers.h"
 #include "kernels/attention.h"
 #include "model/gguf.h"
 #include "model/model.h"
@@ -110,11 +111,7 @@ enum class Which { kTiny, kReal };
 
 // Under sanitizers the real model takes minutes, and so does a tiny one row by row; neither runs
 // through other code than the rest.
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
+constexpr bool kSanitized = kAddressSanitizer;
 
 std::string RealModelPath() {
   const char* path = std::getenv("REPRISE_MODEL");
