@@ -1,58 +1,14 @@
-"""`./run bench --quick` against a fake endpoint in all its moods, and against the real server."""
+"""`./run bench --quick` against a fake endpoint in all its moods."""
 import json
-import os
-import pathlib
 import re
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
 
 from fake_endpoint import KEY, FakeEndpoint
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-PYTHON = pathlib.Path(os.environ.get("REPRISE_BENCH_PYTHON", ROOT / ".bench/bin/python"))
-BINARY = pathlib.Path(os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise"))
-CHAPTERS = 7
-
-
-def start(page, *options):
-    """The report's process, writing to `page`."""
-    if not PYTHON.exists():
-        pytest.skip(f"{PYTHON} is absent: ./test bench makes it")
-    command = [PYTHON, "-m", "article", "--quick", "--output", page, *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "bench")}
-    # A shell without job control starts what is in the background with SIGINT ignored.
-    return subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
-
-
-def finish(process):
-    """What it printed; it must have ended well."""
-    said, _ = process.communicate(timeout=280)
-    assert process.returncode == 0, said[-3000:]
-    return said
-
-
-class Report:
-    def __init__(self, page):
-        self.text = page.read_text()
-        self.raw = json.loads(page.with_suffix(".json").read_text())
-        self.figures, self.missing = self.raw["figures"], self.raw["missing"]
-
-    def chapters(self):
-        return len(re.findall(r"^## \d\. ", self.text, re.M))
-
-    def row(self, begin):
-        """Cells of the first table row that begins so."""
-        line = next(line for line in self.text.splitlines() if line.startswith(f"| {begin} |"))
-        return [cell.strip() for cell in line.strip("|").split("|")]
-
-    def offered(self, name):
-        return next(line for line in self.text.splitlines() if line.startswith(f"- **{name}**"))
+from report_run import CHAPTERS, Report, finish, start
 
 
 @pytest.fixture(scope="module")
@@ -170,24 +126,3 @@ def test_a_wrong_endpoint_is_one_sentence(tmp_path):
     said, _ = process.communicate(timeout=30)
     assert process.returncode != 0
     assert "--endpoint wants NAME=URL,KEY,MODEL" in said and "Traceback" not in said
-
-
-def test_the_articles_sentences_hold_on_the_real_server(tmp_path):
-    if not BINARY.exists():
-        pytest.skip(f"{BINARY} has not been built")
-    finish(start(tmp_path / "page.md", "--without-peers", "--timeout", "120"))
-    report = Report(tmp_path / "page.md")
-    assert report.chapters() == CHAPTERS and not report.missing
-    explicit, automatic = report.row("Reprise | explicit"), report.row("Reprise | automatic")
-    assert [explicit[i].split(" (")[0] for i in (2, 3, 5)] == ["100 %"] * 3
-    assert not automatic[3].startswith("100 %") and not automatic[5].startswith("100 %")
-    for name, outcome in report.figures["parameter/Reprise/0"].items():
-        assert outcome is (name != "first word changed"), name
-    assert all(run["cold"] > run["warm"] for key, run in report.figures.items()
-               if key.startswith("first/Reprise/1200/"))
-    for key, run in report.figures.items():
-        if key.startswith("greedy/"):
-            assert run == {"same": True, "hit": True, "same_bits": True}
-        if key.startswith("refresh/"):
-            assert run == [True] * 6 + [False]
-    assert len(set(report.figures["varied/Reprise"]["texts"])) > 1
