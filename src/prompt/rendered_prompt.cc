@@ -18,12 +18,6 @@ using Place = CacheMark::Place;
 constexpr std::string_view kOtherText = "\xEF\xB7\x95";
 constexpr std::string_view kStillOtherText = "\xEF\xB7\x96";
 
-std::string_view ContentOf(const json::object& message) {
-  const json::value* content = message.if_contains("content");
-  return content != nullptr && content->is_string() ? std::string_view(content->get_string())
-                                                    : std::string_view();
-}
-
 // What is other than `text`; all have the same size.
 std::string_view OtherThan(std::string_view text) {
   return text.starts_with(kOtherText) ? kStillOtherText : kOtherText;

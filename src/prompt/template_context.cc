@@ -47,6 +47,12 @@ size_t EscapedOffset(std::string_view text, size_t offset, const Tokenizer& toke
   return static_cast<size_t>(std::ranges::mismatch(before, whole).in1 - before.begin());
 }
 
+std::string_view ContentOf(const json::object& message) {
+  const json::value* content = message.if_contains("content");
+  return content != nullptr && content->is_string() ? std::string_view(content->get_string())
+                                                    : std::string_view();
+}
+
 TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model) {
   const Tokenizer& tokenizer = *model.tokenizer;
   TemplateContext context;

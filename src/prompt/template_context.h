@@ -7,6 +7,7 @@
 
 #include <boost/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -20,6 +21,9 @@ struct TemplateContext {
   std::vector<CacheMark> marks;   // in the order of the conversation; offsets count escaped bytes
   bool continues_reply = false;
 };
+
+// A message's text; empty where the content is absent or not a string. A view into the message.
+std::string_view ContentOf(const boost::json::object& message);
 
 // Escapes the conversation, and writes tools as text where the template knows none (tool_text.h).
 TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model);

@@ -26,12 +26,6 @@ std::string_view RoleOf(const json::object& message) {
   return std::string_view(message.at("role").as_string());
 }
 
-std::string ContentText(const json::object& message) {
-  const json::value* content = message.if_contains("content");
-  if (content == nullptr || !content->is_string()) return {};
-  return std::string(std::string_view(content->get_string()));
-}
-
 // The definitions; ends[i] is where tool i's line ends.
 std::string ToolsText(const json::array& tools, std::vector<size_t>& ends) {
   std::string text(kToolsIntro);
@@ -59,7 +53,8 @@ void FoldDefinitions(TemplateContext& context) {
     text += kBlockSeparator;
     shift = text.size();
     json::object& system = messages.front().as_object();
-    system["content"] = text + ContentText(system);
+    text += ContentOf(system);
+    system["content"] = text;
   } else {
     messages.insert(messages.begin(), json::object{{"role", "system"}, {"content", text}});
   }
@@ -79,7 +74,7 @@ void FoldCalls(TemplateContext& context) {
     json::object& message = messages[i].as_object();
     const json::value* calls = message.if_contains("tool_calls");
     if (calls == nullptr || !calls->is_array()) continue;
-    std::string text = ContentText(message);
+    std::string text(ContentOf(message));
     std::vector<size_t> ends;
     for (const json::value& call : calls->get_array()) {
       json::object shown;
@@ -103,7 +98,9 @@ void FoldCalls(TemplateContext& context) {
 // A result as a user's message.
 Moved FoldResult(const json::object& message, json::array& folded) {
   constexpr std::string_view kBegin = "<tool_response>\n";
-  const std::string text = std::string(kBegin) + ContentText(message) + "\n</tool_response>";
+  std::string text(kBegin);
+  text += ContentOf(message);
+  text += "\n</tool_response>";
   folded.push_back(json::object{{"role", "user"}, {"content", text}});
   return {folded.size() - 1, kBegin.size()};
 }
@@ -114,10 +111,11 @@ void JoinUsers(json::array& folded, Moved& moved) {
   json::object& before = folded[folded.size() - 2].as_object();
   const json::object& last = folded.back().as_object();
   if (RoleOf(before) != "user" || RoleOf(last) != "user") return;
-  std::string text = ContentText(before);
+  std::string text(ContentOf(before));
   text += kBlockSeparator;
   moved = {folded.size() - 2, moved.shift + text.size()};
-  before["content"] = text + ContentText(last);
+  text += ContentOf(last);
+  before["content"] = text;
   folded.pop_back();
 }
 

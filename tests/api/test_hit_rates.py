@@ -19,7 +19,7 @@ RETENTION = "5m"  # the same for what nothing promises, so that only the promise
 # The long scenario in figures; whether a promise is kept does not depend on how long a prefix is, but on how
 # full the pool is, so prefixes are short and the pool is small:
 #   50 marked prefixes of 97 to 128 tokens = 200 blocks of 32 tokens: what --pin-memory holds;
-#   the pool has 228, 28 of them for all that is not promised;
+#   the pool has 228 blocks, 28 of them for all that is not promised;
 #   noise is more than three times what the pool holds.
 CONVERSATIONS = 50
 ROUNDS = 20

@@ -15,9 +15,6 @@
 namespace reprise {
 namespace {
 
-// Under sanitizers the sequences are a step shorter: each step takes ten times as long.
-constexpr bool kSanitized = kAddressSanitizer;
-
 using Words = CacheWorld::Words;
 using Partial = CacheWorld::Partial;
 
@@ -189,21 +186,22 @@ std::vector<Operation> PromiseOperations() {
 }
 
 TEST(PrefixCacheProperty, EveryShortSequenceOfTokenStepsEqualsTheNaiveCache) {
-  Exhaustive({.blocks = 3}, TokenOperations()).Run(kSanitized ? 7 : 8);
+  Exhaustive({.blocks = 3}, TokenOperations()).Run(kAddressSanitizer ? 7 : 8);
 }
 
 TEST(PrefixCacheProperty, EveryShortSequenceOfPromptsEqualsTheNaiveCache) {
   Exhaustive({.blocks = 1}, WordOperations()).Run(3);
   Exhaustive({.blocks = 2}, WordOperations()).Run(3);
-  Exhaustive({.blocks = 3}, WordOperations()).Run(kSanitized ? 3 : 4);
+  Exhaustive({.blocks = 3}, WordOperations()).Run(kAddressSanitizer ? 3 : 4);
 }
 
 TEST(PrefixCacheProperty, EveryShortSequenceOfMarkedPromptsEqualsTheNaiveCache) {
   for (const size_t pinned : {1, 2, 3}) {
     SCOPED_TRACE(fmt::format("pin_blocks {}", pinned));
-    Exhaustive({.blocks = 3, .pin_blocks = pinned}, PromiseOperations()).Run(kSanitized ? 3 : 4);
+    Exhaustive({.blocks = 3, .pin_blocks = pinned}, PromiseOperations())
+        .Run(kAddressSanitizer ? 3 : 4);
   }
-  Exhaustive({.blocks = 2, .pin_blocks = 1}, PromiseOperations()).Run(kSanitized ? 3 : 5);
+  Exhaustive({.blocks = 2, .pin_blocks = 1}, PromiseOperations()).Run(kAddressSanitizer ? 3 : 5);
 }
 
 // One random life of a world: sequences of several tenants over a small alphabet, so that they
@@ -365,7 +363,7 @@ TEST(PrefixCacheProperty, LongRandomLivesEqualTheNaiveCache) {
       const size_t longest = 4 * static_cast<size_t>(size.block_tokens) + 1;
       SCOPED_TRACE(fmt::format("seed {} blocks {} block_tokens {} letters {} pin_blocks {}", seed,
                                size.blocks, size.block_tokens, letters, size.pin_blocks));
-      RandomLife(seed++, size, letters, longest).Live(kSanitized ? 3000 : 20000);
+      RandomLife(seed++, size, letters, longest).Live(kAddressSanitizer ? 3000 : 20000);
       if (HasFailure()) return;
     }
   std::printf("seeds from %u\n", first_seed);
