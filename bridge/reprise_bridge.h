@@ -80,8 +80,13 @@ bool reprise_bpe_encode(const RepriseBpe* bpe, RepriseView text, RepriseIds* ids
 typedef struct RepriseTemplate RepriseTemplate;
 
 typedef struct RepriseTemplateLimits {
-  uint64_t fuel;  /* units of work for one rendering: one an instruction, one per 64 bytes written */
-  size_t depth;   /* nested calls, and nested values in tojson */
+  size_t source_bytes;            /* longest source */
+  size_t depth;                   /* nested calls, nested values in tojson and in namespaces */
+  uint64_t fuel;                  /* units of work for one rendering: one an instruction, one per 64 bytes */
+  uint64_t fuel_per_context_byte; /* more of them … */
+  uint64_t most_fuel;             /* … up to so many */
+  size_t stack_bytes;             /* of the thread that compiles or renders */
+  uint64_t seconds;               /* longest compilation and rendering */
 } RepriseTemplateLimits;
 
 RepriseTemplate* reprise_template_create(RepriseView source, RepriseTemplateLimits limits,

@@ -1,60 +1,137 @@
-//! Chat templates under Hugging Face's settings.
+//! Chat templates under Hugging Face's settings. A template comes with a model's file, from anyone: whatever
+//! it says, it is an error at worst.
+
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
-use crate::{generation, local_time, python_json, python_methods};
+use crate::{generation, local_time, namespace, python_json, python_methods};
 
 const NAME: &str = "chat_template";
 
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Limits {
-    pub fuel: u64,
+    pub source_bytes: usize,
     pub depth: usize,
+    pub fuel: u64,
+    pub fuel_per_context_byte: u64,
+    pub most_fuel: u64,
+    pub stack_bytes: usize,
+    pub seconds: u64,
 }
 
+/// Compiling and rendering each have a thread with a stack of known size, which what passes the limits
+/// cannot exhaust, and a limit of time for the little work that costs no fuel (comparing).
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    environment: Arc<Environment<'static>>,
+    limits: Limits,
+    endless: AtomicBool, // a rendering did not end, and still runs
 }
 
 impl ChatTemplate {
     pub fn new(source: &str, limits: Limits) -> Result<ChatTemplate, String> {
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| sentence(&error))?);
-        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_unknown_method_callback(python_methods::call);
-        environment.set_fuel(Some(limits.fuel));
-        environment.set_recursion_limit(limits.depth);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", strftime_now);
-        let depth = limits.depth;
-        environment.add_filter(
-            "tojson",
-            move |value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs| {
-                python_json::dumps(value, ensure_ascii, &kwargs, depth)
-            },
-        );
-        environment.add_filter("trim", trim);
-        environment.add_test("sequence", is_sequence);
-        environment
-            .add_template_owned(NAME, generation::replace_tags(source))
-            .map_err(|error| sentence(&error))?;
-        Ok(ChatTemplate { environment })
+        if source.len() > limits.source_bytes {
+            return Err(format!(
+                "chat template: {} bytes long; no more than {} are allowed",
+                source.len(),
+                limits.source_bytes
+            ));
+        }
+        let source = source.to_string();
+        let compiled = on_own_stack(limits, move || compile(&source, limits));
+        let environment = compiled.ok_or("chat template: it takes too long to compile")??;
+        Ok(ChatTemplate {
+            environment: Arc::new(environment),
+            limits,
+            endless: AtomicBool::new(false),
+        })
     }
 
     pub fn render(&self, context_json: &str) -> Result<String, String> {
-        let context: Value = serde_json::from_str(context_json)
-            .map_err(|error| format!("the template's context is not JSON: {error}"))?;
-        if context.kind() != ValueKind::Map {
-            return Err("the template's context is not an object".into());
+        let too_long = || {
+            let seconds = self.limits.seconds;
+            format!("chat template: a rendering took longer than {seconds} s; it is not used again")
+        };
+        if self.endless.load(Ordering::Relaxed) {
+            return Err(too_long());
         }
-        let template = self.environment.get_template(NAME).map_err(|error| sentence(&error))?;
-        template.render(context).map_err(|error| sentence(&error))
+        let mut environment = Environment::clone(&self.environment);
+        let of_context = self.limits.fuel_per_context_byte * context_json.len() as u64;
+        let fuel = (self.limits.fuel + of_context).min(self.limits.most_fuel);
+        environment.set_fuel(Some(fuel));
+        let context_json = context_json.to_string();
+        on_own_stack(self.limits, move || render(&environment, &context_json)).unwrap_or_else(
+            || {
+                self.endless.store(true, Ordering::Relaxed);
+                Err(too_long())
+            },
+        )
     }
+}
+
+/// None when it took too long. Then the thread runs on; nothing can stop it.
+fn on_own_stack<T: Send + 'static>(
+    limits: Limits,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Option<Result<T, String>> {
+    let (sender, receiver) = channel();
+    let run = move || {
+        let outcome = catch_unwind(AssertUnwindSafe(work));
+        let _ = sender.send(outcome); // nobody listens when it took too long
+    };
+    if let Err(error) = Builder::new().stack_size(limits.stack_bytes).spawn(run) {
+        return Some(Err(format!("chat template: no thread to run it on: {error}")));
+    }
+    match receiver.recv_timeout(Duration::from_secs(limits.seconds)) {
+        Ok(outcome) => Some(outcome.unwrap_or_else(|panic| resume_unwind(panic))),
+        Err(_) => None,
+    }
+}
+
+fn compile(source: &str, limits: Limits) -> Result<Environment<'static>, String> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let syntax = syntax.map_err(|error| sentence(&error))?;
+    environment.set_syntax(syntax.clone());
+    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_unknown_method_callback(python_methods::call);
+    environment.set_recursion_limit(limits.depth);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+    let depth = limits.depth;
+    environment.add_filter(
+        "tojson",
+        move |value: &Value, ensure_ascii: Option<bool>, kwargs: Kwargs| {
+            python_json::dumps(value, ensure_ascii, &kwargs, depth)
+        },
+    );
+    environment.add_filter(namespace::FILTER, move |state: &State, value: Value| {
+        namespace::keep(state, value, depth)
+    });
+    environment.add_filter("trim", trim);
+    environment.add_test("sequence", is_sequence);
+    let source = namespace::filter_assignments(&generation::replace_tags(source), syntax);
+    environment.add_template_owned(NAME, source).map_err(|error| sentence(&error))?;
+    Ok(environment)
+}
+
+fn render(environment: &Environment, context_json: &str) -> Result<String, String> {
+    let context: Value = serde_json::from_str(context_json)
+        .map_err(|error| format!("the template's context is not JSON: {error}"))?;
+    if context.kind() != ValueKind::Map {
+        return Err("the template's context is not an object".into());
+    }
+    let template = environment.get_template(NAME).map_err(|error| sentence(&error))?;
+    template.render(context).map_err(|error| sentence(&error))
 }
 
 /// An error that the template raises itself is its own sentence, without ornament.

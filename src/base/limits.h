@@ -74,9 +74,15 @@ inline constexpr int64_t kMaxFeatures =
 
 // -- Text ---------------------------------------------------------------------------------------
 inline constexpr size_t kTokenMemoBytes = 64u << 20;  // remembered segments; oldest dropped
-// One rendering of a chat template may run so many instructions or write 64 times as many bytes (an
-// agent's 100,000 messages need about 10 million); then it is an error of the template.
-inline constexpr uint64_t kTemplateFuel = 20'000'000;
-inline constexpr size_t kTemplateDepth = 200;  // nested calls of macros, nested values in tojson
+inline constexpr size_t kMaxTemplateBytes = 128u << 10;  // the longest known have about 30 KB
+// Work of one rendering: each instruction counts, and each 64 bytes written; so a short prompt's may hold
+// 128 MB and the longest 1.3 GB. An agent's 100,000 messages (4 MB) need about 10 million.
+inline constexpr uint64_t kTemplateFuel = 2'000'000;
+inline constexpr uint64_t kTemplateFuelPerContextByte = 8;
+inline constexpr uint64_t kMaxTemplateFuel = 20'000'000;
+inline constexpr size_t kTemplateDepth = 200;  // nested calls of macros, nested values
+// Reserved, not used: source of the longest length that nests with each byte takes half of it.
+inline constexpr size_t kTemplateStackBytes = 256u << 20;
+inline constexpr uint64_t kTemplateSeconds = 20;  // as the last resort; 100,000 messages take 1 s
 
 }  // namespace reprise::limits

@@ -15,8 +15,14 @@ ChatTemplate::ChatTemplate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 ChatTemplate::~ChatTemplate() = default;
 
 Result<std::unique_ptr<ChatTemplate>> ChatTemplate::Create(std::string_view source) {
-  const RepriseTemplateLimits limits = {.fuel = limits::kTemplateFuel,
-                                        .depth = limits::kTemplateDepth};
+  const RepriseTemplateLimits limits = {
+      .source_bytes = limits::kMaxTemplateBytes,
+      .depth = limits::kTemplateDepth,
+      .fuel = limits::kTemplateFuel,
+      .fuel_per_context_byte = limits::kTemplateFuelPerContextByte,
+      .most_fuel = limits::kMaxTemplateFuel,
+      .stack_bytes = limits::kTemplateStackBytes,
+      .seconds = limits::kTemplateSeconds};
   BridgeText error;
   auto impl = std::make_unique<Impl>();
   impl->handle = reprise_template_create(ViewOf(source), limits, error.out());

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/limits.h"
+
 namespace reprise {
 namespace {
 
@@ -57,6 +59,60 @@ TEST(ChatTemplateTest, EndlessWorkIsAnError) {
        }) {
     const std::string rendered = Rendered(source);
     EXPECT_TRUE(rendered.starts_with("<chat template: ")) << rendered.substr(0, 200);
+  }
+}
+
+// Each of these once ran out of stack, or held gigabytes.
+TEST(ChatTemplateTest, WhatWouldContainItselfIsAnError) {
+  const std::string ns = "{% set ns = namespace(a=1) %}";
+  for (const std::string_view rest : {
+           "{% set ns.a = ns %}{{ ns }}",
+           "{% set ns.a = [{'b': (ns, 1)}] %}{{ ns == ns.a }}",
+           "{% set ns.a = namespace(b=ns) %}{{ ns }}",
+           "{% set ns.a, b = ns, 1 %}{{ ns | tojson }}",
+           "{% set ns.a | default(ns, true) %}{% endset %}{{ ns }}",
+           "{% macro f() %}{{ ns }}{% endmacro %}{% set ns.a = f %}{{ ns.a() }}",
+           "{% for i in range(9999) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a }}",
+           "{% for i in range(9999) %}{% set ns.a = {'a': ns.a} %}{% endfor %}",
+       }) {
+    EXPECT_TRUE(Rendered(ns + std::string(rest)).starts_with("<chat template: invalid operation"))
+        << rest;
+  }
+  // What looks into the namespace when it is asked becomes what it holds now.
+  EXPECT_EQ(Rendered(ns + "{% set ns.a = ns.values() %}{{ ns.a }}"), "[1]");
+  EXPECT_EQ(
+      Rendered(ns + "{% set ns.a = [1, {'b': (2, 'c')}] %}{{ ns.a }}{{ ns.a[1].b is sequence }}"),
+      "[1, {'b': (2, 'c')}]True");
+}
+
+TEST(ChatTemplateTest, NestingOfTheSourceCostsNoStackOfOurs) {
+  const auto repeated = [](std::string_view text, size_t bytes) {
+    std::string all;
+    while (all.size() + text.size() <= bytes) all += text;
+    return all;
+  };
+  constexpr size_t kBytes = limits::kMaxTemplateBytes - 100;
+  EXPECT_EQ(Rendered("{{ " + repeated("-", kBytes) + "1 }}"), "1");
+  EXPECT_EQ(Rendered("{{ 0" + repeated("|abs", kBytes) + " }}"), "0");
+  EXPECT_EQ(Rendered("{{ " + repeated("1+", kBytes / 4) + "x }}", R"({"x":1})"), "16372");
+  EXPECT_TRUE(Rendered("{{ x" + repeated(".a", kBytes) + " }}").starts_with("<chat template: und"));
+  EXPECT_TRUE(Rendered("{{ x" + repeated("()", kBytes) + " }}").starts_with("<chat template: "));
+  EXPECT_EQ(Rendered("{% set a = [] %}" + repeated("{%set a=[a]%}", kBytes) + "{{ a | length }}"),
+            "1");
+  EXPECT_TRUE(Rendered(repeated("{% if 1 %}", kBytes)).starts_with("<chat template: syntax error"));
+  EXPECT_TRUE(Rendered(repeated("a", kBytes + 101)).starts_with("<chat template: 131073 bytes"));
+}
+
+TEST(ChatTemplateTest, AShortPromptsTemplateHoldsNoMoreThanFuelPaysFor) {
+  for (const std::string_view source : {
+           "{{ '%1000000000d' | format(1) | length }}",
+           "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(60) %}{% set ns.s = ns.s ~ "
+           "ns.s "
+           "%}{% endfor %}",
+           "{% set ns = namespace(s='a') %}{% for i in range(60) %}{% set ns.s = "
+           "ns.s.replace('a', 'aa') %}{% endfor %}",
+       }) {
+    EXPECT_TRUE(Rendered(source).starts_with("<chat template: engine ran out of fuel")) << source;
   }
 }
 
