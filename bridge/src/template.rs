@@ -87,13 +87,13 @@ fn on_own_stack<T: Send + 'static>(
         let outcome = catch_unwind(AssertUnwindSafe(work));
         let _ = sender.send(outcome); // nobody listens when it took too long
     };
-    if let Err(error) = Builder::new().stack_size(limits.stack_bytes).spawn(run) {
-        return Some(Err(format!("chat template: no thread to run it on: {error}")));
-    }
-    match receiver.recv_timeout(Duration::from_secs(limits.seconds)) {
-        Ok(outcome) => Some(outcome.unwrap_or_else(|panic| resume_unwind(panic))),
-        Err(_) => None,
-    }
+    let thread = match Builder::new().stack_size(limits.stack_bytes).spawn(run) {
+        Ok(thread) => thread,
+        Err(error) => return Some(Err(format!("chat template: no thread to run it on: {error}"))),
+    };
+    let outcome = receiver.recv_timeout(Duration::from_secs(limits.seconds)).ok()?;
+    let _ = thread.join(); // it has caught its own panic
+    Some(outcome.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 fn compile(source: &str, limits: Limits) -> Result<Environment<'static>, String> {

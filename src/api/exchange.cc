@@ -9,8 +9,11 @@
 
 #include "api/error_response.h"
 #include "api/routes.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "http/web_origin.h"
+#include "text/detokenizer.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -51,8 +54,8 @@ Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of, const 
 Exchange::~Exchange() {
   const int status = completed ? connection.status() : kClientClosedRequest;
   service.metrics.CountRequest(route_, status);
-  std::string line =
-      fmt::format("{} {} {} {:.1f}ms", request.method, request.path, status, ElapsedMs());
+  const std::string path = ReplaceInvalidUtf8(request.path.substr(0, limits::kLoggedPathBytes));
+  std::string line = fmt::format("{} {} {} {:.1f}ms", request.method, path, status, ElapsedMs());
   if (figures.prompt_tokens > 0) line += Describe(figures);
   if (Tracing()) TraceBar(route_, request.received, std::chrono::steady_clock::now(), id_);
   LogLine(quiet_ ? LogLevel::kDebug : LogLevel::kInfo, line);
@@ -64,14 +67,15 @@ double Exchange::ElapsedMs() const {
       .count();
 }
 
-void Exchange::AddId(HttpResponse& response) const {
+void Exchange::AddHeaders(HttpResponse& response) const {
   response.headers.emplace_back("x-request-id", id_);
   const std::string_view vendors = WireFormOf(request.path).request_id_header;
   if (!vendors.empty()) response.headers.emplace_back(vendors, id_);
+  for (auto& header : CorsHeaders(request)) response.headers.push_back(std::move(header));
 }
 
 asio::awaitable<bool> Exchange::Send(HttpResponse response) {
-  AddId(response);
+  AddHeaders(response);
   completed = co_await connection.Send(std::move(response));
   co_return completed;
 }
@@ -88,7 +92,7 @@ asio::awaitable<bool> Exchange::SendError(Error error) {
 }
 
 asio::awaitable<bool> Exchange::BeginStream(HttpResponse head) {
-  AddId(head);
+  AddHeaders(head);
   co_return co_await connection.BeginStream(std::move(head));
 }
 

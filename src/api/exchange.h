@@ -31,8 +31,8 @@ class Exchange {
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
 
-  // Each adds x-request-id, and the vendor's own header for it. An error has the shape of the
-  // path's vendor.
+  // Each adds x-request-id, the vendor's own header for it, and what a web page's browser needs. An
+  // error has the shape of the path's vendor.
   boost::asio::awaitable<bool> Send(HttpResponse response);
   boost::asio::awaitable<bool> SendJson(std::string body);
   boost::asio::awaitable<bool> SendError(Error error);
@@ -49,7 +49,7 @@ class Exchange {
   bool completed = false;  // the whole answer was handed over
 
  private:
-  void AddId(HttpResponse& response) const;
+  void AddHeaders(HttpResponse& response) const;
 
   const std::string_view route_;  // its path, or "other"
   const bool quiet_;              // the line is for debugging only

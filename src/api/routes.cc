@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <boost/beast/core/string.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -90,6 +92,30 @@ Error NoRoute(const HttpRequest& request, const std::string& allowed) {
           ""};
 }
 
+// Which every browser asks about before it sends it for a page of another site.
+bool IsJson(std::string_view content_type) {
+  const std::string_view type = content_type.substr(0, content_type.find(';'));
+  return boost::beast::iequals(type.substr(0, type.find_last_not_of(" \t") + 1),
+                               "application/json");
+}
+
+// Why a request is not handled at all.
+std::optional<Error> Refusal(const HttpRequest& request, const Route& route) {
+  if (request.refusal) return request.refusal;
+  if (route.admin && !request.identity.admin) return NotForThisKey();
+  if (request.method == "POST" && !route.path.empty() && !IsJson(request.content_type)) {
+    return Error{ErrorCode::kUnsupportedMediaType,
+                 "The body is JSON; say so with the header Content-Type: application/json.", ""};
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<void> AnswerPreflight(Exchange& exchange) {
+  HttpResponse response;
+  response.content_type = "text/plain";
+  co_await exchange.Send(std::move(response));
+}
+
 }  // namespace
 
 const WireForm& WireFormOf(std::string_view path) {
@@ -107,12 +133,12 @@ asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, 
       FindRoute(std::span<const HandledRoute>(kRoutes), request.method, request.path);
   const Route route = found != nullptr ? found->route : Route{"", "other"};
   Exchange exchange(std::move(request), connection, service, route);
-  if (exchange.request.refusal) {
-    co_await exchange.SendError(*exchange.request.refusal);
+  if (const std::optional<Error> refusal = Refusal(exchange.request, route)) {
+    co_await exchange.SendError(*refusal);
     co_return;
   }
-  if (route.admin && !exchange.identity.admin) {
-    co_await exchange.SendError(NotForThisKey());
+  if (exchange.request.preflight) {
+    co_await AnswerPreflight(exchange);
     co_return;
   }
   if (found != nullptr) {

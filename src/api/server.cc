@@ -1,6 +1,7 @@
 #include "api/server.h"
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
 #include <string_view>
@@ -10,9 +11,11 @@
 #include "api/error_response.h"
 #include "api/routes.h"
 #include "api/service.h"
+#include "base/limits.h"
 #include "base/trace.h"
 #include "http/authentication.h"
 #include "http/listener.h"
+#include "http/web_origin.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -38,17 +41,27 @@ ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer>
   return model;
 }
 
+bool IsLoopback(const std::string& host) {
+  boost::system::error_code failure;
+  const asio::ip::address address = asio::ip::make_address(host, failure);
+  return !failure && address.is_loopback();
+}
+
 }  // namespace
 
 struct Server::Impl {
   Impl(Engine& engine, ServedModel model, const ServerOptions& options)
-      : listener(io, Handlers()), service(engine, std::move(model), options, io, listener) {}
+      : memory(options.request_memory > 0 ? options.request_memory : limits::kMinRequestMemory),
+        listener(io, Handlers()),
+        service(engine, std::move(model), options, io, listener, memory) {}
 
   HttpHandlers Handlers() {
-    return {.authenticate =
-                [this](const HttpRequest& head) {
-                  return Authenticate(head, service.keys ? &*service.keys : nullptr);
-                },
+    return {.memory = memory,
+            .authenticate = [this](const HttpRequest& head) -> Result<Identity> {
+              const Status origin = CheckOrigin(head, service.options.origins);
+              if (!origin) return std::unexpected(origin.error());
+              return Authenticate(head, service.keys ? &*service.keys : nullptr);
+            },
             .handle =
                 [this](HttpRequest request, HttpConnection& connection) {
                   return Dispatch(std::move(request), connection, service);
@@ -66,6 +79,7 @@ struct Server::Impl {
   }
 
   asio::io_context io{1};
+  MemoryBudget memory;
   HttpListener listener;
   Service service;
   std::thread thread;
@@ -77,6 +91,7 @@ Result<std::unique_ptr<Server>> Server::Start(Engine& engine,
                                               ServerOptions options) {
   ServedModel model = DescribeModel(engine, std::move(tokenizer), std::move(tmpl), options);
   std::optional<ApiKeys> keys = std::exchange(options.api_keys, std::nullopt);
+  options.origins.loopback = IsLoopback(options.host);
   auto impl = std::make_unique<Impl>(engine, std::move(model), options);
   if (Status listening = impl->listener.Listen(options.host, options.port); !listening) {
     return std::unexpected(std::move(listening).error());

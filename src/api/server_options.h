@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "http/api_keys.h"
+#include "http/web_origin.h"
 #include "vendor/api_policy.h"
 
 namespace reprise {
@@ -36,6 +37,9 @@ struct ServerOptions {
   ApiPolicy policy;
   std::vector<ExtraPage> extra_pages;
   std::optional<ApiKeys> api_keys;  // none: nobody needs a key
+  OriginPolicy origins;             // which web pages may use the server
+  // Bytes that bodies, the work on them and replies hold together; beyond, requests are refused.
+  size_t request_memory = 0;  // 0: limits::kMinRequestMemory
 };
 
 }  // namespace reprise

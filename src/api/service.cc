@@ -12,12 +12,13 @@ namespace reprise {
 
 Service::Service(Engine& served_engine, ServedModel served_model,
                  const ServerOptions& server_options, boost::asio::io_context& io_context,
-                 const HttpListener& http_listener)
+                 const HttpListener& http_listener, MemoryBudget& request_memory)
     : engine(served_engine),
       model(std::move(served_model)),
       options(server_options),
       io(io_context.get_executor()),
       listener(http_listener),
+      memory(request_memory),
       started_at(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count()),

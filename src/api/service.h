@@ -21,6 +21,7 @@
 #include "api/mailbox.h"
 #include "api/metrics.h"
 #include "api/server_options.h"
+#include "base/memory_budget.h"
 #include "engine/engine.h"
 #include "history/history.h"
 #include "http/api_keys.h"
@@ -32,7 +33,8 @@ namespace reprise {
 class Service {
  public:
   Service(Engine& served_engine, ServedModel served_model, const ServerOptions& server_options,
-          boost::asio::io_context& io_context, const HttpListener& http_listener);
+          boost::asio::io_context& io_context, const HttpListener& http_listener,
+          MemoryBudget& request_memory);
   // Waits for the worker. REQUIRES: no coroutine is waiting for it any more.
   ~Service();
 
@@ -51,6 +53,7 @@ class Service {
   const ServerOptions options;
   const boost::asio::any_io_executor io;
   const HttpListener& listener;
+  MemoryBudget& memory;
   const int64_t started_at;     // seconds since 1970
   std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;

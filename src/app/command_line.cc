@@ -58,6 +58,26 @@ void AddPolicy(CLI::App& serve, ApiPolicy& policy) {
                  "render the coding agent's billing line, whose changes spoil the cache");
 }
 
+// What clients may hold, and which web pages may be clients.
+void AddDefences(CLI::App& serve, ServerOptions& server) {
+  serve
+      .add_option(
+          "--request-memory", server.request_memory,
+          "memory for requests: bodies, the work on them and replies; beyond it clients are "
+          "told to come again; default: a sixteenth of the RAM, 256M to 4G")
+      ->transform(CLI::AsSizeValue(false));
+  serve
+      .add_option("--allow-host", server.origins.hosts,
+                  "name by which the server may be reached; default: on loopback localhost and "
+                  "addresses only, else any")
+      ->type_name("NAME");
+  serve
+      .add_option("--allow-origin", server.origins.origins,
+                  "web page's origin, such as https://chat.example, that may use the server; * for "
+                  "all; default: the server's own")
+      ->type_name("ORIGIN");
+}
+
 void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double& pause_s,
               int& max_tokens) {
   CLI::App& serve = *app.add_subcommand(
@@ -111,6 +131,7 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
   serve.add_option("--trace", options.trace_path,
                    "write where the time of each request goes to this file, for chrome://tracing");
   AddPolicy(serve, options.server.policy);
+  AddDefences(serve, options.server);
   serve
       .add_option("--api-keys", options.api_keys_file,
                   "answer only requests with a key of this file, read again at SIGHUP; its lines: "

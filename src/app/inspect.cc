@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "app/load.h"
+#include "base/log.h"
 #include "kernels/operations.h"
 #include "model/gguf.h"
 
@@ -55,7 +56,7 @@ void PrintTensors(const GgufFile& file) {
   }
   for (const GgufTensor& tensor : file.tensors()) {
     const std::string type = TypeText(tensor.type);
-    fmt::print("{:<{}}  {:<8}  {:>12} bytes  [{}]\n", tensor.name, longest, type,
+    fmt::print("{:<{}}  {:<8}  {:>12} bytes  [{}]\n", Printable(tensor.name), longest, type,
                tensor.data.size(), fmt::join(tensor.dimensions, ", "));
     ++count_of_type[type];
     total += tensor.data.size();
@@ -73,7 +74,7 @@ int RunInspect(const InspectOptions& options) {
   size_t longest = 0;
   for (const auto& [key, value] : file->metadata()) longest = std::max(longest, key.size());
   for (const auto& [key, value] : file->metadata()) {
-    fmt::print("{:<{}}  {}\n", key, longest,
+    fmt::print("{:<{}}  {}\n", Printable(key), longest,
                std::visit([](const auto& held) { return Shown(held); }, value));
   }
   fmt::print("\n");

@@ -56,7 +56,7 @@ Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOption
 }
 
 int Complain(const Error& error) {
-  std::fprintf(stderr, "reprise: %s\n", error.message.c_str());
+  std::fprintf(stderr, "reprise: %s\n", Printable(error.message).c_str());
   return 2;
 }
 

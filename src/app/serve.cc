@@ -146,6 +146,10 @@ int RunServe(ServeOptions options) {
   LogModel(**model, options.model, file->file_bytes(), took.count());
 
   if (options.engine.kv_bytes == 0) options.engine.kv_bytes = MemoryBytes() / 4;
+  if (options.server.request_memory == 0) {
+    options.server.request_memory = std::clamp<uint64_t>(
+        MemoryBytes() / 16, limits::kMinRequestMemory, limits::kMaxRequestMemory);
+  }
   const ModelConfig& config = (*model)->config();
   if (options.engine.context > config.context) {
     LogWarning("--context {} is longer than the {} that the model was trained for",

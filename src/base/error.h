@@ -19,10 +19,12 @@ enum class ErrorCode : uint8_t {
   kUnsupported,            // understood, but this build cannot do it
   kTooLarge,               // over a limit of limits.h
   kHeaderTooLarge,         // the same of a request's header
+  kUnsupportedMediaType,   // a body in another format or encoding
   kCorrupt,                // a file contradicts itself or its format
   kUnauthorized,           // a key is missing or wrong
   kForbidden,              // the key is right, but not an administrator's
-  kOverloaded,             // a bounded queue is full
+  kForeignOrigin,          // a web page that was not allowed to use this server
+  kOverloaded,             // a bounded queue or memory is full
   kCancelled,              // the client went away or the server is stopping
   kIo,                     // the operating system refused
   kInternal,               // our fault

@@ -9,17 +9,25 @@ namespace reprise::limits {
 
 // -- HTTP ------------------------------------------------------------------------------------
 inline constexpr size_t kMaxBodyBytes = 32u << 20;    // 413
-inline constexpr size_t kMaxHeaderBytes = 64u << 10;  // 431, connection closed
+inline constexpr size_t kMaxHeaderBytes = 64u << 10;  // also of chunks; 431, connection closed
 inline constexpr int kHeaderTimeoutSeconds = 30;      // connection closed (slow or half a request)
-inline constexpr int kBodyTimeoutSeconds = 120;       // connection closed
+inline constexpr int kBodyTimeoutSeconds = 120;       // connection closed …
+inline constexpr int kReadTimeoutSeconds = 10;        // … or when so long brings less than a pace
 inline constexpr int kIdleTimeoutSeconds = 75;        // keep-alive connection closed
-inline constexpr int kWriteTimeoutSeconds = 60;       // client does not read: request cancelled
-inline constexpr int kLingerSeconds = 5;              // unread input is drained so long, then reset
+inline constexpr int kWriteTimeoutSeconds = 60;       // client reads less than a pace: cancelled
+inline constexpr size_t kPaceBytes = 64u << 10;  // a whole reply: that time and a pace a second
+inline constexpr int kLingerSeconds = 5;         // unread input is drained so long, then reset
 inline constexpr size_t kMaxLingerBytes = 64u << 20;  // … or so much
 inline constexpr int kStreamPingSeconds = 10;         // silence on a stream: a comment is sent
 inline constexpr int kSendBufferBytes = 256 << 10;    // of the kernel, a connection
-inline constexpr size_t kMaxConnections = 4096;       // 503 and closed
+inline constexpr size_t kLoggedPathBytes = 200;       // cut there
+inline constexpr size_t kMaxConnections = 4096;       // 503 and closed, as without a file for it
+inline constexpr int kAcceptWarningSeconds = 10;      // of that the log says something so often
 inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not read: cancelled
+
+// -- Memory for requests (429 or 529, Retry-After 1) --------------------------------------------
+inline constexpr size_t kMinRequestMemory = 256u << 20;  // of the default for --request-memory
+inline constexpr size_t kMaxRequestMemory = size_t{4} << 30;
 
 // -- Requests (400 naming the field) ----------------------------------------------------------
 inline constexpr size_t kMaxJsonDepth = 64;
@@ -73,10 +81,10 @@ inline constexpr int64_t kMaxFeatures =
     1 << 20;  // of any activation: hidden, feed-forward, all heads
 
 // -- Text ---------------------------------------------------------------------------------------
-inline constexpr size_t kTokenMemoBytes = 64u << 20;  // remembered segments; oldest dropped
+inline constexpr size_t kTokenMemoBytes = 64u << 20;     // remembered segments; oldest dropped
 inline constexpr size_t kMaxTemplateBytes = 128u << 10;  // the longest known have about 30 KB
-// Work of one rendering: each instruction counts, and each 64 bytes written; so a short prompt's may hold
-// 128 MB and the longest 1.3 GB. An agent's 100,000 messages (4 MB) need about 10 million.
+// Work of one rendering: each instruction counts, and each 64 bytes written; so a short prompt's
+// may hold 128 MB and the longest 1.3 GB. An agent's 100,000 messages (4 MB) need about 10 million.
 inline constexpr uint64_t kTemplateFuel = 2'000'000;
 inline constexpr uint64_t kTemplateFuelPerContextByte = 8;
 inline constexpr uint64_t kMaxTemplateFuel = 20'000'000;

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -35,6 +36,23 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
 
 void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
 
-void LogLine(LogLevel level, std::string_view line) { Logger().log(ToSpdlog(level), line); }
+std::string Printable(std::string_view text) {
+  std::string printable;
+  printable.reserve(text.size());
+  const auto byte = [text](size_t i) { return static_cast<uint8_t>(text[i]); };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool c1 = i + 1 < text.size() && byte(i) == 0xC2 && byte(i + 1) < 0xA0;  // in UTF-8
+    if (byte(i) < 0x20 || byte(i) == 0x7F || c1) {
+      printable += fmt::format("\\x{:02x}", c1 ? byte(++i) : byte(i));
+    } else {
+      printable += text[i];
+    }
+  }
+  return printable;
+}
+
+void LogLine(LogLevel level, std::string_view line) {
+  Logger().log(ToSpdlog(level), Printable(line));
+}
 
 }  // namespace reprise

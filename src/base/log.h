@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -12,8 +13,12 @@ namespace reprise {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 
-void SetLogLevel(LogLevel level);  // default kInfo
-void LogLine(LogLevel level, std::string_view line);
+void SetLogLevel(LogLevel level);                     // default kInfo
+void LogLine(LogLevel level, std::string_view line);  // written as Printable
+
+// For a terminal: control characters (C0, DEL, C1) become \\xNN, so that what comes from a file or
+// a client begins no line of its own and moves no cursor.
+std::string Printable(std::string_view text);
 
 template <typename... Args>
 void LogDebug(fmt::format_string<Args...> format, Args&&... args) {

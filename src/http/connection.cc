@@ -6,16 +6,15 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/buffers_to_string.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <exception>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "http/as_tuple.h"
+#include "http/pace.h"
+#include "http/request_parser.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -24,45 +23,17 @@ namespace {
 
 constexpr size_t kHeaderReadBytes = 4u << 10;  // most requests without a long prompt
 constexpr size_t kBodyReadBytes = 64u << 10;
-constexpr size_t kWriteBytes = 64u << 10;  // each such piece has the write timeout to itself
+constexpr size_t kWriteBytes = 64u << 10;
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 TimePoint SecondsFromNow(int seconds) {
   return std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
 }
 
-Error ErrorOfReading(const boost::system::error_code& failure) {
-  if (failure == http::error::body_limit) {
-    return {ErrorCode::kTooLarge,
-            fmt::format("The body is larger than {} bytes.", limits::kMaxBodyBytes), ""};
-  }
-  if (failure == http::error::header_limit) {
-    return {ErrorCode::kHeaderTooLarge,
-            fmt::format("The header is larger than {} bytes.", limits::kMaxHeaderBytes), ""};
-  }
-  return {ErrorCode::kInvalidArgument,
-          fmt::format("This is not a valid HTTP request: {}.", failure.message()), ""};
-}
-
-std::vector<std::string> ValuesOf(const http::fields& fields, std::string_view name) {
-  std::vector<std::string> values;
-  const auto [begin, end] = fields.equal_range(name);
-  for (auto field = begin; field != end; ++field) values.emplace_back(field->value());
-  return values;
-}
-
-// All but the body.
-HttpRequest ToHead(const http::request<http::string_body>& message) {
-  HttpRequest request;
-  request.method = std::string(message.method_string());
-  const std::string_view target = message.target();
-  const size_t question = target.find('?');
-  request.path = std::string(target.substr(0, question));
-  if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
-  request.keep_alive = message.keep_alive();
-  request.chunks_allowed = message.version() >= 11;
-  request.received = std::chrono::steady_clock::now();
-  request.credentials = {ValuesOf(message, "x-api-key"), ValuesOf(message, "authorization")};
-  return request;
+Error NoMemory() {
+  return {ErrorCode::kOverloaded,
+          "The server holds as many requests as its memory for them allows (--request-memory).",
+          ""};
 }
 
 // Some clients end a body with an empty line more than they announced.
@@ -78,6 +49,7 @@ void SkipEmptyLines(boost::beast::flat_buffer& buffer) {
 HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpHandlers& handlers)
     : socket_(std::move(socket)), handlers_(handlers) {
   boost::system::error_code ignored;
+  socket_.non_blocking(true, ignored);
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   // So that what a slow client leaves unread waits in our bounded mailbox, not in the kernel.
   socket_.set_option(asio::socket_base::send_buffer_size(limits::kSendBufferBytes), ignored);
@@ -124,61 +96,62 @@ void HttpConnection::Authenticate(HttpRequest& head) const {
 }
 
 asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
-  http::request_parser<http::string_body> parser;
-  parser.header_limit(limits::kMaxHeaderBytes);
-  parser.body_limit(limits::kMaxBodyBytes);
+  RequestParser parser;
+  MemoryShare memory(handlers_.memory);
   deadline_ = SecondsFromNow(limits::kIdleTimeoutSeconds);
   status_ = 0;
   head_only_ = false;
   bool begun = false;
-  std::optional<HttpRequest> head;  // once it is complete
+  std::optional<Pace> pace;  // of the body
   for (;;) {
     if (!begun) SkipEmptyLines(inbox_);
     if (!begun && inbox_.size() > 0) {
       begun = true;
       deadline_ = SecondsFromNow(limits::kHeaderTimeoutSeconds);
     }
-    size_t used = 0;
-    boost::system::error_code failure;
-    if (inbox_.size() > 0) {
-      used = parser.put(inbox_.data(), failure);
-      inbox_.consume(used);
-      if (failure == http::error::need_more) failure = {};
-    }
-    const bool header_is_there = parser.is_header_done() || failure == http::error::body_limit;
-    if (!head && header_is_there) {
-      head = ToHead(parser.get());
+    const auto received = inbox_.data();
+    const size_t used = parser.Put({static_cast<const char*>(received.data()), received.size()});
+    inbox_.consume(used);
+    if (HttpRequest* head = parser.head(); head != nullptr && !pace) {
       Authenticate(*head);
       if (head->refusal) {
-        head->keep_alive = head->keep_alive && parser.is_done();
-        co_return Incoming{std::move(head), std::nullopt, {}};
-      }
-      parser.eager(true);  // body and all
-      deadline_ = SecondsFromNow(limits::kBodyTimeoutSeconds);
-      const bool waits = boost::beast::iequals(parser.get()[http::field::expect], "100-continue");
-      if (waits && !failure && !parser.is_done() && inbox_.size() == 0) {
-        if (!co_await Write("HTTP/1.1 100 Continue\r\n\r\n")) co_return Incoming{};
-        deadline_ = SecondsFromNow(limits::kBodyTimeoutSeconds);
+        head->keep_alive = head->keep_alive && parser.done();
+        co_return Incoming{parser.Take(), std::nullopt, {}};
       }
     }
-    if (failure) {
-      const std::string_view target = parser.get().target();  // empty until it has been read
-      co_return Incoming{std::nullopt, ErrorOfReading(failure),
-                         std::string(target.substr(0, target.find('?')))};
+    if (parser.error()) {
+      co_return Incoming{std::nullopt, parser.error(), std::string(parser.path())};
     }
-    if (parser.is_done()) {
-      head->body = std::move(parser.get().body());
-      co_return Incoming{std::move(head), std::nullopt, {}};
+    if (parser.head() != nullptr && !pace) {
+      const bool waits = parser.expects_continue() && !parser.done() && inbox_.size() == 0;
+      if (waits && !co_await Write(kContinue)) co_return Incoming{};
+      pace.emplace(std::chrono::steady_clock::now(),
+                   std::chrono::seconds(limits::kReadTimeoutSeconds),
+                   std::chrono::seconds(limits::kBodyTimeoutSeconds));
+    }
+    if (!memory.Resize(parser.body_bytes())) {
+      co_return Incoming{std::nullopt, NoMemory(), std::string(parser.path())};
+    }
+    if (parser.done()) {
+      HttpRequest request = parser.Take();
+      request.memory = std::move(memory);
+      co_return Incoming{std::move(request), std::nullopt, {}};
     }
     if (used > 0 && inbox_.size() > 0) continue;
-    if (!co_await ReadMore(head ? kBodyReadBytes : kHeaderReadBytes)) co_return Incoming{};
+    if (pace) {
+      pace->Move(used, std::chrono::steady_clock::now());
+      deadline_ = pace->deadline();
+    }
+    if (!co_await ReadMore(pace ? kBodyReadBytes : kHeaderReadBytes)) co_return Incoming{};
   }
 }
 
 asio::awaitable<bool> HttpConnection::ReadMore(size_t bytes) {
+  if (no_more_input_) co_return false;  // asio says so only once
   const auto space = inbox_.prepare(bytes);
   const auto [failure, count] = co_await socket_.async_read_some(space, kAsTuple);
   inbox_.commit(count);
+  no_more_input_ = failure == asio::error::eof;
   co_return !failure;
 }
 
@@ -219,12 +192,30 @@ asio::awaitable<void> HttpConnection::CallHandler(HttpRequest request, bool& fai
 }
 
 asio::awaitable<void> HttpConnection::WatchForClose() {
-  while (inbox_.size() < limits::kMaxHeaderBytes) {
-    if (!co_await ReadMore(kHeaderReadBytes)) co_return;
+  bool open = true;
+  while (open && inbox_.size() < limits::kMaxHeaderBytes)
+    open = co_await ReadMore(kHeaderReadBytes);
+  if (!open && !no_more_input_) co_return;
+  if (!open) Probe();
+  // Nothing more is read, so that what is left to notice is a reset.
+  for (;;) {
+    const auto [failure] = co_await socket_.async_wait(asio::socket_base::wait_error, kAsTuple);
+    if (failure) co_return;
+    int error = 0;
+    socklen_t size = sizeof error;
+    getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) co_return;
   }
-  // A client that pipelines more than this is not watched; a failing write tells.
-  asio::steady_timer never(socket_.get_executor(), TimePoint::max());
-  co_await never.async_wait(kAsTuple);
+}
+
+// The end of the input looks the same from a client that only sends no more and from one that has
+// gone; what is written to the latter comes back as a reset. Before the response that may be an
+// interim one, which every client of HTTP/1.1 skips (RFC 9110, 15.2); a stream writes soon enough
+// by itself.
+void HttpConnection::Probe() {
+  if (writing_ || status_ != 0 || !chunked_) return;
+  boost::system::error_code ignored;
+  socket_.write_some(asio::buffer(kContinue), ignored);
 }
 
 asio::awaitable<void> HttpConnection::Linger() {
@@ -243,18 +234,24 @@ asio::awaitable<void> HttpConnection::Linger() {
 }
 
 asio::awaitable<bool> HttpConnection::Write(std::string_view data) {
+  const std::chrono::seconds grace(limits::kWriteTimeoutSeconds);
+  const std::chrono::seconds all(data.size() / limits::kPaceBytes);  // at a pace a second
+  Pace pace(std::chrono::steady_clock::now(), grace, grace + all);
+  writing_ = true;
   while (!data.empty()) {
-    deadline_ = SecondsFromNow(limits::kWriteTimeoutSeconds);
+    deadline_ = pace.deadline();
     const auto piece = asio::buffer(data.data(), std::min(data.size(), kWriteBytes));
     const auto [failure, count] = co_await socket_.async_write_some(piece, kAsTuple);
     deadline_ = TimePoint::max();
     if (failure) {
       keep_alive_ = false;
-      co_return false;
+      break;
     }
+    pace.Move(count, std::chrono::steady_clock::now());
     data.remove_prefix(count);
   }
-  co_return true;
+  writing_ = false;
+  co_return data.empty();
 }
 
 std::string HttpConnection::Head(const HttpResponse& response, std::optional<size_t> length) const {

@@ -10,7 +10,7 @@
 // While a handler runs the socket is read as well, so that a client that goes away is noticed at
 // once: the handler's coroutine is then cancelled, and what it holds cancels the engine. What a
 // pipelining client sends meanwhile is kept for later, up to limits::kMaxHeaderBytes. A client that
-// closes its sending half is taken to have gone.
+// only closes its sending half gets its answer (RFC 9112, 9.6).
 //
 // Lives in the coroutine that runs it; I/O thread only.
 
@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory_budget.h"
 #include "http/identity.h"
 #include "http/message.h"
 
@@ -33,6 +34,8 @@ class HttpConnection;
 
 // What a server does with connections. All on the I/O thread.
 struct HttpHandlers {
+  // For bodies while they come in and until they are answered.
+  MemoryBudget& memory;
   // Who asks, by the header alone.
   std::function<Result<Identity>(const HttpRequest& head)> authenticate;
   // Answers one request. Its coroutine is cancelled when the client goes away.
@@ -78,6 +81,7 @@ class HttpConnection {
   boost::asio::awaitable<bool> Serve(HttpRequest request);
   boost::asio::awaitable<void> CallHandler(HttpRequest request, bool& failed);
   boost::asio::awaitable<void> WatchForClose();
+  void Probe();
   boost::asio::awaitable<void> Linger();
   boost::asio::awaitable<bool> Write(std::string_view data);
   std::string Head(const HttpResponse& response, std::optional<size_t> length) const;
@@ -85,6 +89,8 @@ class HttpConnection {
   boost::asio::ip::tcp::socket socket_;
   const HttpHandlers& handlers_;
   boost::beast::flat_buffer inbox_;  // read, not yet parsed
+  bool no_more_input_ = false;       // the client has closed its sending half, or all
+  bool writing_ = false;
   TimePoint deadline_ = TimePoint::max();
   // Of the request being answered:
   int status_ = 0;

@@ -1,11 +1,14 @@
 #include "http/listener.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -31,10 +34,28 @@ void RaiseFileLimit() {
   }
 }
 
+// Closing it is the caller's.
+void SayFull(tcp::socket& socket) {
+  constexpr std::string_view kFull =
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+      "Connection: close\r\n\r\n";
+  boost::system::error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(kFull), ignored);
+}
+
 }  // namespace
 
 HttpListener::HttpListener(asio::io_context& io, HttpHandlers handlers)
-    : io_(io), handlers_(std::move(handlers)), acceptor_(io), sweep_timer_(io) {}
+    : io_(io),
+      handlers_(std::move(handlers)),
+      acceptor_(io),
+      sweep_timer_(io),
+      spare_file_(open("/dev/null", O_RDONLY | O_CLOEXEC)) {}
+
+HttpListener::~HttpListener() {
+  if (spare_file_ >= 0) close(spare_file_);
+}
 
 Status HttpListener::Listen(const std::string& host, int port) {
   boost::system::error_code failure;
@@ -71,23 +92,41 @@ asio::awaitable<void> HttpListener::Accept() {
     auto [failure, socket] = co_await acceptor_.async_accept(kAsTuple);
     if (closing_) co_return;
     if (failure) {
-      // Out of files, mostly: what is open must close first.
-      LogWarning("cannot accept a connection: {}", failure.message());
+      if (RefuseOne(failure)) continue;
       asio::steady_timer pause(io_, std::chrono::milliseconds(100));
       co_await pause.async_wait(kAsTuple);
       continue;
     }
     ++accepted_;
     if (connections_.size() >= limits::kMaxConnections) {
-      constexpr std::string_view kFull =
-          "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
-          "Connection: close\r\n\r\n";
-      socket.non_blocking(true, failure);
-      socket.write_some(asio::buffer(kFull), failure);
-      continue;  // closes it
+      SayFull(socket);
+    } else {
+      asio::co_spawn(io_, Converse(std::move(socket)), asio::detached);
     }
-    asio::co_spawn(io_, Converse(std::move(socket)), asio::detached);
   }
+}
+
+// Without a file to be had, the next client would wait for an answer until another leaves. The file
+// that is kept for this moment lets us tell it. False: it was no lack of files, or the file is
+// gone.
+bool HttpListener::RefuseOne(const boost::system::error_code& failure) {
+  const TimePoint now = std::chrono::steady_clock::now();
+  if (now - warned_ > std::chrono::seconds(limits::kAcceptWarningSeconds)) {
+    warned_ = now;
+    LogWarning("cannot accept a connection: {}", failure.message());
+  }
+  const bool no_files = failure == asio::error::no_descriptors ||
+                        failure.value() == ENFILE;  // of process, of machine
+  if (!no_files || spare_file_ < 0) return false;
+  close(spare_file_);
+  tcp::socket socket(io_);
+  boost::system::error_code refused;
+  acceptor_.non_blocking(true, refused);
+  acceptor_.accept(socket, refused);
+  if (!refused) SayFull(socket);
+  socket.close(refused);
+  spare_file_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  return spare_file_ >= 0;
 }
 
 asio::awaitable<void> HttpListener::Converse(tcp::socket socket) {

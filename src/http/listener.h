@@ -20,6 +20,9 @@ namespace reprise {
 class HttpListener {
  public:
   HttpListener(boost::asio::io_context& io, HttpHandlers handlers);
+  ~HttpListener();
+  HttpListener(const HttpListener&) = delete;
+  HttpListener& operator=(const HttpListener&) = delete;
 
   // Binds and listens; port 0 is any free one. kInvalidArgument when it is no address, kIo when it
   // is taken or not ours. Before the I/O thread runs.
@@ -35,6 +38,7 @@ class HttpListener {
 
  private:
   boost::asio::awaitable<void> Accept();
+  bool RefuseOne(const boost::system::error_code& failure);
   boost::asio::awaitable<void> Converse(boost::asio::ip::tcp::socket socket);
   boost::asio::awaitable<void> Sweep();
 
@@ -44,6 +48,8 @@ class HttpListener {
   boost::asio::steady_timer sweep_timer_;
   std::unordered_set<HttpConnection*> connections_;
   uint64_t accepted_ = 0;
+  TimePoint warned_;  // last, that none could be accepted
+  int spare_file_;    // -1: none
   bool closing_ = false;
   int port_ = 0;
 };

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory_budget.h"
 #include "http/identity.h"
 
 namespace reprise {
@@ -22,8 +23,13 @@ struct HttpCredentials {
 
 struct HttpRequest {
   std::string method;
+  std::string host;   // "name:port", as the client says it; may be empty
   std::string path;   // without the query
   std::string query;  // without the question mark
+  std::string content_type;
+  std::optional<std::string> origin;  // of the web page that asks, as a browser says it
+  bool preflight = false;             // a browser's question whether that page may ask …
+  std::string preflight_headers;      // … with these header fields
   std::string body;
   bool keep_alive = false;
   bool chunks_allowed = true;  // HTTP/1.1
@@ -31,6 +37,7 @@ struct HttpRequest {
   HttpCredentials credentials;
   Identity identity;             // who asks
   std::optional<Error> refusal;  // then the body has not been read: answer this
+  MemoryShare memory;            // what the request holds: body, work, reply
 };
 
 struct HttpResponse {

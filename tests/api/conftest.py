@@ -82,7 +82,7 @@ class Server:
         with contextlib.closing(connection):
             if body is not None and not isinstance(body, (bytes, str)):
                 body = json.dumps(body)
-            connection.request(method, path, body, headers or {})
+            connection.request(method, path, body, {"Content-Type": "application/json", **(headers or {})})
             response = connection.getresponse()
             return response.status, response.headers, response.read()
 
@@ -140,7 +140,7 @@ class Server:
 
 def request_bytes(path, body):
     body = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

@@ -28,8 +28,10 @@ class KeysServerTest : public FakeServerTest {
   static std::string Bytes(std::string_view method, std::string_view path, std::string_view key,
                            std::string_view body = "") {
     const std::string field = key.empty() ? "" : fmt::format("x-api-key: {}\r\n", key);
-    return fmt::format("{} {} HTTP/1.1\r\nHost: x\r\n{}Content-Length: {}\r\n\r\n{}", method, path,
-                       field, body.size(), body);
+    return fmt::format(
+        "{} {} HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\nContent-Length: "
+        "{}\r\n\r\n{}",
+        method, path, field, body.size(), body);
   }
   HttpReply Ask(std::string_view method, std::string_view path, std::string_view key,
                 std::string_view body = "") {
@@ -81,7 +83,8 @@ TEST_F(KeysServerTest, NothingButLookingWhetherItIsThereIsAnsweredWithoutAKey) {
 
 TEST_F(KeysServerTest, AStrangersBodyIsNotWaitedFor) {
   TestClient client(server_->port());
-  client.Send("POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n{\"mess");
+  client.Send(
+      "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000000\r\n\r\n{\"mess");
   const HttpReply reply = client.Read();
   EXPECT_EQ(reply.status, 401) << "the rest of the body never came";
   EXPECT_EQ(reply.headers.at("connection"), "close");
@@ -90,7 +93,8 @@ TEST_F(KeysServerTest, AStrangersBodyIsNotWaitedFor) {
 TEST_F(KeysServerTest, AStrangerIsNotInvitedToSendABody) {
   TestClient client(server_->port());
   client.Send(
-      "POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n");
+      "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: "
+      "100-continue\r\n\r\n");
   EXPECT_EQ(client.Read().status, 401);
 }
 
@@ -98,7 +102,7 @@ TEST_F(KeysServerTest, ABodyThatIsTooLargeSaysSoOnlyToThoseWithAKey) {
   const auto ask = [this](std::string_view key) {
     TestClient client(server_->port());
     client.Send(
-        fmt::format("POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n"
+        fmt::format("POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n"
                     "x-api-key: {}\r\n\r\n",
                     limits::kMaxBodyBytes + 1, key));
     return client.Read().status;

@@ -222,7 +222,7 @@ TEST_F(ServerTest, AReplyIsPrefilledForTheNextTurnOnlyWhereItsTokensPart) {
 
 TEST_F(ServerTest, FlushReportsTheBlocksFreed) {
   TestClient client(server_->port());
-  client.Send("DELETE /cache HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.Send("DELETE /cache HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(client.Read().body, R"({"freed_blocks":7})");
 }
 

@@ -217,7 +217,7 @@ def test_the_time_to_tokenise_tells_nothing_of_other_tenants_words(guarded_serve
     def seconds(key, words):
         body = json.dumps({"content": " ".join(words)})
         begin = time.perf_counter()
-        client.request("POST", "/tokenize", body, {"x-api-key": key})
+        client.request("POST", "/tokenize", body, {"x-api-key": key, "Content-Type": "application/json"})
         assert client.getresponse().read()
         return time.perf_counter() - begin
 

@@ -32,40 +32,42 @@ class HttpTest : public FakeServerTest {
 };
 
 TEST_F(HttpTest, UnknownPathsAndWrongMethodsHaveTheVendorsShape) {
-  const HttpReply unknown = Ask("GET /v2/nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+  const HttpReply unknown = Ask("GET /v2/nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(unknown.status, 404);
   EXPECT_EQ(CodeOf(unknown), "not_found");
-  const HttpReply wrong = Ask("GET /v1/chat/completions HTTP/1.1\r\nHost: x\r\n\r\n");
+  const HttpReply wrong = Ask("GET /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(wrong.status, 405);
   EXPECT_EQ(wrong.headers.at("allow"), "POST");
   EXPECT_EQ(CodeOf(wrong), "method_not_allowed");
-  EXPECT_EQ(Ask("PUT /cache HTTP/1.1\r\nHost: x\r\n\r\n").headers.at("allow"), "GET, DELETE");
+  EXPECT_EQ(Ask("PUT /cache HTTP/1.1\r\nHost: localhost\r\n\r\n").headers.at("allow"),
+            "GET, DELETE");
 }
 
 TEST_F(HttpTest, APathThatIsNotUtf8IsQuotedAsValidJson) {
-  EXPECT_EQ(CodeOf(Ask("GET /\xff\xc3 HTTP/1.1\r\nHost: x\r\n\r\n")), "not_found");
-  const HttpReply reply = Ask("GET /v1/chat/completions/\xed\xa0\x80 HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_EQ(CodeOf(Ask("GET /\xff\xc3 HTTP/1.1\r\nHost: localhost\r\n\r\n")), "not_found");
+  const HttpReply reply =
+      Ask("GET /v1/chat/completions/\xed\xa0\x80 HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_TRUE(IsValidUtf8(reply.body));
 }
 
 TEST_F(HttpTest, HeadAnswersLikeGetWithoutTheBody) {
   TestClient client(server_->port());
-  client.Send("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.Send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
   EXPECT_EQ(client.Read(true).status, 200);
   client.Get("/health");
   EXPECT_EQ(client.Read().body, R"({"status":"ok"})") << "no body came between";
 }
 
 TEST_F(HttpTest, QueriesAreNoPartOfThePath) {
-  EXPECT_EQ(Ask("GET /v1/models?limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
-  EXPECT_EQ(Ask("GET /v1/models/anything HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
-  EXPECT_EQ(Ask("GET /v1/models/ HTTP/1.1\r\nHost: x\r\n\r\n").status, 404);
+  EXPECT_EQ(Ask("GET /v1/models?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
+  EXPECT_EQ(Ask("GET /v1/models/anything HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
+  EXPECT_EQ(Ask("GET /v1/models/ HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 404);
 }
 
 TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
   TestClient client(server_->port());
   client.Send(PostBytes("/tokenize", R"({"content":"hello"})") +
-              "GET /health HTTP/1.1\r\nHost: x\r\n\r\n" +
+              "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" +
               PostBytes("/detokenize", R"({"tokens":[260]})"));
   EXPECT_NE(client.Read().body.find("tokens"), std::string::npos);
   EXPECT_NE(client.Read().body.find("ok"), std::string::npos);
@@ -75,7 +77,7 @@ TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {
 TEST_F(HttpTest, ARequestPipelinedBehindAStreamWaitsForItsEnd) {
   TestClient client(server_->port());
   client.Send(PostBytes("/v1/completions", R"({"prompt":"x","stream":true})") +
-              "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+              "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   ASSERT_TRUE(engine_.WaitForRequests(1));
   engine_.Send(0, Started(1, 0));
   engine_.Send(0, Finished(engine_.request(0), 0, {}));
@@ -95,7 +97,8 @@ TEST_F(HttpTest, AnEmptyLineBetweenRequestsIsSkipped) {
 TEST_F(HttpTest, ABodyMayComeInChunksAndInDrops) {
   TestClient client(server_->port());
   const std::string bytes =
-      "POST /tokenize HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n"
       "8\r\n{\"conten\r\nb\r\nt\":\"hello\"}\r\n0\r\n\r\n";
   for (const char byte : bytes) ASSERT_TRUE(client.Send(std::string(1, byte)));
   EXPECT_NE(client.Read().body.find("tokens"), std::string::npos);
@@ -104,7 +107,9 @@ TEST_F(HttpTest, ABodyMayComeInChunksAndInDrops) {
 TEST_F(HttpTest, ExpectationIsAnsweredBeforeTheBody) {
   TestClient client(server_->port());
   client.Send(
-      "POST /tokenize HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 15\r\n\r\n");
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: "
+      "100-continue\r\nContent-Length: "
+      "15\r\n\r\n");
   ASSERT_TRUE(client.ReadUntil("HTTP/1.1 100 Continue\r\n\r\n"));
   client.buffer.clear();
   client.Send(R"({"content":"a"})");
@@ -113,8 +118,9 @@ TEST_F(HttpTest, ExpectationIsAnsweredBeforeTheBody) {
 
 TEST_F(HttpTest, ABodyOverTheLimitIsRefusedAndTheClientSeesIt) {
   TestClient client(server_->port());
-  client.Send(fmt::format("POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
-                          limits::kMaxBodyBytes + 1));
+  client.Send(
+      fmt::format("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+                  limits::kMaxBodyBytes + 1));
   const std::string piece(1u << 20, ' ');
   for (size_t sent = 0; sent <= limits::kMaxBodyBytes; sent += piece.size()) {
     ASSERT_TRUE(client.Send(piece)) << "a client that sends first and reads later";
@@ -143,7 +149,7 @@ TEST_F(HttpTest, GarbageIsA400AndTheEnd) {
     client.Close();
   }
   TestClient client(server_->port());
-  client.Send("GET /health HTTP/1.1\r\nHost: x\r\n\r\nnonsense nonsense\r\n\r\n");
+  client.Send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\nnonsense nonsense\r\n\r\n");
   EXPECT_EQ(client.Read().status, 200) << "what came before it is answered";
   EXPECT_EQ(client.Read().status, 400);
 }
@@ -154,7 +160,7 @@ TEST_F(HttpTest, HalfARequestHarmsNobody) {
     TestClient client(server_->port());
     client.Send(bytes);
   }
-  EXPECT_EQ(Ask("GET /health HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+  EXPECT_EQ(Ask("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
   EXPECT_EQ(engine_.requests(), 0U);
 }
 
@@ -166,11 +172,60 @@ TEST_F(HttpTest, AnOldClientGetsItsStreamUnchunkedAndThenTheEnd) {
   });
   TestClient client(server_->port());
   const std::string body = R"({"prompt":"x","stream":true})";
-  client.Send(fmt::format("POST /v1/completions HTTP/1.0\r\nContent-Length: {}\r\n\r\n{}",
-                          body.size(), body));
+  client.Send(
+      fmt::format("POST /v1/completions HTTP/1.0\r\nContent-Type: "
+                  "application/json\r\nContent-Length: {}\r\n\r\n{}",
+                  body.size(), body));
   EXPECT_TRUE(client.ReadToClose());
   EXPECT_EQ(client.buffer.find("Transfer-Encoding"), std::string::npos);
   EXPECT_TRUE(client.buffer.ends_with("data: [DONE]\n\n"));
+}
+
+// RFC 9112, 9.6: only a reset, or what is written in vain, means that the client has gone.
+TEST_F(HttpTest, AClientThatOnlySendsNoMoreGetsItsAnswers) {
+  TestClient client(server_->port());
+  client.Send(PostBytes("/tokenize", R"({"content":"a"})") +
+              PostBytes("/tokenize", R"({"content":"b"})"));
+  client.EndInput();
+  EXPECT_EQ(client.Read().status, 200);
+  EXPECT_EQ(client.Read().status, 200);
+  EXPECT_TRUE(client.ReadToClose());
+}
+
+TEST_F(HttpTest, SmuggledRequestsAreNotAnswered) {
+  TestClient client(server_->port());
+  client.Send(
+      "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n"
+      "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(client.Read().status, 400);
+  EXPECT_TRUE(client.ReadToClose());
+  EXPECT_TRUE(client.buffer.empty()) << client.buffer;
+}
+
+TEST_F(HttpTest, ABodyThatIsNotSaidToBeJsonIsRefused) {
+  const auto ask = [this](std::string_view type) {
+    return Ask(
+        fmt::format("POST /tokenize HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: "
+                    "15\r\n\r\n{{\"content\":\"a\"}}",
+                    type));
+  };
+  EXPECT_EQ(ask("Content-Type: application/json; charset=utf-8\r\n").status, 200);
+  EXPECT_EQ(CodeOf(ask("Content-Type: text/plain\r\n")), "unsupported_media_type");
+  EXPECT_EQ(ask("").status, 415);
+}
+
+TEST_F(HttpTest, AForeignPageIsRefusedAndTheServersOwnIsNot) {
+  constexpr std::string_view kGet = "GET /v1/models HTTP/1.1\r\nHost: {}\r\nOrigin: {}\r\n\r\n";
+  const HttpReply own = Ask(fmt::format(kGet, "localhost:80", "http://localhost:80"));
+  EXPECT_EQ(own.status, 200);
+  EXPECT_EQ(own.headers.at("access-control-allow-origin"), "http://localhost:80");
+  EXPECT_EQ(CodeOf(Ask(fmt::format(kGet, "localhost:80", "https://evil.example"))),
+            "foreign_origin");
+  EXPECT_EQ(Ask("DELETE /cache HTTP/1.1\r\nHost: evil.example\r\n\r\n").status, 403);
+  EXPECT_EQ(Ask("OPTIONS /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+                "Access-Control-Request-Method: POST\r\n\r\n")
+                .status,
+            200);
 }
 
 TEST_F(HttpTest, ManyConnectionsAtOnceAreServed) {
