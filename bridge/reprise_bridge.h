@@ -71,8 +71,10 @@ bool reprise_bpe_knows_pre(RepriseView pre);
 RepriseBpe* reprise_bpe_create(const RepriseBpeConfig* config, RepriseText* error);
 void reprise_bpe_free(RepriseBpe* bpe); /* NULL is allowed */
 
-/* Ids of plain text; no token is special. */
-bool reprise_bpe_encode(const RepriseBpe* bpe, RepriseView text, RepriseIds* ids,
+/* Ids of plain text; no token is special. A word of more than 256 KiB is cut into such pieces: merging
+ * takes a second per MiB. `stop` is asked on this thread every few milliseconds whether to give up; then
+ * the ids are none, and the error says "stopped". */
+bool reprise_bpe_encode(const RepriseBpe* bpe, RepriseView text, bool (*stop)(void), RepriseIds* ids,
                         RepriseText* error);
 
 /* -- Chat templates ----------------------------------------------------------------------- */

@@ -182,10 +182,11 @@ pub unsafe extern "C" fn reprise_bpe_free(bpe: *mut Bpe) {
 pub unsafe extern "C" fn reprise_bpe_encode(
     bpe: *const Bpe,
     text: View,
+    stop: extern "C" fn() -> bool,
     ids: *mut Ids,
     error: *mut Text,
 ) -> bool {
-    let encoded = guarded(error, || (*bpe).encode(text.text()?));
+    let encoded = guarded(error, || (*bpe).encode(text.text()?, &|| stop()));
     let success = encoded.is_some();
     let (data, size) = give(encoded.unwrap_or_default());
     ids.write(Ids { data, size });

@@ -9,6 +9,9 @@ use tokenizers::Model;
 use crate::splitter::Splitter;
 
 const MAX_SEEN_BYTES: usize = 256; // longer words hardly come twice
+/// Merging a word cannot be stopped and takes a second per MiB, so longer ones are cut.
+const MAX_WORD_BYTES: usize = 256 << 10;
+const ASK_TO_STOP_BYTES: usize = 64 << 10; // of words between two questions
 
 pub struct Vocabulary<'a> {
     /// The id is the index; an empty text is an id that plain text never yields.
@@ -79,12 +82,15 @@ impl Bpe {
         Ok(Bpe { model, form })
     }
 
-    pub fn encode(&self, text: &str) -> Result<Vec<i32>, String> {
+    /// `stop`: whether to give up now, as an error.
+    pub fn encode(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<i32>, String> {
         let mut output = Output {
             model: &self.model,
             ids: Vec::with_capacity(text.len() / 3),
             seen: AHashMap::new(),
             failed: None,
+            stop,
+            since_asked: 0,
         };
         match &self.form {
             Form::ByteLevel { splitter, letters } => {
@@ -120,10 +126,31 @@ struct Output<'a> {
     ids: Vec<i32>,
     seen: AHashMap<String, Range<usize>>, // where in `ids` those of a word are
     failed: Option<String>,
+    stop: &'a dyn Fn() -> bool,
+    since_asked: usize, // bytes
 }
 
 impl Output<'_> {
-    fn add(&mut self, word: &str) {
+    fn add(&mut self, mut word: &str) {
+        while word.len() > MAX_WORD_BYTES {
+            let (piece, rest) = word.split_at(cut_of(word));
+            self.add_word(piece);
+            word = rest;
+        }
+        self.add_word(word);
+    }
+
+    fn add_word(&mut self, word: &str) {
+        self.since_asked += word.len() + 1;
+        if self.since_asked > ASK_TO_STOP_BYTES && self.failed.is_none() {
+            self.since_asked = 0;
+            if (self.stop)() {
+                self.failed = Some("stopped".into());
+            }
+        }
+        if self.failed.is_some() {
+            return;
+        }
         if let Some(range) = self.seen.get(word) {
             self.ids.extend_from_within(range.clone());
             return;
@@ -137,6 +164,15 @@ impl Output<'_> {
             self.seen.insert(word.to_string(), first..self.ids.len());
         }
     }
+}
+
+/// Where to cut a word that is too long: before the last space of SentencePiece, else between characters.
+fn cut_of(word: &str) -> usize {
+    let mut end = MAX_WORD_BYTES;
+    while !word.is_char_boundary(end) {
+        end -= 1;
+    }
+    word[..end].rfind(SPACE).filter(|&at| at > 0).unwrap_or(end)
 }
 
 fn has_inner_space(token: &str) -> bool {

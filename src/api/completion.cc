@@ -45,7 +45,9 @@ asio::awaitable<void> HandleCompletion(Exchange& exchange, const WireEndpoint& e
     if (!call) return std::unexpected(std::move(call).error());
     return std::make_shared<const Call>(std::move(*call));
   };
-  Result<CallPointer> call = co_await service.OnWorker(std::move(read));
+  WorkOrder order = exchange.Order();
+  Result<CallPointer> call = co_await service.OnWorker(std::move(order), std::move(read));
+  if (call && service.stopping) call = std::unexpected(StoppingError());
   if (!call) {
     co_await exchange.SendError(call.error());
     co_return;
@@ -62,7 +64,9 @@ asio::awaitable<void> HandleCountTokens(Exchange& exchange) {
   std::function<Result<size_t>()> count =
       [body = std::move(exchange.request.body), caller = Caller{exchange.identity.tenant},
        &model = exchange.service.model] { return CountMessageTokens(body, caller, model); };
-  const Result<size_t> tokens = co_await exchange.service.OnWorker(std::move(count));
+  WorkOrder order = exchange.Order();
+  const Result<size_t> tokens =
+      co_await exchange.service.OnWorker(std::move(order), std::move(count));
   if (tokens) {
     co_await exchange.SendJson(fmt::format(R"({{"input_tokens":{}}})", *tokens));
   } else {

@@ -50,9 +50,12 @@ CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
       format_(endpoint.format(label, *call_, service_.model)),
       number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id))),
       choices_(call_->choices()),
-      generation_(service_.engine, service_.io) {}
+      generation_(service_.engine, service_.io) {
+  service_.runs.insert(this);
+}
 
 CompletionRun::~CompletionRun() {
+  service_.runs.erase(this);
   NoteFigures();
   service_.history.NoteEnd(number_, EndState());
 }
@@ -85,6 +88,11 @@ asio::awaitable<void> CompletionRun::Run() {
     if (streams() && !co_await SendStream(std::move(events), arrived.empty())) co_return;
   }
   co_await FinishAll();
+}
+
+bool CompletionRun::started() const {
+  return std::ranges::any_of(choices_,
+                             [](const Choice& choice) { return choice.started.has_value(); });
 }
 
 bool CompletionRun::AllLookedUp() const {
@@ -135,7 +143,7 @@ void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& 
   choice.finished = std::move(event);
   if (streams()) format_->WriteFinish(index, choice, events);
   if (call_->is_conversation()) {
-    PrefillContinuation(service_, call_, choice.finished->reply, choice.text);
+    PrefillContinuation(service_, exchange_.Order(), call_, choice.finished->reply, choice.text);
   }
 }
 

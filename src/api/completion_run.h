@@ -29,6 +29,10 @@ class CompletionRun {
   CompletionRun& operator=(const CompletionRun&) = delete;
 
   boost::asio::awaitable<void> Run();
+  // Whether the engine has taken it up.
+  bool started() const;
+  // Has it end with an error; what it has said until then stands. I/O thread, while it runs.
+  void Abort(const Error& error) { generation_.Abort(error); }
 
  private:
   bool streams() const { return call_->parameters.stream; }

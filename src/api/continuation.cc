@@ -20,13 +20,13 @@ bool Diverges(const std::vector<TokenId>& wanted, const std::vector<TokenId>& pr
 
 }  // namespace
 
-void PrefillContinuation(Service& service, std::shared_ptr<const Call> call,
+void PrefillContinuation(Service& service, const WorkOrder& order, std::shared_ptr<const Call> call,
                          std::vector<TokenId> reply, std::string text) {
   if (reply.empty() || text.empty() || call->parameters.cache == CacheUse::kNone) return;
   // Without it the reply went on in the last message, so no turn of its own will follow.
   if (!call->template_variables.at("add_generation_prompt").as_bool()) return;
-  service.InBackground([&service, call = std::move(call), reply = std::move(reply),
-                        text = std::move(text)] {
+  service.InBackground(order, [&service, call = std::move(call), reply = std::move(reply),
+                               text = std::move(text)] {
     GenerationRequest request;
     request.scope = CacheScope(*call);
     request.prompt = ContinuedPrompt(call->template_variables, text, service.model, call->tenant);

@@ -15,7 +15,7 @@ namespace reprise {
 
 // Prefills, at background priority, what the next turn's prompt will have where the tokens cached
 // by the reply diverge from it; nothing when they agree. I/O thread.
-void PrefillContinuation(Service& service, std::shared_ptr<const Call> call,
+void PrefillContinuation(Service& service, const WorkOrder& order, std::shared_ptr<const Call> call,
                          std::vector<TokenId> reply, std::string text);
 
 }  // namespace reprise

@@ -45,13 +45,16 @@ Exchange::Exchange(HttpRequest received, HttpConnection& on, Service& of, const 
       service(of),
       route_(route.path),
       quiet_(route.quiet),
-      id_(of.NewId("req_")) {
+      id_(of.NewId("req_")),
+      body_bytes_(request.body.size()) {
+  ++service.open_exchanges;
   if (Tracing()) {
     TraceBar("receive body", request.received, std::chrono::steady_clock::now(), id_);
   }
 }
 
 Exchange::~Exchange() {
+  --service.open_exchanges;
   const int status = completed ? connection.status() : kClientClosedRequest;
   service.metrics.CountRequest(route_, status);
   const std::string path = ReplaceInvalidUtf8(request.path.substr(0, limits::kLoggedPathBytes));

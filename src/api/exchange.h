@@ -38,6 +38,8 @@ class Exchange {
   boost::asio::awaitable<bool> SendError(Error error);
   boost::asio::awaitable<bool> BeginStream(HttpResponse head);
 
+  // For work on the body, also after it has been moved away.
+  WorkOrder Order() const { return {identity.tenant, body_bytes_, request.memory}; }
   const std::string& id() const { return id_; }
   double ElapsedMs() const;  // since the header was complete
 
@@ -54,6 +56,7 @@ class Exchange {
   const std::string_view route_;  // its path, or "other"
   const bool quiet_;              // the line is for debugging only
   const std::string id_;
+  const size_t body_bytes_;
 };
 
 }  // namespace reprise

@@ -41,6 +41,14 @@ void Generation::CancelRest() {
   ended_ = sequences_.size();
 }
 
+void Generation::Abort(const Error& error) {
+  for (size_t choice = 0; choice < sequences_.size(); ++choice) {
+    if (sequences_[choice].ended) continue;
+    mailbox_->Post({choice, FailedEvent{error}}, 0);
+    engine_.Cancel(sequences_[choice].id);
+  }
+}
+
 SequenceId Generation::Submit(GenerationRequest request) {
   const size_t choice = sequences_.size();
   sequences_.push_back({});

@@ -28,6 +28,9 @@ class Generation {
 
   SequenceId Submit(GenerationRequest request);  // the next choice
 
+  // Cancels what is running, and Next will say why.
+  void Abort(const Error& error);
+
   // The events since the last call, at least one; none when nothing came for
   // limits::kStreamPingSeconds, or when overflowed().
   boost::asio::awaitable<std::vector<ChoiceEvent>> Next();

@@ -100,7 +100,8 @@ bool IsJson(std::string_view content_type) {
 }
 
 // Why a request is not handled at all.
-std::optional<Error> Refusal(const HttpRequest& request, const Route& route) {
+std::optional<Error> Refusal(const HttpRequest& request, const Route& route, bool stopping) {
+  if (stopping) return StoppingError();
   if (request.refusal) return request.refusal;
   if (route.admin && !request.identity.admin) return NotForThisKey();
   if (request.method == "POST" && !route.path.empty() && !IsJson(request.content_type)) {
@@ -133,7 +134,7 @@ asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, 
       FindRoute(std::span<const HandledRoute>(kRoutes), request.method, request.path);
   const Route route = found != nullptr ? found->route : Route{"", "other"};
   Exchange exchange(std::move(request), connection, service, route);
-  if (const std::optional<Error> refusal = Refusal(exchange.request, route)) {
+  if (const std::optional<Error> refusal = Refusal(exchange.request, route, service.stopping)) {
     co_await exchange.SendError(*refusal);
     co_return;
   }

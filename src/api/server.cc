@@ -1,13 +1,18 @@
 #include "api/server.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <future>
 #include <string_view>
 #include <thread>
 #include <utility>
 
+#include "api/completion_run.h"
 #include "api/error_response.h"
 #include "api/routes.h"
 #include "api/service.h"
@@ -70,6 +75,33 @@ struct Server::Impl {
                          std::string_view path) { return ErrorResponse(error, path, {}); }};
   }
 
+  // Ends the runs that have started, or those that have not.
+  void AbortRuns(bool started) {
+    for (CompletionRun* run : service.runs) {
+      if (run->started() == started) run->Abort(StoppingError());
+    }
+  }
+
+  asio::awaitable<void> WaitForExchanges(Duration longest) {
+    const TimePoint until = std::chrono::steady_clock::now() + longest;
+    asio::steady_timer timer(io);
+    while (service.open_exchanges > 0 && std::chrono::steady_clock::now() < until) {
+      timer.expires_after(std::chrono::milliseconds(5));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
+  asio::awaitable<void> Drain(Duration longest) {
+    service.stopping = true;
+    listener.StopAccepting();
+    AbortRuns(/*started=*/false);
+    co_await WaitForExchanges(longest);
+    AbortRuns(true);
+    AbortRuns(false);  // what was still being tokenised
+    co_await WaitForExchanges(std::chrono::milliseconds(limits::kStopFlushMs));
+    listener.Close();
+  }
+
   void Run() {
     listener.Start();
     thread = std::thread([this] {
@@ -116,9 +148,9 @@ void Server::ReplaceKeys(ApiKeys keys) {
   replaced.get_future().wait();
 }
 
-void Server::Stop() {
+void Server::Stop(Duration drain) {
   if (!impl_->thread.joinable()) return;
-  asio::post(impl_->io, [this] { impl_->listener.Close(); });
+  asio::co_spawn(impl_->io, impl_->Drain(drain), asio::detached);
   impl_->thread.join();
 }
 

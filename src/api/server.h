@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "api/server_options.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "text/chat_template.h"
@@ -34,8 +35,10 @@ class Server {
   // When this returns, requests whose header is not complete yet are judged by these keys. What is
   // being answered is answered to its end. REQUIRES: not stopped.
   void ReplaceKeys(ApiKeys keys);
-  // Closes every connection, cancels what they were generating, joins the threads. Idempotent.
-  void Stop();
+  // Accepts nothing more, tells what waits that the server is stopping (503, or an error event),
+  // lets what the engine has taken up go on for `drain`, tells the rest of it the same, and joins
+  // the threads. Idempotent.
+  void Stop(Duration drain = Duration::zero());
 
  private:
   struct Impl;

@@ -1,14 +1,27 @@
 #include "api/service.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <thread>
 
+#include "base/check.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/trace.h"
 
 namespace reprise {
+namespace {
+
+// One core is left for everything else, but two tenants' work may always go on beside each other.
+size_t LongWorkers() {
+  const size_t cores = std::thread::hardware_concurrency();
+  return std::clamp<size_t>(cores - std::min<size_t>(cores, 1), 2, limits::kMaxLongWorkers);
+}
+
+}  // namespace
 
 Service::Service(Engine& served_engine, ServedModel served_model,
                  const ServerOptions& server_options, boost::asio::io_context& io_context,
@@ -22,17 +35,22 @@ Service::Service(Engine& served_engine, ServedModel served_model,
       started_at(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count()),
-      history(model.policy.history, limits::kMaxHistoryBytes) {
-  std::random_device device;
-  std::seed_seq seed{device(), device(), device(), device()};
-  random_.seed(seed);
-  InBackground([] { NameTraceThread("worker"); });
+      history(model.policy.history, limits::kMaxHistoryBytes),
+      short_work_("short work", 1, 1),
+      long_work_("long work", LongWorkers(), std::max<size_t>(1, LongWorkers() - 1)) {}
+
+void Service::Post(const WorkOrder& order, std::function<void()> run) {
+  const bool is_long = order.bytes > limits::kShortWorkBytes;
+  (is_long ? long_work_ : short_work_)
+      .Post(order.tenant, [run = std::move(run), is_long]() mutable {
+        run();
+        run = nullptr;
+        if (is_long) malloc_trim(0);
+      });
 }
 
-Service::~Service() { worker_.join(); }
-
-void Service::InBackground(std::function<void()> work) {
-  boost::asio::post(worker_, [work = std::move(work)] {
+void Service::InBackground(const WorkOrder& order, std::function<void()> work) {
+  Post(order, [work = std::move(work)] {
     try {
       work();
     } catch (const std::exception& failure) {
@@ -41,8 +59,14 @@ void Service::InBackground(std::function<void()> work) {
   });
 }
 
+uint64_t Service::NextRandom() {
+  uint64_t value = 0;
+  CHECK(getentropy(&value, sizeof value) == 0, "the system has random bytes");
+  return value;
+}
+
 std::string Service::NewId(std::string_view prefix) {
-  return fmt::format("{}{:016x}", prefix, random_());
+  return fmt::format("{}{:016x}", prefix, NextRandom());
 }
 
 }  // namespace reprise

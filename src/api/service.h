@@ -1,52 +1,67 @@
 #pragma once
 
-// What every handler needs: the engine, the model's texts, the counts, and the worker thread that
-// reads bodies and tokenises. One a server; its own parts belong to the I/O thread.
+// What every handler needs: the engine, the model's texts, the counts, and the worker threads that
+// read bodies and tokenise. One a server; its own parts belong to the I/O thread.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
-#include <random>
+#include <stop_token>
 #include <string>
+#include <unordered_set>
 #include <utility>
 
 #include "api/mailbox.h"
 #include "api/metrics.h"
 #include "api/server_options.h"
+#include "base/fair_pool.h"
+#include "base/interruption.h"
+#include "base/limits.h"
 #include "base/memory_budget.h"
 #include "engine/engine.h"
 #include "history/history.h"
 #include "http/api_keys.h"
 #include "http/listener.h"
+#include "http/request_memory.h"
 #include "vendor/served_model.h"
 
 namespace reprise {
+
+class CompletionRun;
+
+inline Error StoppingError() {
+  return {ErrorCode::kCancelled, "The server is stopping; ask again in a moment.", ""};
+}
+
+// Of work on a body: whose it is, how long the body is, and what counts its memory.
+struct WorkOrder {
+  std::string tenant;
+  size_t bytes = 0;
+  std::shared_ptr<MemoryShare> memory = std::make_shared<MemoryShare>();
+};
 
 class Service {
  public:
   Service(Engine& served_engine, ServedModel served_model, const ServerOptions& server_options,
           boost::asio::io_context& io_context, const HttpListener& http_listener,
           MemoryBudget& request_memory);
-  // Waits for the worker. REQUIRES: no coroutine is waiting for it any more.
-  ~Service();
 
-  // Runs `work` on the worker thread and resumes with what it returned. `work` owns what it needs:
-  // the coroutine may be gone when it runs.
+  // Runs `work` on a worker thread and resumes with what it returned. `work` owns what it needs:
+  // when the coroutine goes, it is dropped or interrupted (base/interruption.h).
   template <typename T>
-  boost::asio::awaitable<Result<T>> OnWorker(std::function<Result<T>()> work);
-  // Runs it there, after everything handed over before.
-  void InBackground(std::function<void()> work);
+  boost::asio::awaitable<Result<T>> OnWorker(WorkOrder order, std::function<Result<T>()> work);
+  // Nobody waits for it. It is started after what the same tenant handed over before.
+  void InBackground(const WorkOrder& order, std::function<void()> work);
 
-  uint64_t NextRandom() { return random_(); }
-  std::string NewId(std::string_view prefix);
+  // From the system's generator: nobody can tell one from those before.
+  static uint64_t NextRandom();
+  static std::string NewId(std::string_view prefix);
 
   Engine& engine;
   const ServedModel model;
@@ -59,19 +74,39 @@ class Service {
   Metrics metrics;
   History history;
   bool noted_billing_line = false;  // said once that it is left out
+  bool stopping = false;            // nothing new is begun
+  size_t open_exchanges = 0;        // requests being answered
+  std::unordered_set<CompletionRun*> runs;
 
  private:
-  std::mt19937_64 random_;
-  boost::asio::thread_pool worker_{1};
+  // `run` on a thread, then its memory back to the system if it may have been much.
+  void Post(const WorkOrder& order, std::function<void()> run);
+
+  // Short work does not wait for long work, and no tenant for another's.
+  FairPool short_work_;
+  FairPool long_work_;
 };
 
 template <typename T>
-boost::asio::awaitable<Result<T>> Service::OnWorker(std::function<Result<T>()> work) {
+boost::asio::awaitable<Result<T>> Service::OnWorker(WorkOrder order,
+                                                    std::function<Result<T>()> work) {
   const auto mailbox = std::make_shared<Mailbox<Result<T>>>(io, std::numeric_limits<size_t>::max());
-  const std::shared_ptr<void> closes(nullptr, [mailbox](void*) { mailbox->Close(); });
-  boost::asio::post(worker_, [mailbox, work = std::move(work)] {
+  std::stop_source stop;
+  const std::shared_ptr<void> closes(nullptr, [mailbox, stop](void*) mutable {
+    mailbox->Close();
+    stop.request_stop();
+  });
+  Post(order, [mailbox, order, token = stop.get_token(), work = std::move(work)] {
+    if (token.stop_requested()) return;
+    const InterruptibleScope scope(token);
     try {
+      if (!order.memory->Resize(order.bytes * limits::kWorkBytesPerBodyByte)) {
+        mailbox->Post(std::unexpected(NoRequestMemory()), 0);
+        return;
+      }
       mailbox->Post(work(), 0);
+      order.memory->Resize(order.bytes);  // what was made of the body stays
+    } catch (const Interrupted&) {
     } catch (const std::exception& failure) {
       mailbox->Post(Fail(ErrorCode::kInternal, failure.what()), 0);
     }

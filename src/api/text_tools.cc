@@ -4,9 +4,12 @@
 
 #include <boost/json.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
+#include "base/limits.h"
+#include "http/request_memory.h"
 #include "prompt/template_context.h"
 #include "text/detokenizer.h"
 #include "vendor/json_reader.h"
@@ -32,6 +35,11 @@ json::value PieceJson(std::string_view piece) {
 ReplyBody Tokenize(const json::object& body, const ServedModel& model, std::string_view tenant) {
   FieldReader fields(body, "");
   const std::string_view content = fields.String("content").value_or("");
+  if (content.size() > limits::kMaxTextToolContent) {
+    fields.Refuse(ErrorCode::kTooLarge, "content",
+                  fmt::format("'content' has {} bytes; no more than {} are tokenised here.",
+                              content.size(), limits::kMaxTextToolContent));
+  }
   EncodeOptions options;
   options.tenant = tenant;
   options.add_special = fields.Bool("add_special").value_or(false);
@@ -39,20 +47,26 @@ ReplyBody Tokenize(const json::object& body, const ServedModel& model, std::stri
   const bool with_pieces = fields.Bool("with_pieces").value_or(false);
   if (!fields.ok()) return std::unexpected(fields.status().error());
 
-  json::array tokens;
-  for (const TokenId token : model.tokenizer->Encode(content, options)) {
+  // Written as it goes: a tree of a million tokens would take a hundred times their bytes.
+  const std::vector<TokenId> ids = model.tokenizer->Encode(content, options);
+  std::string reply = R"({"tokens":[)";
+  reply.reserve(ids.size() * (with_pieces ? 28 : 6) + 100);
+  const char* comma = "";
+  for (const TokenId token : ids) {
     if (with_pieces) {
-      tokens.push_back({{"id", token}, {"piece", PieceJson(model.tokenizer->Piece(token))}});
+      reply += fmt::format(R"({}{{"id":{},"piece":{}}})", comma, token,
+                           json::serialize(PieceJson(model.tokenizer->Piece(token))));
     } else {
-      tokens.push_back(token);
+      reply += fmt::format("{}{}", comma, token);
     }
+    comma = ",";
   }
-  return json::serialize(json::object{{"tokens", std::move(tokens)}});
+  return reply + "]}";
 }
 
 ReplyBody Detokenize(const json::object& body, const ServedModel& model, std::string_view) {
   FieldReader fields(body, "");
-  const json::array* list = fields.Array("tokens", std::numeric_limits<size_t>::max());
+  const json::array* list = fields.Array("tokens", limits::kMaxTextToolTokens);
   if (!fields.ok()) return std::unexpected(fields.status().error());
   std::vector<TokenId> tokens;
   for (const json::value& value : list != nullptr ? *list : json::array()) {
@@ -81,6 +95,15 @@ ReplyBody ApplyTemplate(const json::object& body, const ServedModel& model, std:
 }
 
 asio::awaitable<void> Handle(Exchange& exchange, Work work) {
+  WorkOrder order = exchange.Order();
+  if (order.bytes > limits::kMaxTextToolBytes) {
+    Error error{ErrorCode::kTooLarge,
+                fmt::format("The body is larger than {} bytes, which is the limit here.",
+                            limits::kMaxTextToolBytes),
+                ""};
+    co_await exchange.SendError(std::move(error));
+    co_return;
+  }
   std::function<ReplyBody()> task = [work, body = std::move(exchange.request.body),
                                      tenant = exchange.identity.tenant,
                                      &model = exchange.service.model]() -> ReplyBody {
@@ -88,7 +111,9 @@ asio::awaitable<void> Handle(Exchange& exchange, Work work) {
     if (!object) return std::unexpected(object.error());
     return work(*object, model, tenant);
   };
-  ReplyBody answer = co_await exchange.service.OnWorker(std::move(task));
+  const std::shared_ptr<MemoryShare> memory = order.memory;
+  ReplyBody answer = co_await exchange.service.OnWorker(std::move(order), std::move(task));
+  if (answer && !memory->Resize(answer->size())) answer = std::unexpected(NoRequestMemory());
   if (answer) {
     co_await exchange.SendJson(std::move(*answer));
   } else {

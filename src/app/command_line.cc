@@ -78,8 +78,15 @@ void AddDefences(CLI::App& serve, ServerOptions& server) {
       ->type_name("ORIGIN");
 }
 
-void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double& pause_s,
-              int& max_tokens) {
+// As the parser takes them.
+struct Times {
+  double retention_s, pause_s, drain_s;
+};
+
+double InSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+Duration FromSeconds(double seconds) { return Duration(static_cast<int64_t>(seconds * 1e9)); }
+
+void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_tokens) {
   CLI::App& serve = *app.add_subcommand(
       "serve", "Serve a model over the OpenAI and Anthropic APIs, with prompt caching");
   AddModelOptions(serve, options.model);
@@ -99,7 +106,7 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
                   "of that, what one tenant's may; default: all")
       ->transform(CLI::AsSizeValue(false));
   serve
-      .add_option("--retention", retention_s,
+      .add_option("--retention", times.retention_s,
                   "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: 10m")
       ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
       ->check(CLI::PositiveNumber);
@@ -112,7 +119,7 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
                   "prompt tokens computed in a step when no reply is being streamed")
       ->check(CLI::Range(1, static_cast<int>(limits::kMaxStepRows)));
   serve
-      .add_option("--stream-pause", pause_s,
+      .add_option("--stream-pause", times.pause_s,
                   "how long a stream may pause for others' prompts, such as 50ms; default: 100ms")
       ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
       ->check(CLI::PositiveNumber);
@@ -128,6 +135,12 @@ void AddServe(CLI::App& app, ServeOptions& options, double& retention_s, double&
       ->check(CLI::Range(1, static_cast<int>(limits::kMaxContext)));
   serve.add_flag("--expose-logits-checksum", options.server.expose_logits_checksum,
                  "add a checksum of all logits to each choice (for tests of exactness)");
+  serve
+      .add_option("--drain", times.drain_s,
+                  "how long replies that have begun may go on when the server is told to stop; "
+                  "default: 5s")
+      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->check(CLI::NonNegativeNumber);
   serve.add_option("--trace", options.trace_path,
                    "write where the time of each request goes to this file, for chrome://tracing");
   AddPolicy(serve, options.server.policy);
@@ -150,10 +163,10 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   app.add_flag("-q,--quiet", quiet, "log warnings and errors only");
   app.fallthrough();
 
-  double retention_s = std::chrono::duration<double>(serve.engine.retention).count();
-  double pause_s = std::chrono::duration<double>(serve.engine.stream_pause).count();
+  Times times{InSeconds(serve.engine.retention), InSeconds(serve.engine.stream_pause),
+              InSeconds(serve.drain)};
   int max_tokens = 0;
-  AddServe(app, serve, retention_s, pause_s, max_tokens);
+  AddServe(app, serve, times, max_tokens);
 
   PerplexityOptions perplexity;
   CLI::App& measure = *app.add_subcommand(
@@ -186,8 +199,9 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (verbose) SetLogLevel(LogLevel::kDebug);
   if (quiet) SetLogLevel(LogLevel::kWarning);
   if (max_tokens > 0) serve.server.default_max_tokens = max_tokens;
-  serve.engine.retention = Duration(static_cast<int64_t>(retention_s * 1e9));
-  serve.engine.stream_pause = Duration(static_cast<int64_t>(pause_s * 1e9));
+  serve.engine.retention = FromSeconds(times.retention_s);
+  serve.engine.stream_pause = FromSeconds(times.pause_s);
+  serve.drain = FromSeconds(times.drain_s);
 
   if (app.got_subcommand("serve")) return RunServe(std::move(serve));
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);

@@ -176,7 +176,7 @@ int RunServe(ServeOptions options) {
   if (!server) return Complain(server.error());
   PrintInvitation(host, (*server)->port(), !options.api_keys_file.empty());
   AwaitStop(signals, [&] { ReloadKeys(options.api_keys_file, **server); });
-  (*server)->Stop();
+  (*server)->Stop(options.drain);
   engine->reset();
   CloseTrace();
   return 0;

@@ -18,16 +18,25 @@ inline constexpr int kWriteTimeoutSeconds = 60;       // client reads less than 
 inline constexpr size_t kPaceBytes = 64u << 10;  // a whole reply: that time and a pace a second
 inline constexpr int kLingerSeconds = 5;         // unread input is drained so long, then reset
 inline constexpr size_t kMaxLingerBytes = 64u << 20;  // … or so much
-inline constexpr int kStreamPingSeconds = 10;         // silence on a stream: a comment is sent
-inline constexpr int kSendBufferBytes = 256 << 10;    // of the kernel, a connection
-inline constexpr size_t kLoggedPathBytes = 200;       // cut there
-inline constexpr size_t kMaxConnections = 4096;       // 503 and closed, as without a file for it
-inline constexpr int kAcceptWarningSeconds = 10;      // of that the log says something so often
+inline constexpr int kStopFlushMs = 1000;  // at the end, for the last words to those still there
+inline constexpr int kStreamPingSeconds = 10;       // silence on a stream: a comment is sent
+inline constexpr int kSendBufferBytes = 256 << 10;  // of the kernel, a connection
+inline constexpr size_t kLoggedPathBytes = 200;     // cut there
+inline constexpr size_t kMaxConnections = 4096;     // 503 and closed, as without a file for it
+inline constexpr int kAcceptWarningSeconds = 10;    // of that the log says something so often
 inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not read: cancelled
 
 // -- Memory for requests (429 or 529, Retry-After 1) --------------------------------------------
 inline constexpr size_t kMinRequestMemory = 256u << 20;  // of the default for --request-memory
 inline constexpr size_t kMaxRequestMemory = size_t{4} << 30;
+inline constexpr size_t kWorkBytesPerBodyByte = 5;  // while it is read, rendered and tokenised
+
+// -- Work on bodies -----------------------------------------------------------------------------
+inline constexpr size_t kShortWorkBytes = 64u << 10;  // up to here it has a thread of its own
+inline constexpr size_t kMaxLongWorkers = 8;
+inline constexpr size_t kMaxTextToolBytes = 4u << 20;    // body of /tokenize and the like: 413
+inline constexpr size_t kMaxTextToolContent = 1u << 20;  // its text: 413
+inline constexpr size_t kMaxTextToolTokens = 1u << 18;   // 400
 
 // -- Requests (400 naming the field) ----------------------------------------------------------
 inline constexpr size_t kMaxJsonDepth = 64;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "http/as_tuple.h"
 #include "http/pace.h"
+#include "http/request_memory.h"
 #include "http/request_parser.h"
 
 namespace reprise {
@@ -28,12 +29,6 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 TimePoint SecondsFromNow(int seconds) {
   return std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-}
-
-Error NoMemory() {
-  return {ErrorCode::kOverloaded,
-          "The server holds as many requests as its memory for them allows (--request-memory).",
-          ""};
 }
 
 // Some clients end a body with an empty line more than they announced.
@@ -97,7 +92,7 @@ void HttpConnection::Authenticate(HttpRequest& head) const {
 
 asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
   RequestParser parser;
-  MemoryShare memory(handlers_.memory);
+  const auto memory = std::make_shared<MemoryShare>(handlers_.memory);
   deadline_ = SecondsFromNow(limits::kIdleTimeoutSeconds);
   status_ = 0;
   head_only_ = false;
@@ -129,12 +124,12 @@ asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
                    std::chrono::seconds(limits::kReadTimeoutSeconds),
                    std::chrono::seconds(limits::kBodyTimeoutSeconds));
     }
-    if (!memory.Resize(parser.body_bytes())) {
-      co_return Incoming{std::nullopt, NoMemory(), std::string(parser.path())};
+    if (!memory->Resize(parser.body_bytes())) {
+      co_return Incoming{std::nullopt, NoRequestMemory(), std::string(parser.path())};
     }
     if (parser.done()) {
       HttpRequest request = parser.Take();
-      request.memory = std::move(memory);
+      request.memory = memory;
       co_return Incoming{std::move(request), std::nullopt, {}};
     }
     if (used > 0 && inbox_.size() > 0) continue;
@@ -274,8 +269,13 @@ std::string HttpConnection::Head(const HttpResponse& response, std::optional<siz
 asio::awaitable<bool> HttpConnection::Send(HttpResponse response) {
   status_ = response.status;
   std::string data = Head(response, response.body.size());
-  if (!head_only_) data += response.body;
-  co_return co_await Write(data);
+  if (head_only_) co_return co_await Write(data);
+  if (response.body.size() <= kWriteBytes) {
+    data += response.body;
+    co_return co_await Write(data);
+  }
+  const bool there = co_await Write(data);  // and a long body as it lies
+  co_return there && co_await Write(response.body);
 }
 
 asio::awaitable<bool> HttpConnection::BeginStream(HttpResponse head) {

@@ -90,7 +90,7 @@ void HttpListener::Start() {
 asio::awaitable<void> HttpListener::Accept() {
   while (!closing_) {
     auto [failure, socket] = co_await acceptor_.async_accept(kAsTuple);
-    if (closing_) co_return;
+    if (closing_ || !acceptor_.is_open()) co_return;
     if (failure) {
       if (RefuseOne(failure)) continue;
       asio::steady_timer pause(io_, std::chrono::milliseconds(100));
@@ -148,10 +148,14 @@ asio::awaitable<void> HttpListener::Sweep() {
   }
 }
 
-void HttpListener::Close() {
-  closing_ = true;
+void HttpListener::StopAccepting() {
   boost::system::error_code ignored;
   acceptor_.close(ignored);
+}
+
+void HttpListener::Close() {
+  closing_ = true;
+  StopAccepting();
   sweep_timer_.cancel();
   for (HttpConnection* connection : connections_) connection->Close();
 }

@@ -29,7 +29,8 @@ class HttpListener {
   Status Listen(const std::string& host, int port);
   // Accepts from now on.
   void Start();
-  // Closes everything; nothing is accepted any more.
+  void StopAccepting();
+  // Closes everything, and accepts nothing any more.
   void Close();
 
   int port() const { return port_; }

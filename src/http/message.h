@@ -2,6 +2,7 @@
 
 // A request as read from a connection and a response as it is written to one. Values.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,9 +36,9 @@ struct HttpRequest {
   bool chunks_allowed = true;  // HTTP/1.1
   TimePoint received;          // when its header was complete
   HttpCredentials credentials;
-  Identity identity;             // who asks
-  std::optional<Error> refusal;  // then the body has not been read: answer this
-  MemoryShare memory;            // what the request holds: body, work, reply
+  Identity identity;                    // who asks
+  std::optional<Error> refusal;         // then the body has not been read: answer this
+  std::shared_ptr<MemoryShare> memory;  // counts what the request holds: body, work, reply
 };
 
 struct HttpResponse {

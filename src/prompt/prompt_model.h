@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "prompt/template_traits.h"
 #include "text/chat_template.h"
@@ -17,6 +18,13 @@ struct PromptModel {
   std::shared_ptr<const ChatTemplate> chat_template;  // may be null
   TemplateTraits template_traits;                     // of chat_template
   std::string bos_token, eos_token;                   // texts for the template; may be empty
+  int max_sequence_tokens = 0;                        // longest prompt and reply together
 };
+
+// How many tokens a text has at least, told by its bytes alone.
+inline size_t LeastTokens(std::string_view text, const PromptModel& model) {
+  const size_t longest = model.tokenizer->longest_piece_bytes();
+  return (text.size() + longest - 1) / longest;
+}
 
 }  // namespace reprise

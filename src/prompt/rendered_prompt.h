@@ -21,7 +21,10 @@
 namespace reprise {
 
 struct RenderedPrompt {
+  // None when the text is so long that it cannot fit the model's longest sequence: then it is not
+  // tokenised, and `least_tokens` says how many it would have at least.
   std::vector<TokenId> tokens;
+  size_t least_tokens = 0;
   // Ascending, one a position (the longest lifetime of the marks there), none at 0 tokens. Marks
   // that the template does not show leave none.
   std::vector<Breakpoint> breakpoints;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/interruption.h"
 #include "base/limits.h"
 #include "base/trace.h"
 #include "text/bpe_rules.h"
@@ -52,6 +53,7 @@ struct Tokenizer::Impl {
   TokenMatcher control;
   TokenMatcher user_defined;
   std::vector<bool> ends_generation;
+  size_t longest_piece_bytes = 1;
   RepriseBpe* bpe = nullptr;
   mutable TokenMemo memo{limits::kTokenMemoBytes};
 
@@ -78,6 +80,7 @@ Status Tokenizer::Impl::IndexSpecialTokens() {
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const auto token = static_cast<TokenId>(i);
     const std::string_view text = bytes[token];
+    longest_piece_bytes = std::max(longest_piece_bytes, text.size());
     if (text.empty()) continue;
     if (type(i) == TokenType::kUserDefined) user_defined.Add(text, token);
     if (type(i) != TokenType::kControl) continue;
@@ -131,7 +134,9 @@ void Tokenizer::Impl::AppendBpe(std::string_view text, std::vector<TokenId>* ids
   if (text.empty()) return;
   BridgeIds found;
   BridgeText error;
-  const bool encoded = reprise_bpe_encode(bpe, ViewOf(text), found.out(), error.out());
+  const bool encoded =
+      reprise_bpe_encode(bpe, ViewOf(text), IsInterrupted, found.out(), error.out());
+  if (!encoded && IsInterrupted()) throw Interrupted();
   CHECK(encoded, "text given to the tokenizer is valid UTF-8");
   ids->insert(ids->end(), found.begin(), found.end());
 }
@@ -243,6 +248,8 @@ std::string Tokenizer::Decode(const std::vector<TokenId>& tokens, bool with_cont
   }
   return text;
 }
+
+size_t Tokenizer::longest_piece_bytes() const { return impl_->longest_piece_bytes; }
 
 const Vocabulary& Tokenizer::vocabulary() const { return impl_->vocabulary; }
 

@@ -10,6 +10,10 @@
 // (limits::kTokenMemoBytes), for each tenant apart, so a prompt's unchanged part is not tokenised
 // again. Words are remembered within one text only: how long it takes tells nothing of others.
 //
+// A word (what the pre-tokenizer cuts) of more than 256 KiB is cut into such pieces, since merging
+// takes a second per MiB; Hugging Face's tokenizers would merge across the cuts. Long work can be
+// interrupted (base/interruption.h).
+//
 // Thread-safe.
 
 #include <cstdint>
@@ -80,6 +84,8 @@ class Tokenizer {
   // Bytes of many; control tokens are left out unless with_control.
   std::string Decode(const std::vector<TokenId>& tokens, bool with_control) const;
 
+  // No text has fewer tokens than its bytes divided by this.
+  size_t longest_piece_bytes() const;
   const Vocabulary& vocabulary() const;
   bool IsControl(TokenId token) const;
   // Ends a reply: eos, eot, and control tokens that by name end a turn (<|im_end|>, <|eot_id|>,

@@ -31,6 +31,7 @@ Status AddPrompt(const Conversation& conversation, const ServedModel& model, Cal
   TemplateContext context = MakeTemplateContext(conversation, model);
   Result<RenderedPrompt> rendered = RenderPrompt(context, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
+  if (rendered->tokens.empty()) call.least_tokens.push_back(rendered->least_tokens);
   if (model.policy.history > 0) {
     call.part_spans.push_back(
         LocateParts(rendered->tokens, conversation.outline.parts, *model.tokenizer));
@@ -45,16 +46,20 @@ Status AddPrompt(const Conversation& conversation, const ServedModel& model, Cal
 Status CheckPrompts(Call& call, const ServedModel& model, const PromptWords& words) {
   const int reserve = call.parameters.max_tokens == 0 ? 0 : 1;
   const size_t longest = static_cast<size_t>(model.max_sequence_tokens - reserve);
+  const auto too_long = [&](size_t tokens) {
+    return Fail(ErrorCode::kContextLengthExceeded,
+                words.too_long(tokens, longest, model.max_sequence_tokens), words.field);
+  };
+  for (const size_t least : call.least_tokens) {
+    if (least > longest) return too_long(least);
+  }
   for (std::vector<TokenId>& prompt : call.prompts) {
     if (prompt.empty()) {
       const auto bos = model.tokenizer->vocabulary().bos;
       if (!bos) return Fail(ErrorCode::kInvalidArgument, "The prompt is empty.", words.field);
       prompt.push_back(*bos);
     }
-    if (prompt.size() > longest) {
-      return Fail(ErrorCode::kContextLengthExceeded,
-                  words.too_long(prompt.size(), longest, model.max_sequence_tokens), words.field);
-    }
+    if (prompt.size() > longest) return too_long(prompt.size());
   }
   const size_t minimum = model.policy.cache_minimum_tokens;
   const bool all_short = std::ranges::all_of(

@@ -51,6 +51,8 @@ struct Call {
   CompletionParameters parameters;
   // All conversations have one. Choice p * parameters.choices + i is the i-th reply to prompt p.
   std::vector<std::vector<TokenId>> prompts;
+  // Of each prompt that is so long that it has not been tokenised: how many tokens it has at least.
+  std::vector<size_t> least_tokens;
   std::vector<std::vector<Breakpoint>> breakpoints;  // of each prompt
   std::vector<std::vector<PartSpan>> part_spans;     // of each prompt, where history is kept
   // Of a conversation; empty for a prompt of plain text.

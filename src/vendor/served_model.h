@@ -17,7 +17,6 @@ struct ServedModel : PromptModel {
   std::optional<int> default_max_tokens;
   ApiPolicy policy;
   int vocabulary = 0;
-  int max_sequence_tokens = 0;  // longest prompt and reply together
 };
 
 }  // namespace reprise

@@ -172,7 +172,7 @@ def test_a_port_in_use_is_one_clear_sentence(server, built):
 
 
 def test_the_server_stops_in_order_while_it_streams(start):
-    own = start()
+    own = start("--drain", "500ms")
     raw = own.connect()
     raw.sendall(request_bytes("/v1/completions", {**LONG, "stream": True}))
     assert raw.recv(100)

@@ -134,6 +134,11 @@ Result<size_t> CountMessageTokens(std::string_view body, const Caller& caller,
   if (Status added = AddPrompt(read.conversation, model, call); !added) {
     return std::unexpected(std::move(added).error());
   }
+  if (!call.least_tokens.empty()) {
+    const auto longest = static_cast<size_t>(model.max_sequence_tokens);
+    return Fail(ErrorCode::kContextLengthExceeded, TooLong(call.least_tokens.front(), longest, 0),
+                "messages");
+  }
   return call.prompts.front().size();
 }
 

@@ -35,8 +35,11 @@ void RefuseUnsupportedText(FieldReader& fields, const CompletionParameters& para
 }
 
 std::string TooLong(size_t tokens, size_t /*longest*/, int context) {
-  return fmt::format("The prompt has {} tokens, but the context holds {} with the reply.", tokens,
-                     context);
+  // OpenAI's words; agents look for them to know that a conversation must be shortened.
+  return fmt::format(
+      "This model's maximum context length is {} tokens. However, your messages resulted in {} "
+      "tokens. Please reduce the length of the messages.",
+      context, tokens);
 }
 
 // What both endpoints read of a body before and after what is their own.

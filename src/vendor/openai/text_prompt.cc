@@ -33,10 +33,19 @@ std::vector<TokenId> EncodeText(std::string_view text, const Tokenizer& tokenize
   return tokenizer.Encode(text, {.add_special = true, .parse_special = true, .tenant = tenant});
 }
 
+void AddText(std::string_view text, const ServedModel& model, Call& call) {
+  const size_t least = LeastTokens(text, model);
+  if (least > static_cast<size_t>(model.max_sequence_tokens)) {
+    call.least_tokens.push_back(least);
+    call.prompts.emplace_back();
+  } else {
+    call.prompts.push_back(EncodeText(text, *model.tokenizer, call.tenant));
+  }
+}
+
 void ReadOne(FieldReader& fields, const json::value& value, const ServedModel& model, Call& call) {
   if (value.is_string()) {
-    call.prompts.push_back(
-        EncodeText(std::string_view(value.get_string()), *model.tokenizer, call.tenant));
+    AddText(value.get_string(), model, call);
   } else if (value.is_array()) {
     call.prompts.push_back(ReadTokens(fields, value.get_array(), model.vocabulary));
   } else {
