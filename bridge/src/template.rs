@@ -85,14 +85,15 @@ fn on_own_stack<T: Send + 'static>(
     let (sender, receiver) = channel();
     let run = move || {
         let outcome = catch_unwind(AssertUnwindSafe(work));
-        let _ = sender.send(outcome); // nobody listens when it took too long
+        let _ = sender.send(()); // nobody listens when it took too long
+        outcome
     };
     let thread = match Builder::new().stack_size(limits.stack_bytes).spawn(run) {
         Ok(thread) => thread,
         Err(error) => return Some(Err(format!("chat template: no thread to run it on: {error}"))),
     };
-    let outcome = receiver.recv_timeout(Duration::from_secs(limits.seconds)).ok()?;
-    let _ = thread.join(); // it has caught its own panic
+    receiver.recv_timeout(Duration::from_secs(limits.seconds)).ok()?;
+    let outcome = thread.join().unwrap_or_else(Err); // it has caught its own panic
     Some(outcome.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 

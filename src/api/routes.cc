@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/beast/core/string.hpp>
 #include <optional>
@@ -129,7 +130,26 @@ const WireForm& WireFormOf(std::string_view path) {
   return kOpenAi;
 }
 
+std::string NormalPath(std::string_view path) {
+  std::string normal;
+  for (const char c : path) {
+    if (c != '/' || !normal.ends_with('/')) normal += c;
+  }
+  if (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
+  constexpr std::string_view kVersion = "/v1";
+  if (normal.starts_with("/v1/v1/")) normal.erase(0, kVersion.size());
+  const auto is_known = [](std::string_view candidate) {
+    return std::ranges::any_of(kRoutes, [candidate](const HandledRoute& each) {
+      return MatchesPath(each.route, candidate);
+    });
+  };
+  if (is_known(normal)) return normal;
+  std::string versioned = std::string(kVersion) + normal;
+  return is_known(versioned) ? versioned : normal;
+}
+
 asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, Service& service) {
+  request.path = NormalPath(request.path);
   const auto [found, allowed] =
       FindRoute(std::span<const HandledRoute>(kRoutes), request.method, request.path);
   const Route route = found != nullptr ? found->route : Route{"", "other"};

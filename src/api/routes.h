@@ -4,12 +4,17 @@
 // Immutable; any thread.
 
 #include <boost/asio/awaitable.hpp>
+#include <string>
 #include <string_view>
 
 #include "api/exchange.h"
 #include "vendor/wire_endpoint.h"
 
 namespace reprise {
+
+// The path that is meant where a client or a gateway has put it together otherwise: slashes twice
+// or at the end, "/v1" twice or not at all. Others come back as they are.
+std::string NormalPath(std::string_view path);
 
 // Whose shape errors have on `path`: a vendor's on its own paths, OpenAI's on all others.
 const WireForm& WireFormOf(std::string_view path);

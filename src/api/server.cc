@@ -61,18 +61,19 @@ struct Server::Impl {
         service(engine, std::move(model), options, io, listener, memory) {}
 
   HttpHandlers Handlers() {
-    return {.memory = memory,
-            .authenticate = [this](const HttpRequest& head) -> Result<Identity> {
-              const Status origin = CheckOrigin(head, service.options.origins);
-              if (!origin) return std::unexpected(origin.error());
-              return Authenticate(head, service.keys ? &*service.keys : nullptr);
+    return {
+        .memory = memory,
+        .authenticate = [this](const HttpRequest& head) -> Result<Identity> {
+          const Status origin = CheckOrigin(head, service.options.origins);
+          if (!origin) return std::unexpected(origin.error());
+          return Authenticate(head, service.keys ? &*service.keys : nullptr);
+        },
+        .handle =
+            [this](HttpRequest request, HttpConnection& connection) {
+              return Dispatch(std::move(request), connection, service);
             },
-            .handle =
-                [this](HttpRequest request, HttpConnection& connection) {
-                  return Dispatch(std::move(request), connection, service);
-                },
-            .refuse = [](const Error& error,
-                         std::string_view path) { return ErrorResponse(error, path, {}); }};
+        .refuse = [](const Error& error,
+                     std::string_view path) { return ErrorResponse(error, NormalPath(path), {}); }};
   }
 
   // Ends the runs that have started, or those that have not.

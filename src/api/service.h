@@ -107,6 +107,7 @@ boost::asio::awaitable<Result<T>> Service::OnWorker(WorkOrder order,
       mailbox->Post(work(), 0);
       order.memory->Resize(order.bytes);  // what was made of the body stays
     } catch (const Interrupted&) {
+      return;  // nobody waits
     } catch (const std::exception& failure) {
       mailbox->Post(Fail(ErrorCode::kInternal, failure.what()), 0);
     }

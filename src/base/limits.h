@@ -29,6 +29,8 @@ inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not r
 // -- Memory for requests (429 or 529, Retry-After 1) --------------------------------------------
 inline constexpr size_t kMinRequestMemory = 256u << 20;  // of the default for --request-memory
 inline constexpr size_t kMaxRequestMemory = size_t{4} << 30;
+inline constexpr int kKeptMemoryBytes =
+    4 << 20;  // free, and not given back, in each of malloc's arenas
 inline constexpr size_t kWorkBytesPerBodyByte = 5;  // while it is read, rendered and tokenised
 
 // -- Work on bodies -----------------------------------------------------------------------------

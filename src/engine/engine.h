@@ -45,7 +45,7 @@ struct EngineStats {
   int block_tokens = 0;
   size_t running = 0, waiting = 0;
   uint64_t requests = 0;         // admitted
-  uint64_t hits = 0;             // of those, that read something from the cache
+  uint64_t hits = 0;             // of those, that read at least half of their prompt
   uint64_t prompt_tokens = 0;    // of admitted requests
   uint64_t cached_tokens = 0;    // of those, read from the cache
   uint64_t computed_tokens = 0;  // prefilled
@@ -59,7 +59,7 @@ struct EngineStats {
 struct TenantStats {
   TenantSizes cache;
   uint64_t requests = 0;       // admitted
-  uint64_t hits = 0;           // of those, that read something from the cache
+  uint64_t hits = 0;           // of those, that read at least half of their prompt
   uint64_t prompt_tokens = 0;  // of admitted requests
   uint64_t cached_tokens = 0;  // of those, read from the cache
 };

@@ -45,10 +45,6 @@ std::string ReplyText::Push(std::string_view bytes) {
   return text;
 }
 
-std::string ReplyText::Finish() {
-  held_ += detokenizer_.Finish();
-  CutAtStop();
-  return std::exchange(held_, {});
-}
+std::string ReplyText::Finish() { return std::exchange(held_, {}); }
 
 }  // namespace reprise

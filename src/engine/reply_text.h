@@ -20,7 +20,8 @@ class ReplyText {
   // Appends a token's bytes; returns what is now certain. After a stop string was met, returns the
   // text before it and stopped() says which; nothing may be pushed any more.
   std::string Push(std::string_view bytes);
-  // What is still held back, at the end of a reply that met no stop string.
+  // What is still held back, at the end of a reply that met no stop string. Bytes of a character
+  // that the limit has cut are no text; the next turn would not have them either.
   std::string Finish();
 
   const std::optional<std::string>& stopped() const { return stopped_; }

@@ -275,7 +275,7 @@ asio::awaitable<bool> HttpConnection::Send(HttpResponse response) {
     co_return co_await Write(data);
   }
   const bool there = co_await Write(data);  // and a long body as it lies
-  co_return there && co_await Write(response.body);
+  co_return there&& co_await Write(response.body);
 }
 
 asio::awaitable<bool> HttpConnection::BeginStream(HttpResponse head) {

@@ -30,6 +30,8 @@ Result<json::value> ParseJson(std::string_view body) {
 }
 
 Result<json::object> ParseJsonObject(std::string_view body) {
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  if (body.starts_with(kByteOrderMark)) body.remove_prefix(kByteOrderMark.size());
   Result<json::value> value = ParseJson(body);
   if (!value) return std::unexpected(std::move(value).error());
   if (!value->is_object()) {

@@ -60,5 +60,11 @@ TEST(ReplyText, NeverShowsHalfACharacter) {
   EXPECT_EQ(text.Push("\x98\x80!"), "\xF0\x9F\x98\x80!");
 }
 
+TEST(ReplyText, LeavesOutTheCharacterThatTheLimitCuts) {
+  EXPECT_EQ(ShowBytewise({}, "a\xF0\x9F\x98"), "a");
+  EXPECT_EQ(ShowBytewise({"b!"}, "a b\xC3"), "a b")
+      << "and keeps what might have been a stop string";
+}
+
 }  // namespace
 }  // namespace reprise

@@ -120,4 +120,4 @@ def test_long_bodies_leave_no_memory_behind(start, memory):
             "messages": [{"role": "user", "content": "b" * LETTERS}]
         })
         assert status == 400 and b"maximum context length is" in reply
-    assert before.settles_at(32)
+    assert before.settles_at(32), before.growth

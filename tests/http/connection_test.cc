@@ -60,8 +60,20 @@ TEST_F(HttpTest, HeadAnswersLikeGetWithoutTheBody) {
 
 TEST_F(HttpTest, QueriesAreNoPartOfThePath) {
   EXPECT_EQ(Ask("GET /v1/models?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
-  EXPECT_EQ(Ask("GET /v1/models/anything HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 200);
-  EXPECT_EQ(Ask("GET /v1/models/ HTTP/1.1\r\nHost: localhost\r\n\r\n").status, 404);
+}
+
+TEST_F(HttpTest, PathsAsGatewaysBuildThemAreUnderstood) {
+  for (const char* path : {"/v1/models/", "//v1//models", "/models", "/models/", "/v1/v1/models"}) {
+    EXPECT_EQ(Ask(fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path)).status, 200)
+        << path;
+  }
+  const HttpReply messages = Ask("GET /messages HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(messages.status, 405);
+  EXPECT_EQ(json::parse(messages.body).at("type"), "error") << "in its vendor's shape";
+  for (const char* path : {"/v1/v2/models", "/v2/models", "/v1/health", "/v1/v1/v1/models"}) {
+    EXPECT_EQ(Ask(fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path)).status, 404)
+        << path;
+  }
 }
 
 TEST_F(HttpTest, PipelinedRequestsAreAnsweredInOrder) {

@@ -320,5 +320,22 @@ TEST(CallTest, ExplicitCachingWithoutAMarkIsNone) {
             CacheUse::kReadAndPublish);
 }
 
+TEST(CallTest, AByteOrderMarkIsSkipped) {
+  const auto call = kTextCompletions.read("\xEF\xBB\xBF{\"prompt\":\"a\"}", {.seed = 42}, Model());
+  EXPECT_TRUE(call) << call.error().message;
+}
+
+// Agents look for OpenAI's words. What cannot fit by its bytes alone is not tokenised.
+TEST(CallTest, APromptOverTheContextIsSaidInTheVendorsWords) {
+  for (const size_t bytes : {size_t{200'000}, size_t{20'000'000}}) {
+    const auto call = Prompt(fmt::format("\"{:a>{}}\"", "", bytes));
+    ASSERT_FALSE(call);
+    EXPECT_EQ(call.error().code, ErrorCode::kContextLengthExceeded);
+    EXPECT_TRUE(call.error().message.starts_with("This model's maximum context length is "))
+        << call.error().message;
+    EXPECT_TRUE(call.error().message.ends_with("Please reduce the length of the messages."));
+  }
+}
+
 }  // namespace
 }  // namespace reprise
