@@ -70,7 +70,9 @@ PastRequest::State CompletionRun::EndState() const {
 
 asio::awaitable<void> CompletionRun::Run() {
   for (size_t i = 0; i < choices_.size(); ++i) {
-    const SequenceId sequence = generation_.Submit(RequestOfChoice(*call_, i));
+    GenerationRequest request = RequestOfChoice(*call_, i);
+    request.work = work_;
+    const SequenceId sequence = generation_.Submit(std::move(request));
     service_.history.NoteSubmitted(number_, PromptOf(i), sequence);
   }
   while (!generation_.all_ended()) {
@@ -179,6 +181,7 @@ HttpResponse CompletionRun::ResponseHead() const {
         "x-reprise-cache", fmt::format("read={}, write={}, computed={}", usage.read, usage.write(),
                                        usage.total - usage.read));
   }
+  if (!call_->ignored.empty()) head.headers.emplace_back("x-reprise-ignored", call_->ignored);
   if (std::string warning = Warning(); !warning.empty()) {
     head.headers.emplace_back("x-reprise-cache-warning", std::move(warning));
   }
@@ -236,7 +239,8 @@ void CompletionRun::NoteFigures() {
   figures.prompt_tokens = usage.prompt.total;
   figures.cached_tokens = usage.prompt.read;
   figures.written_tokens = usage.prompt.write();
-  figures.generated_tokens = usage.completion_tokens;
+  figures.computed_tokens = work_->computed;
+  figures.generated_tokens = work_->generated;
   for (const Choice& choice : choices_) {
     if (!choice.finished) continue;
     figures.queue_ms = std::max(figures.queue_ms, choice.finished->queue_ms);

@@ -62,6 +62,7 @@ class CompletionRun {
   const std::shared_ptr<const Call> call_;
   const std::unique_ptr<const ReplyFormat> format_;
   const uint64_t number_;  // in the history
+  const std::shared_ptr<WorkDone> work_ = std::make_shared<WorkDone>();
   std::vector<Choice> choices_;
   std::optional<Error> error_;  // the first that a choice failed with
   bool head_sent_ = false;      // of a stream

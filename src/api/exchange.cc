@@ -22,17 +22,16 @@ namespace {
 // How nginx logs it; never sent.
 constexpr int kClientClosedRequest = 499;
 
-// What the log says of a completion. Speeds are of what was computed: a prompt read from the cache
-// costs one token, and the first token of a reply belongs to its prompt.
+// What the log says of a completion. Speeds are of what was computed; the first token of a reply
+// belongs to its prompt.
 std::string Describe(const CompletionFigures& figures) {
   const auto per_second = [](int tokens, double ms) { return ms > 0 ? 1e3 * tokens / ms : 0; };
-  const int computed = figures.prompt_tokens - figures.cached_tokens;
   return fmt::format(
       " prompt={} read={} write={} computed={} generated={} queue={:.1f}ms prefill={:.1f}ms "
       "({:.0f}/s) decode={:.1f}ms ({:.0f}/s) ttft={:.1f}ms",
-      figures.prompt_tokens, figures.cached_tokens, figures.written_tokens, computed,
+      figures.prompt_tokens, figures.cached_tokens, figures.written_tokens, figures.computed_tokens,
       figures.generated_tokens, figures.queue_ms, figures.prefill_ms,
-      per_second(computed, figures.prefill_ms), figures.decode_ms,
+      per_second(figures.computed_tokens, figures.prefill_ms), figures.decode_ms,
       per_second(std::max(figures.generated_tokens - 1, 0), figures.decode_ms), figures.ttft_ms);
 }
 

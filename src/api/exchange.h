@@ -19,7 +19,8 @@ struct CompletionFigures {
   int prompt_tokens = 0;
   int cached_tokens = 0;
   int written_tokens = 0;
-  int generated_tokens = 0;
+  int computed_tokens = 0;   // in fact, also where the request did not come to its end, …
+  int generated_tokens = 0;  // … and for all of its choices
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
   double ttft_ms = 0;
 };

@@ -64,7 +64,11 @@ void EngineThread::Step() {
     const size_t done = share.sequence->computed;
     if (done < prompt) {
       prefills = true;
-      counters_.computed_tokens += std::min(share.rows, prompt - done);
+      const size_t computed = std::min(share.rows, prompt - done);
+      counters_.computed_tokens += computed;
+      if (WorkDone* work = share.sequence->request.work.get()) {
+        work->computed += static_cast<int>(computed);
+      }
     }
   }
   ForwardPlan(plan);
@@ -125,6 +129,7 @@ void EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
   }
   if (sequence.completion_tokens++ == 0) sequence.first_token = clock_->Now();
   ++counters_.generated_tokens;
+  if (WorkDone* work = sequence.request.work.get()) ++work->generated;
   std::string text;
   if (tokenizer_->IsEndOfGeneration(*token) && !sequence.request.ignore_eos) {
     sequence.ending = {.reason = FinishReason::kStop};

@@ -4,9 +4,11 @@
 // the mailbox, owned by the engine thread from then on.
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -44,6 +46,13 @@ enum class Priority : uint8_t {
   kBackground,  // prefill that nobody waits for: runs when nothing else does
 };
 
+// What requests have cost, counted while they run by the engine's thread; for whoever wants to know
+// it of requests that do not come to their end. Any thread reads.
+struct WorkDone {
+  std::atomic<int> computed{0};   // tokens of prompts
+  std::atomic<int> generated{0};  // tokens of replies
+};
+
 struct GenerationRequest {
   std::string scope;              // tenant; entries are shared within one scope only
   std::vector<TokenId> prompt;    // at least one token
@@ -57,6 +66,7 @@ struct GenerationRequest {
   // may send is limited by the api layer.
   std::vector<Breakpoint> breakpoints = {};
   Priority priority = Priority::kNormal;
+  std::shared_ptr<WorkDone> work = {};  // counted there too; may be null
 };
 
 struct TokenLogprob {

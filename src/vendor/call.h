@@ -63,6 +63,7 @@ struct Call {
   std::string tenant;
   std::string cache_key;  // with the tenant, the cache's scope
   std::string warning;    // what was ignored of the client's cache markers
+  std::string ignored;    // names of fields that are not known here
   bool dropped_billing_line = false;
 
   size_t choices() const { return prompts.size() * static_cast<size_t>(parameters.choices); }

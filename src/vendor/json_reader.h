@@ -42,6 +42,7 @@ class FieldReader {
   void Refuse(ErrorCode code, std::string_view name, std::string message);
   void Adopt(const Status& other);  // records the fault of a nested reader
 
+  const boost::json::object& object() const { return object_; }
   std::string PathOf(std::string_view name) const;
   const Status& status() const { return status_; }
   bool ok() const { return status_.has_value(); }

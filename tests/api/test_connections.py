@@ -40,6 +40,21 @@ def test_a_client_that_leaves_stops_its_request_at_once(server, stream):
     assert server.wait_idle()["blocks"]["private"] == 0
 
 
+def test_the_log_says_what_a_cancelled_request_cost(start):
+    own = start()
+    raw = own.connect()
+    raw.sendall(request_bytes("/v1/completions", {**LONG, "stream": True}))
+    wait_for_metric(own, "requests_running", 1)
+    time.sleep(0.2)
+    raw.close()
+    wait_for_metric(own, "requests_running", 0)
+    line = next(line for line in own.log if " 499 " in line)
+    figures = dict(part.split("=") for part in line.split() if "=" in part)
+    assert (figures["prompt"], figures["computed"]) == ("3", "3")
+    generated = own.metric("generated_tokens_total")
+    assert 1 <= int(figures["generated"]) <= generated <= int(figures["generated"]) + 2
+
+
 def test_a_client_that_leaves_before_its_turn(server):
     held = []
     for _ in range(20):

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "vendor/anthropic/conversation.h"
+#include "vendor/anthropic/fields.h"
 #include "vendor/json_reader.h"
 #include "vendor/marker_rules.h"
 
@@ -81,6 +82,25 @@ std::optional<DiagnosticsRequest> ReadDiagnostics(FieldReader& fields, MarkerRul
   return diagnostics;
 }
 
+// What would constrain the reply is refused, because ignoring it would look like success.
+void RefuseConstraints(FieldReader& fields) {
+  if (const json::object* choice = fields.Object("tool_choice")) {
+    const json::value* type = choice->if_contains("type");
+    if (type == nullptr || (*type != "auto" && *type != "none")) {
+      fields.Refuse(
+          ErrorCode::kUnsupported, "tool_choice",
+          "tool_choice.type may be 'auto' or 'none'; forcing a call is not supported yet");
+    }
+  }
+  const json::object* output = fields.Object("output_config");
+  if (output == nullptr) return;
+  const json::value* format = output->if_contains("format");
+  if (format != nullptr && !format->is_null()) {
+    fields.Refuse(ErrorCode::kUnsupported, "output_config",
+                  "output_config.format is not supported yet");
+  }
+}
+
 std::string TooLong(size_t tokens, size_t longest, int /*context*/) {
   // Agents look for these words to know that a conversation must be shortened.
   return fmt::format("prompt is too long: {} tokens > {} maximum", tokens, longest);
@@ -107,6 +127,8 @@ Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
   Call call = BeginCall(caller);
   FieldReader fields(*object, "");
   MarkerRules rules(model.policy);
+  call.ignored = ApplyFieldRules(kAnthropicFields, fields);
+  RefuseConstraints(fields);
   call.model_name = ReadModelName(fields, model);
   ReadMessagesParameters(fields, call.parameters);
   if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, rules, call));
@@ -120,6 +142,8 @@ Result<size_t> CountMessageTokens(std::string_view body, const Caller& caller,
   const Result<json::object> object = ParseJsonObject(body);
   if (!object) return std::unexpected(object.error());
   FieldReader fields(*object, "");
+  ApplyFieldRules(kAnthropicFields, fields);
+  RefuseConstraints(fields);
   ReadModelName(fields, model);
   if (!fields.ok()) return std::unexpected(fields.status().error());
   MarkerRules rules(model.policy);

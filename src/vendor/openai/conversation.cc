@@ -34,6 +34,13 @@ json::array ReadTools(FieldReader& fields, OutlineWriter& outline) {
                     fmt::format("'{}' must be an object.", name));
       return {};
     }
+    const json::value* type = (*tools)[i].get_object().if_contains("type");
+    if (type != nullptr && *type != "function") {
+      const std::string name = fmt::format("tools[{}].type", i);
+      fields.Refuse(ErrorCode::kUnsupported, name,
+                    fmt::format("'{}' may be 'function'; other tools are not supported.", name));
+      return {};
+    }
   }
   for (const json::value& tool : *tools) outline.AddTool(tool.get_object());
   return *tools;

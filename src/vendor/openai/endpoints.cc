@@ -10,6 +10,7 @@
 #include "vendor/openai/caching.h"
 #include "vendor/openai/conversation.h"
 #include "vendor/openai/errors.h"
+#include "vendor/openai/fields.h"
 #include "vendor/openai/parameters.h"
 #include "vendor/openai/reply.h"
 #include "vendor/openai/text_prompt.h"
@@ -46,6 +47,7 @@ std::string TooLong(size_t tokens, size_t /*longest*/, int context) {
 struct CallReading {
   CallReading(const json::object& body, const Caller& caller, const ServedModel& served)
       : model(served), call(BeginCall(caller)), fields(body, ""), rules(served.policy) {
+    call.ignored = ApplyFieldRules(kOpenAiFields, fields);
     call.model_name = ReadModelName(fields, model);
     caching = ReadOpenAiCaching(fields, model.policy, rules);
   }

@@ -113,6 +113,16 @@ void ReadResponseFormat(FieldReader& fields) {
   fields.Adopt(entries.status());
 }
 
+// Text comes whatever is asked for besides.
+void ReadModalities(FieldReader& fields) {
+  const json::array* list = fields.Array("modalities", limits::kMaxMessages);
+  for (const json::value& each : list != nullptr ? *list : json::array()) {
+    if (each != "text") {
+      fields.Refuse(ErrorCode::kUnsupported, "modalities", "'modalities' may be ['text'].");
+    }
+  }
+}
+
 void ReadStreaming(FieldReader& fields, CompletionParameters& parameters) {
   parameters.stream = fields.Bool("stream").value_or(false);
   const json::object* options = fields.Object("stream_options");
@@ -129,6 +139,7 @@ void ReadParameters(FieldReader& fields, int vocabulary, CompletionParameters& p
   ReadSeed(fields, parameters);
   ReadStop(fields, parameters.stop);
   ReadResponseFormat(fields);
+  ReadModalities(fields);
   ReadStreaming(fields, parameters);
   // The newer name wins; both are checked.
   for (const char* name : {"max_tokens", "max_completion_tokens"}) {

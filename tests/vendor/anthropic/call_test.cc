@@ -69,7 +69,7 @@ TEST(AnthropicCallTest, ParametersReachTheEngine) {
   const auto call =
       Read(R"("messages":[{"role":"user","content":"x"}],"temperature":0.5,"top_p":0.25,"top_k":7,
               "stop_sequences":["u","v"],"stream":true,"seed":9,"thinking":{"type":"enabled"},
-              "tool_choice":{"type":"any"},"metadata":{"user_id":"u"},"unknown":[1])");
+              "tool_choice":{"type":"auto"},"metadata":{"user_id":"u"},"unknown":[1])");
   ASSERT_TRUE(call) << call.error().message;
   const GenerationRequest request = RequestOfChoice(*call, 0);
   EXPECT_EQ(request.sampling.temperature, 0.5F);
