@@ -104,8 +104,10 @@ boost::asio::awaitable<Result<T>> Service::OnWorker(WorkOrder order,
         mailbox->Post(std::unexpected(NoRequestMemory()), 0);
         return;
       }
-      mailbox->Post(work(), 0);
+      Result<T> result = work();
       order.memory->Resize(order.bytes);  // what was made of the body stays
+      mailbox->Post(std::move(result),
+                    0);  // last: from here on the memory is the coroutine's to count
     } catch (const Interrupted&) {
       return;  // nobody waits
     } catch (const std::exception& failure) {
