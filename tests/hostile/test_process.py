@@ -1,14 +1,15 @@
 """What the process says, and how it ends."""
 
+import http.client
 import json
-import pathlib
 import resource
 import signal
 import socket
 import subprocess
 import time
 
-from server_fixtures import BINARY, MODEL, Server, request_bytes
+import pytest
+from server_fixtures import BINARY, MODEL, request_bytes
 
 LONG = {"prompt": [1000, 2000, 3000], "max_tokens": 4000, "ignore_eos": True}
 MASK = (1 << 64) - 1
@@ -177,3 +178,67 @@ def test_a_path_cannot_forge_a_line_of_the_log(start):
     line = next(line for line in server.log if "404" in line)
     assert len(line) < 400
     assert "\x9b" not in line and "\x1b" not in line
+
+
+# -- What comes with a model's file -----------------------------------------------------------------
+
+
+def patched(path, before, after):
+    """A copy of the model with a text of its metadata replaced; the file's lengths stay as they are."""
+    data = MODEL.read_bytes()
+    assert data.count(before, 0, 1 << 22) == 1 and len(after) <= len(before)
+    at = data.index(before)
+    path.write_bytes(data[:at] + after.ljust(len(before)) + data[at + len(before) :])
+    return path
+
+
+def metadata_text(key):
+    """A string of the model's metadata: its key, a type, a length, and the bytes."""
+    data = MODEL.read_bytes()[: 1 << 22]
+    at = data.index(key.encode()) + len(key) + 4
+    length = int.from_bytes(data[at : at + 8], "little")
+    return data[at + 8 : at + 8 + length]
+
+
+def serve_patched(path, key, after):
+    model = patched(path, metadata_text(key), after)
+    process = subprocess.Popen(
+        [str(BINARY), "serve", "--model", str(model), "--port", "0", "--kv-memory", "64M"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    return process, process.stdout.readline()
+
+
+@pytest.mark.parametrize("template", [
+    b"{% set ns=namespace() %}{% set ns.a=ns %}{{ ns }}",
+    b"{% set ns=namespace(a=1) %}{% for i in range(9999) %}{% set ns.a=[ns.a] %}{% endfor %}{{ ns.a }}",
+    b"{{ '%1000000000d'|format(1) }}",
+])
+def test_a_hostile_template_is_a_400(built, tmp_path, template):
+    process, line = serve_patched(tmp_path / "model.gguf", "tokenizer.chat_template", template)
+    port = int(line.rsplit(":", 1)[1])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    body = json.dumps({"messages": [{"role": "user", "content": "hi"}]})
+    for _ in range(2):
+        connection.request("POST", "/v1/chat/completions", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        assert response.status == 400
+        assert b"chat template" in response.read()
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_a_template_that_does_not_compile_is_exit_code_2(built, tmp_path):
+    process, _ = serve_patched(tmp_path / "model.gguf", "tokenizer.chat_template", b"{{ " + b"(" * 300)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "chat template" in log
+
+
+def test_a_models_name_cannot_forge_a_line_of_the_log(built, tmp_path):
+    process, _ = serve_patched(tmp_path / "model.gguf", "general.name", b"a\n9:9 I forged\x1b[2J")
+    process.terminate()
+    _, log = process.communicate(timeout=30)
+    assert not any(line.startswith("9:9") for line in log.splitlines())
+    assert "\\x0a9:9 I forged" in log and "\x1b[2J" not in log.replace("\x1b[m", "")
