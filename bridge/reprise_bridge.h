@@ -87,7 +87,8 @@ typedef struct RepriseTemplateLimits {
   uint64_t fuel;                  /* units of work for one rendering: one an instruction, one per 64 bytes */
   uint64_t fuel_per_context_byte; /* more of them … */
   uint64_t most_fuel;             /* … up to so many */
-  size_t stack_bytes;             /* of the thread that compiles or renders */
+  size_t stack_bytes;             /* of the thread that compiles or renders … */
+  size_t stack_bytes_per_source_byte; /* … and more */
   uint64_t seconds;               /* longest compilation and rendering */
 } RepriseTemplateLimits;
 

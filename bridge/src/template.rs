@@ -25,6 +25,7 @@ pub struct Limits {
     pub fuel_per_context_byte: u64,
     pub most_fuel: u64,
     pub stack_bytes: usize,
+    pub stack_bytes_per_source_byte: usize,
     pub seconds: u64,
 }
 
@@ -33,6 +34,7 @@ pub struct Limits {
 pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
     limits: Limits,
+    stack_bytes: usize,
     endless: AtomicBool, // a rendering did not end, and still runs
 }
 
@@ -45,12 +47,14 @@ impl ChatTemplate {
                 limits.source_bytes
             ));
         }
+        let stack_bytes = limits.stack_bytes + source.len() * limits.stack_bytes_per_source_byte;
         let source = source.to_string();
-        let compiled = on_own_stack(limits, move || compile(&source, limits));
+        let compiled = on_own_stack(stack_bytes, limits.seconds, move || compile(&source, limits));
         let environment = compiled.ok_or("chat template: it takes too long to compile")??;
         Ok(ChatTemplate {
             environment: Arc::new(environment),
             limits,
+            stack_bytes,
             endless: AtomicBool::new(false),
         })
     }
@@ -68,18 +72,18 @@ impl ChatTemplate {
         let fuel = (self.limits.fuel + of_context).min(self.limits.most_fuel);
         environment.set_fuel(Some(fuel));
         let context_json = context_json.to_string();
-        on_own_stack(self.limits, move || render(&environment, &context_json)).unwrap_or_else(
-            || {
-                self.endless.store(true, Ordering::Relaxed);
-                Err(too_long())
-            },
-        )
+        let work = move || render(&environment, &context_json);
+        on_own_stack(self.stack_bytes, self.limits.seconds, work).unwrap_or_else(|| {
+            self.endless.store(true, Ordering::Relaxed);
+            Err(too_long())
+        })
     }
 }
 
 /// None when it took too long. Then the thread runs on; nothing can stop it.
 fn on_own_stack<T: Send + 'static>(
-    limits: Limits,
+    stack_bytes: usize,
+    seconds: u64,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Option<Result<T, String>> {
     let (sender, receiver) = channel();
@@ -88,11 +92,11 @@ fn on_own_stack<T: Send + 'static>(
         let _ = sender.send(()); // nobody listens when it took too long
         outcome
     };
-    let thread = match Builder::new().stack_size(limits.stack_bytes).spawn(run) {
+    let thread = match Builder::new().stack_size(stack_bytes).spawn(run) {
         Ok(thread) => thread,
         Err(error) => return Some(Err(format!("chat template: no thread to run it on: {error}"))),
     };
-    receiver.recv_timeout(Duration::from_secs(limits.seconds)).ok()?;
+    receiver.recv_timeout(Duration::from_secs(seconds)).ok()?;
     let outcome = thread.join().unwrap_or_else(Err); // it has caught its own panic
     Some(outcome.unwrap_or_else(|panic| resume_unwind(panic)))
 }

@@ -22,6 +22,7 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::Create(std::string_view sour
       .fuel_per_context_byte = limits::kTemplateFuelPerContextByte,
       .most_fuel = limits::kMaxTemplateFuel,
       .stack_bytes = limits::kTemplateStackBytes,
+      .stack_bytes_per_source_byte = limits::kTemplateStackPerSourceByte,
       .seconds = limits::kTemplateSeconds};
   BridgeText error;
   auto impl = std::make_unique<Impl>();

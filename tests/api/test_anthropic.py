@@ -146,7 +146,7 @@ def test_tools_and_their_traffic_are_rendered(claude, server):
         },
         user({"type": "tool_result", "tool_use_id": "toolu_1", "content": [text("Rain.")]}, text("So?")),
     ]
-    options = dict(tools=[tool("weather")], tool_choice={"type": "any"})
+    options = dict(tools=[tool("weather")], tool_choice={"type": "auto"})
     assert create(claude, messages, **options).content
     counted = total(claude, messages, tools=options["tools"])
     assert counted > total(claude, messages) > total(claude, messages[:1])

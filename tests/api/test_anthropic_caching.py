@@ -118,7 +118,7 @@ def test_a_changed_message_keeps_tools_and_system(conversation):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"tool_choice": {"type": "any"}},
+        {"tool_choice": {"type": "auto"}},
         {"tool_choice": {"type": "none"}},
         {"thinking": {"type": "enabled", "budget_tokens": 2048}},
         {"temperature": 0.7},
