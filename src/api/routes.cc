@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/beast/core/string.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +15,7 @@
 #include "api/error_response.h"
 #include "api/history_page.h"
 #include "api/text_tools.h"
+#include "base/ascii.h"
 #include "http/route.h"
 #include "vendor/anthropic/endpoints.h"
 #include "vendor/openai/endpoints.h"
@@ -96,8 +96,7 @@ Error NoRoute(const HttpRequest& request, const std::string& allowed) {
 // Which every browser asks about before it sends it for a page of another site.
 bool IsJson(std::string_view content_type) {
   const std::string_view type = content_type.substr(0, content_type.find(';'));
-  return boost::beast::iequals(type.substr(0, type.find_last_not_of(" \t") + 1),
-                               "application/json");
+  return EqualsIgnoringCase(type.substr(0, type.find_last_not_of(" \t") + 1), "application/json");
 }
 
 // Why a request is not handled at all.

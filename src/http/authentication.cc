@@ -1,8 +1,9 @@
 #include "http/authentication.h"
 
-#include <boost/beast/core/string.hpp>
 #include <optional>
 #include <string_view>
+
+#include "base/ascii.h"
 
 namespace reprise {
 namespace {
@@ -16,7 +17,7 @@ bool IsOpen(const HttpRequest& head) {
 std::string_view BearerToken(std::string_view authorization) {
   constexpr std::string_view kScheme = "bearer";
   const size_t space = authorization.find(' ');
-  if (!boost::beast::iequals(authorization.substr(0, space), kScheme)) return {};
+  if (!EqualsIgnoringCase(authorization.substr(0, space), kScheme)) return {};
   const size_t begin = authorization.find_first_not_of(' ', kScheme.size());
   return begin == authorization.npos ? std::string_view() : authorization.substr(begin);
 }

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/core/string.hpp>
 #include <chrono>
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/limits.h"
 
 namespace reprise {
@@ -27,11 +27,12 @@ std::vector<std::string> ValuesOf(const http::fields& fields, std::string_view n
 // Splits a request's target into path and query; a proxy's absolute form also names the host.
 void TakeTarget(std::string_view target, HttpRequest& request) {
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!boost::beast::iequals(target.substr(0, scheme.size()), scheme)) continue;
+    if (!EqualsIgnoringCase(target.substr(0, scheme.size()), scheme)) continue;
     target.remove_prefix(scheme.size());
     const size_t end = std::min(target.find_first_of("/?"), target.size());
     request.host = target.substr(0, end);
     target.remove_prefix(end);
+    break;
   }
   const size_t question = target.find('?');
   request.path = target.substr(0, question);
@@ -75,7 +76,7 @@ std::string_view RequestParser::path() const {
 }
 
 bool RequestParser::expects_continue() const {
-  return boost::beast::iequals(parser_.get()[http::field::expect], "100-continue");
+  return EqualsIgnoringCase(parser_.get()[http::field::expect], "100-continue");
 }
 
 size_t RequestParser::Put(std::string_view bytes) {
@@ -122,7 +123,7 @@ void RequestParser::TakeHead() {
   const std::vector<std::string> codings = ValuesOf(message, "transfer-encoding");
   const std::vector<std::string> encodings = ValuesOf(message, "content-encoding");
   if (!codings.empty() &&
-      (codings.size() > 1 || !boost::beast::iequals(codings.front(), "chunked") ||
+      (codings.size() > 1 || !EqualsIgnoringCase(codings.front(), "chunked") ||
        message.version() < 11 || message.count(http::field::content_length) > 0)) {
     Refuse(ErrorCode::kInvalidArgument,
            "Transfer-Encoding is chunked, in HTTP/1.1 and without a Content-Length, or left out.");

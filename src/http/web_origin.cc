@@ -4,17 +4,16 @@
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
-#include <boost/beast/core/string.hpp>
 #include <string_view>
+
+#include "base/ascii.h"
 
 namespace reprise {
 namespace {
 
-using boost::beast::iequals;
-
 bool Contains(const std::vector<std::string>& names, std::string_view name) {
-  return std::ranges::any_of(names,
-                             [name](const std::string& each) { return iequals(each, name); });
+  return std::ranges::any_of(
+      names, [name](const std::string& each) { return EqualsIgnoringCase(each, name); });
 }
 
 // "name:port" without the port, and an IPv6 address without its brackets.
@@ -26,14 +25,14 @@ std::string_view NameOf(std::string_view host) {
 bool IsOfThisMachine(std::string_view name) {
   boost::system::error_code failure;
   boost::asio::ip::make_address(name, failure);
-  return !failure || iequals(name, "localhost") ||
-         (name.size() > 10 && iequals(name.substr(name.size() - 10), ".localhost"));
+  return !failure || EqualsIgnoringCase(name, "localhost") ||
+         (name.size() > 10 && EqualsIgnoringCase(name.substr(name.size() - 10), ".localhost"));
 }
 
 // Whether the page came from this server.
 bool IsOwn(std::string_view origin, std::string_view host) {
   const size_t scheme = origin.find("://");
-  return scheme != std::string_view::npos && iequals(origin.substr(scheme + 3), host);
+  return scheme != std::string_view::npos && EqualsIgnoringCase(origin.substr(scheme + 3), host);
 }
 
 }  // namespace

@@ -124,6 +124,8 @@ TEST(RequestParserTest, AProxysAbsoluteFormIsRead) {
   EXPECT_EQ(outcome.path, "/v1/models");
   EXPECT_EQ(outcome.host, "b:80");
   EXPECT_EQ(Parse("GET http://b HTTP/1.1\r\nHost: a\r\n\r\n").path, "/");
+  EXPECT_EQ(Parse("GET htTp:// HTTP/1.1\r\nHost: a\r\n\r\n").path, "/");
+  EXPECT_EQ(Parse("GET http://https://b HTTP/1.1\r\nHost: a\r\n\r\n").host, "https:");
 }
 
 TEST(RequestParserTest, ACompressedBodyIsNamed) {

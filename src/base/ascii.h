@@ -1,0 +1,19 @@
+#pragma once
+
+// Comparing names of protocols, which ignore the case of ASCII letters. Pure; any thread.
+
+#include <algorithm>
+#include <string_view>
+
+namespace reprise {
+
+inline char AsciiLower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+// Beast's own, in Boost 1.81, reads a byte behind what differs only in the case of its last letter.
+inline bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, {}, AsciiLower, AsciiLower);
+}
+
+}  // namespace reprise
