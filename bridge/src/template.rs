@@ -4,7 +4,6 @@
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ pub struct Limits {
 /// Compiling and rendering each have a thread with a stack of known size, which what passes the limits
 /// cannot exhaust, and a limit of time for the little work that costs no fuel (comparing).
 pub struct ChatTemplate {
-    environment: Arc<Environment<'static>>,
+    environment: Environment<'static>,
     limits: Limits,
     stack_bytes: usize,
     endless: AtomicBool, // a rendering did not end, and still runs
@@ -51,12 +50,7 @@ impl ChatTemplate {
         let source = source.to_string();
         let compiled = on_own_stack(stack_bytes, limits.seconds, move || compile(&source, limits));
         let environment = compiled.ok_or("chat template: it takes too long to compile")??;
-        Ok(ChatTemplate {
-            environment: Arc::new(environment),
-            limits,
-            stack_bytes,
-            endless: AtomicBool::new(false),
-        })
+        Ok(ChatTemplate { environment, limits, stack_bytes, endless: AtomicBool::new(false) })
     }
 
     pub fn render(&self, context_json: &str) -> Result<String, String> {
@@ -67,7 +61,7 @@ impl ChatTemplate {
         if self.endless.load(Ordering::Relaxed) {
             return Err(too_long());
         }
-        let mut environment = Environment::clone(&self.environment);
+        let mut environment = self.environment.clone();
         let of_context = self.limits.fuel_per_context_byte * context_json.len() as u64;
         let fuel = (self.limits.fuel + of_context).min(self.limits.most_fuel);
         environment.set_fuel(Some(fuel));

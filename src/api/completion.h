@@ -1,6 +1,6 @@
 #pragma once
 
-// Every endpoint that generates, streamed and whole: reads the call on the worker thread in the
+// Every endpoint that generates, streamed and whole: reads the call on a worker thread in the
 // vendor's form and runs it (completion_run.h). POST /v1/messages/count_tokens counts only. I/O
 // thread only.
 

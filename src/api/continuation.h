@@ -2,7 +2,7 @@
 
 // After a chat reply: sees to it that the conversation's next turn finds everything up to the
 // reply's end in the cache, also where the client's text is tokenised otherwise than it was
-// sampled. Works on the worker thread; nobody waits for it.
+// sampled. Works on a worker thread; nobody waits for it.
 
 #include <memory>
 #include <string>

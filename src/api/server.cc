@@ -58,7 +58,7 @@ struct Server::Impl {
   Impl(Engine& engine, ServedModel model, const ServerOptions& options)
       : memory(options.request_memory > 0 ? options.request_memory : limits::kMinRequestMemory),
         listener(io, Handlers()),
-        service(engine, std::move(model), options, io, listener, memory) {}
+        service(engine, std::move(model), options, io, listener) {}
 
   HttpHandlers Handlers() {
     return {
@@ -76,10 +76,9 @@ struct Server::Impl {
                      std::string_view path) { return ErrorResponse(error, NormalPath(path), {}); }};
   }
 
-  // Ends the runs that have started, or those that have not.
-  void AbortRuns(bool started) {
+  void AbortRuns(bool started_too) {
     for (CompletionRun* run : service.runs) {
-      if (run->started() == started) run->Abort(StoppingError());
+      if (started_too || !run->started()) run->Abort(StoppingError());
     }
   }
 
@@ -95,10 +94,9 @@ struct Server::Impl {
   asio::awaitable<void> Drain(Duration longest) {
     service.stopping = true;
     listener.StopAccepting();
-    AbortRuns(/*started=*/false);
+    AbortRuns(/*started_too=*/false);
     co_await WaitForExchanges(longest);
-    AbortRuns(true);
-    AbortRuns(false);  // what was still being tokenised
+    AbortRuns(/*started_too=*/true);
     co_await WaitForExchanges(std::chrono::milliseconds(limits::kStopFlushMs));
     listener.Close();
   }

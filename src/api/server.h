@@ -4,8 +4,8 @@
 // administration pages, over one Engine. It owns sockets and threads; it does not own the engine,
 // and never touches model or cache.
 //
-// One I/O thread runs every connection as a coroutine; one worker thread reads bodies, renders and
-// tokenises, so that a long prompt does not stall running streams. The engine reports from its own
+// One I/O thread runs every connection as a coroutine; worker threads read bodies, render and
+// tokenise, so that a long prompt does not stall running streams. The engine reports from its own
 // thread into mailboxes. Start, ReplaceKeys, Stop and port may be called from any one thread.
 
 #include <memory>

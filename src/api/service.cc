@@ -17,27 +17,26 @@ namespace {
 
 // One core is left for everything else, but two tenants' work may always go on beside each other.
 size_t LongWorkers() {
-  const size_t cores = std::thread::hardware_concurrency();
-  return std::clamp<size_t>(cores - std::min<size_t>(cores, 1), 2, limits::kMaxLongWorkers);
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());  // 0: unknown
+  return static_cast<size_t>(std::clamp(cores - 1, 2, limits::kMaxLongWorkers));
 }
 
 }  // namespace
 
 Service::Service(Engine& served_engine, ServedModel served_model,
                  const ServerOptions& server_options, boost::asio::io_context& io_context,
-                 const HttpListener& http_listener, MemoryBudget& request_memory)
+                 const HttpListener& http_listener)
     : engine(served_engine),
       model(std::move(served_model)),
       options(server_options),
       io(io_context.get_executor()),
       listener(http_listener),
-      memory(request_memory),
       started_at(std::chrono::duration_cast<std::chrono::seconds>(
                      std::chrono::system_clock::now().time_since_epoch())
                      .count()),
       history(model.policy.history, limits::kMaxHistoryBytes),
       short_work_("short work", 1, 1),
-      long_work_("long work", LongWorkers(), std::max<size_t>(1, LongWorkers() - 1)) {}
+      long_work_("long work", LongWorkers(), LongWorkers() - 1) {}
 
 void Service::Post(const WorkOrder& order, std::function<void()> run) {
   const bool is_long = order.bytes > limits::kShortWorkBytes;

@@ -43,14 +43,13 @@ inline Error StoppingError() {
 struct WorkOrder {
   std::string tenant;
   size_t bytes = 0;
-  std::shared_ptr<MemoryShare> memory = std::make_shared<MemoryShare>();
+  std::shared_ptr<MemoryShare> memory;
 };
 
 class Service {
  public:
   Service(Engine& served_engine, ServedModel served_model, const ServerOptions& server_options,
-          boost::asio::io_context& io_context, const HttpListener& http_listener,
-          MemoryBudget& request_memory);
+          boost::asio::io_context& io_context, const HttpListener& http_listener);
 
   // Runs `work` on a worker thread and resumes with what it returned. `work` owns what it needs:
   // when the coroutine goes, it is dropped or interrupted (base/interruption.h).
@@ -68,7 +67,6 @@ class Service {
   const ServerOptions options;
   const boost::asio::any_io_executor io;
   const HttpListener& listener;
-  MemoryBudget& memory;
   const int64_t started_at;     // seconds since 1970
   std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;
@@ -106,8 +104,8 @@ boost::asio::awaitable<Result<T>> Service::OnWorker(WorkOrder order,
       }
       Result<T> result = work();
       order.memory->Resize(order.bytes);  // what was made of the body stays
-      mailbox->Post(std::move(result),
-                    0);  // last: from here on the memory is the coroutine's to count
+      // Last: from here on the memory is the coroutine's to count.
+      mailbox->Post(std::move(result), 0);
     } catch (const Interrupted&) {
       return;  // nobody waits
     } catch (const std::exception& failure) {

@@ -1,7 +1,7 @@
 #pragma once
 
 // POST /tokenize, /detokenize and /apply-template: the text layer over HTTP, in llama-server's
-// shapes. The work is done on the worker thread.
+// shapes. The work is done on a worker thread.
 
 #include <boost/asio/awaitable.hpp>
 

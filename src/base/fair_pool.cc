@@ -31,13 +31,6 @@ void FairPool::Post(const std::string& user, std::function<void()> work) {
   changed_.notify_one();
 }
 
-size_t FairPool::waiting() const {
-  const std::lock_guard lock(mutex_);
-  size_t count = 0;
-  for (const auto& [name, user] : users_) count += user.waiting.size();
-  return count;
-}
-
 FairPool::Users::iterator FairPool::NextUser() {
   const auto may_start = [this](const auto& entry) {
     return !entry.second.waiting.empty() && entry.second.running < per_user_;

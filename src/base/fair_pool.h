@@ -27,7 +27,6 @@ class FairPool {
 
   // `work` does not throw.
   void Post(const std::string& user, std::function<void()> work);
-  size_t waiting() const;
 
  private:
   struct User {
@@ -41,7 +40,7 @@ class FairPool {
 
   const std::string name_;
   const size_t per_user_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::condition_variable changed_;
   Users users_;                        // GUARDED_BY(mutex_)
   std::string last_user_;              // GUARDED_BY(mutex_): whose turn was last

@@ -35,7 +35,7 @@ inline constexpr size_t kWorkBytesPerBodyByte = 5;  // while it is read, rendere
 
 // -- Work on bodies -----------------------------------------------------------------------------
 inline constexpr size_t kShortWorkBytes = 64u << 10;  // up to here it has a thread of its own
-inline constexpr size_t kMaxLongWorkers = 8;
+inline constexpr int kMaxLongWorkers = 8;
 inline constexpr size_t kMaxTextToolBytes = 4u << 20;    // body of /tokenize and the like: 413
 inline constexpr size_t kMaxTextToolContent = 1u << 20;  // its text: 413
 inline constexpr size_t kMaxTextToolTokens = 1u << 18;   // 400

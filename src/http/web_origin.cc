@@ -59,7 +59,8 @@ Status CheckOrigin(const HttpRequest& head, const OriginPolicy& policy) {
 }
 
 std::vector<std::pair<std::string, std::string>> CorsHeaders(const HttpRequest& request) {
-  if (!request.origin) return {};
+  const bool foreign = request.refusal && request.refusal->code == ErrorCode::kForeignOrigin;
+  if (!request.origin || foreign) return {};
   std::vector<std::pair<std::string, std::string>> headers = {
       {"Access-Control-Allow-Origin", *request.origin},
       {"Vary", "Origin"},

@@ -21,10 +21,12 @@ struct PromptModel {
   int max_sequence_tokens = 0;                        // longest prompt and reply together
 };
 
-// How many tokens a text has at least, told by its bytes alone.
-inline size_t LeastTokens(std::string_view text, const PromptModel& model) {
+// How many tokens a text has at least, told by its bytes alone, if those are more than the longest
+// sequence; 0: it may fit.
+inline size_t LeastTokensBeyond(std::string_view text, const PromptModel& model) {
   const size_t longest = model.tokenizer->longest_piece_bytes();
-  return (text.size() + longest - 1) / longest;
+  const size_t least = (text.size() + longest - 1) / longest;
+  return least > static_cast<size_t>(model.max_sequence_tokens) ? least : 0;
 }
 
 }  // namespace reprise

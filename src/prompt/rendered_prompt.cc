@@ -152,8 +152,8 @@ Result<RenderedPrompt> RenderPrompt(TemplateContext& context, const PromptModel&
     rendered->resize(end);
   }
   RenderedPrompt prompt;
-  prompt.least_tokens = LeastTokens(*rendered, model);
-  if (prompt.least_tokens > static_cast<size_t>(model.max_sequence_tokens)) return prompt;
+  prompt.least_tokens = LeastTokensBeyond(*rendered, model);
+  if (prompt.least_tokens > 0) return prompt;
   prompt.tokens = model.tokenizer->EncodeRendered(*rendered, tenant);
   Prober prober(context.variables, *rendered, model);
   for (const CacheMark& mark : context.marks) {

@@ -31,7 +31,7 @@ Status AddPrompt(const Conversation& conversation, const ServedModel& model, Cal
   TemplateContext context = MakeTemplateContext(conversation, model);
   Result<RenderedPrompt> rendered = RenderPrompt(context, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
-  if (rendered->tokens.empty()) call.least_tokens.push_back(rendered->least_tokens);
+  if (rendered->least_tokens > 0) call.least_tokens.push_back(rendered->least_tokens);
   if (model.policy.history > 0) {
     call.part_spans.push_back(
         LocateParts(rendered->tokens, conversation.outline.parts, *model.tokenizer));

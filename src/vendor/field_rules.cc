@@ -47,7 +47,7 @@ std::string ApplyFieldRules(std::span<const FieldRule> rules, FieldReader& field
     const auto rule = std::ranges::find(rules, name, &FieldRule::name);
     if (rule == rules.end()) {
       const std::string_view shown = IsPlainName(name) ? name : "(another)";
-      if (ignored.size() + shown.size() + 2 > kMaxShownBytes) break;
+      if (ignored.size() + shown.size() + 2 > kMaxShownBytes) continue;
       ignored += fmt::format("{}{}", ignored.empty() ? "" : ", ", shown);
     } else if (rule->use == FieldUse::kRefused && !AsksForNothing(value)) {
       fields.Refuse(ErrorCode::kUnsupported, name,

@@ -129,3 +129,5 @@ def test_what_nobody_knows_is_ignored_and_said(server):
     many = {f"field_{i}": i for i in range(100_000)}
     status, headers, _ = server.ask("POST", "/v1/chat/completions", {**CHAT, **many})
     assert status == 200 and len(headers["x-reprise-ignored"]) <= 256
+    status, _, reply = server.ask("POST", "/v1/chat/completions", {**CHAT, **many, "min_tokens": 5})
+    assert status == 400 and json.loads(reply)["error"]["param"] == "min_tokens"

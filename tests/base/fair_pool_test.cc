@@ -70,7 +70,6 @@ TEST(FairPoolTest, WhatWaitsIsDroppedAtTheEnd) {
     FairPool pool("test", 1, 1);
     gate.Hold(pool);
     pool.Post("a", [&ran] { ran = true; });
-    EXPECT_EQ(pool.waiting(), 1U);
     // The pool's end waits for what runs, so the gate is opened by another.
     std::thread([&gate] {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));

@@ -56,6 +56,10 @@ TEST(WebOriginTest, ABrowserIsToldWhatThePageMay) {
   const std::map<std::string, std::string> preflight(asked.begin(), asked.end());
   EXPECT_EQ(preflight.at("Access-Control-Allow-Headers"), "authorization,content-type");
   EXPECT_EQ(preflight.at("Access-Control-Allow-Methods"), "GET, POST, DELETE");
+  request.refusal = Error{ErrorCode::kUnauthorized, "", ""};
+  EXPECT_FALSE(CorsHeaders(request).empty()) << "the page may see that its key is wrong";
+  request.refusal = Error{ErrorCode::kForeignOrigin, "", ""};
+  EXPECT_TRUE(CorsHeaders(request).empty());
 }
 
 }  // namespace

@@ -34,8 +34,7 @@ std::vector<TokenId> EncodeText(std::string_view text, const Tokenizer& tokenize
 }
 
 void AddText(std::string_view text, const ServedModel& model, Call& call) {
-  const size_t least = LeastTokens(text, model);
-  if (least > static_cast<size_t>(model.max_sequence_tokens)) {
+  if (const size_t least = LeastTokensBeyond(text, model); least > 0) {
     call.least_tokens.push_back(least);
     call.prompts.emplace_back();
   } else {
