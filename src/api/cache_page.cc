@@ -6,7 +6,6 @@
 #include <boost/json.hpp>
 #include <chrono>
 #include <functional>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,7 +22,7 @@ namespace {
 template <typename T>
 asio::awaitable<std::optional<T>> AskEngine(Service& service,
                                             std::function<void(std::function<void(T)>)> ask) {
-  const auto mailbox = std::make_shared<Mailbox<T>>(service.io, std::numeric_limits<size_t>::max());
+  const auto mailbox = std::make_shared<Mailbox<T>>(service.io);
   const std::shared_ptr<void> closes(nullptr, [mailbox](void*) { mailbox->Close(); });
   ask([mailbox](T answer) { mailbox->Post(std::move(answer), 0); });
   // The engine answers between two steps; a minute without means that it has stopped.

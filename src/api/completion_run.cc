@@ -50,7 +50,8 @@ CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
       format_(endpoint.format(label, *call_, service_.model)),
       number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id))),
       choices_(call_->choices()),
-      generation_(service_.engine, service_.io) {
+      reply_memory_(exchange.request.memory->Another()),
+      generation_(service_.engine, service_.io, reply_memory_) {
   service_.runs.insert(this);
 }
 
@@ -129,6 +130,7 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
 
 void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events) {
   Choice& choice = choices_[index];
+  if (!streams() && !HoldReply(reply_bytes_ + BytesOf(event))) return;
   if (choice.text.empty()) service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
     exchange_.figures.ttft_ms = exchange_.ElapsedMs();
@@ -215,7 +217,13 @@ asio::awaitable<bool> CompletionRun::SendStream(std::string events, bool waited)
   }
   std::string data = std::exchange(held_, {});
   if (data.empty() && waited) data = format_->ping();
-  co_return co_await exchange_.connection.SendChunk(std::move(data));
+  if (!HoldReply(data.size())) {
+    exchange_.connection.Close();
+    co_return false;
+  }
+  const bool sent = co_await exchange_.connection.SendChunk(std::move(data));
+  HoldReply(0);
+  co_return sent;
 }
 
 asio::awaitable<void> CompletionRun::FinishAll() {
@@ -223,6 +231,10 @@ asio::awaitable<void> CompletionRun::FinishAll() {
   if (!streams()) {
     HttpResponse response = ResponseHead();
     response.body = format_->Body(choices_, usage);
+    if (!HoldReply(response.body.size())) {
+      co_await Fail(*error_);
+      co_return;
+    }
     co_await exchange_.Send(std::move(response));
     co_return;
   }
@@ -231,6 +243,13 @@ asio::awaitable<void> CompletionRun::FinishAll() {
   if (co_await exchange_.connection.SendChunk(std::move(events))) {
     exchange_.completed = co_await exchange_.connection.EndStream();
   }
+}
+
+bool CompletionRun::HoldReply(size_t bytes) {
+  reply_bytes_ = bytes;
+  if (bytes <= limits::kUncountedReplyBytes || reply_memory_.Resize(bytes)) return true;
+  error_ = NoRequestMemory();
+  return false;
 }
 
 void CompletionRun::NoteFigures() {

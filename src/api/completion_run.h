@@ -51,6 +51,9 @@ class CompletionRun {
   // False: the client is gone. `waited`: nothing has come for a while.
   boost::asio::awaitable<bool> SendStream(std::string events, bool waited);
   boost::asio::awaitable<void> FinishAll();
+  // `bytes` of the reply are held, not counting what waits in generation_. False, with error_: no
+  // memory for them.
+  bool HoldReply(size_t bytes);
   void NoteFigures();
   size_t choices_per_prompt() const { return static_cast<size_t>(call_->parameters.choices); }
   size_t PromptOf(size_t choice) const { return choice / choices_per_prompt(); }
@@ -67,6 +70,8 @@ class CompletionRun {
   std::optional<Error> error_;  // the first that a choice failed with
   bool head_sent_ = false;      // of a stream
   std::string held_;            // of a stream, until its head is sent
+  size_t reply_bytes_ = 0;      // held, see HoldReply
+  MemoryShare reply_memory_;    // counts them
   Generation generation_;       // last: ends first
 };
 

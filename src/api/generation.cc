@@ -6,9 +6,6 @@
 #include "base/limits.h"
 
 namespace reprise {
-namespace {
-
-// What an event holds while it waits; the constants stand for its own fields and the queue's.
 size_t BytesOf(const Event& event) {
   size_t bytes = sizeof(ChoiceEvent);
   if (const auto* text = std::get_if<TextEvent>(&event)) {
@@ -20,12 +17,11 @@ size_t BytesOf(const Event& event) {
   return bytes;
 }
 
-}  // namespace
-
-Generation::Generation(Engine& engine, boost::asio::any_io_executor executor)
+Generation::Generation(Engine& engine, boost::asio::any_io_executor executor,
+                       const MemoryShare& memory)
     : engine_(engine),
-      mailbox_(std::make_shared<Mailbox<ChoiceEvent>>(std::move(executor),
-                                                      limits::kMaxStreamBacklogBytes)) {
+      mailbox_(std::make_shared<Mailbox<ChoiceEvent>>(
+          std::move(executor), limits::kMaxStreamBacklogBytes, memory.Another())) {
   mailbox_->OnOverflow([this] { CancelRest(); });
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "api/mailbox.h"
+#include "base/memory_budget.h"
 #include "engine/engine.h"
 #include "generation/request.h"
 
@@ -19,9 +20,13 @@ struct ChoiceEvent {
   Event event;
 };
 
+// What an event holds while it waits or is kept, about.
+size_t BytesOf(const Event& event);
+
 class Generation {
  public:
-  Generation(Engine& engine, boost::asio::any_io_executor executor);
+  // Events that wait count in `memory`'s budget.
+  Generation(Engine& engine, boost::asio::any_io_executor executor, const MemoryShare& memory);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -34,7 +39,8 @@ class Generation {
   // The events since the last call, at least one; none when nothing came for
   // limits::kStreamPingSeconds, or when overflowed().
   boost::asio::awaitable<std::vector<ChoiceEvent>> Next();
-  // The client read too slowly (limits::kMaxStreamBacklogBytes): all is cancelled.
+  // The client read too slowly (limits::kMaxStreamBacklogBytes, or less where memory for requests
+  // is short): all is cancelled.
   bool overflowed() const { return mailbox_->overflowed(); }
   bool all_ended() const { return ended_ == sequences_.size(); }
 

@@ -1,7 +1,8 @@
 #pragma once
 
 // Where another thread (the engine's, the worker's) leaves things for a coroutine of the I/O
-// thread. Bounded in bytes: past the bound everything is dropped, and the mailbox stays overflowed.
+// thread. Bounded in bytes, each by itself and all by the budget for requests' memory: past a bound
+// everything is dropped, and the mailbox stays overflowed.
 //
 // Shared by both sides, because a producer may hold its end after the coroutine has gone: then Post
 // does nothing. Post: any thread, never blocks for longer than a few moves. The rest: the I/O
@@ -14,28 +15,34 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits.h"
+#include "base/memory_budget.h"
 
 namespace reprise {
 
 template <typename T>
 class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
  public:
-  Mailbox(boost::asio::any_io_executor executor, size_t max_bytes)
-      : executor_(std::move(executor)), max_bytes_(max_bytes) {}
+  explicit Mailbox(boost::asio::any_io_executor executor,
+                   size_t max_bytes = std::numeric_limits<size_t>::max(), MemoryShare memory = {})
+      : executor_(std::move(executor)), max_bytes_(max_bytes), memory_(std::move(memory)) {}
 
   void Post(T item, size_t bytes) {
     const std::lock_guard lock(mutex_);
     if (closed_ || overflowed_) return;
     bytes_ += bytes;
-    overflowed_ = bytes_ > max_bytes_;
+    const bool counts = bytes_ > limits::kUncountedReplyBytes;
+    overflowed_ = bytes_ > max_bytes_ || (counts && !memory_.Resize(bytes_));
     if (overflowed_) {
       items_.clear();
+      memory_.Resize(0);
     } else {
       items_.push_back(std::move(item));
     }
@@ -72,6 +79,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     items_.clear();
+    memory_.Resize(0);
   }
 
  private:
@@ -90,6 +98,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
     const std::lock_guard lock(mutex_);
     items.swap(items_);
     bytes_ = 0;
+    memory_.Resize(0);
     return !items.empty() || overflowed_;
   }
 
@@ -109,6 +118,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
   mutable std::mutex mutex_;
   std::vector<T> items_;                         // GUARDED_BY(mutex_)
   size_t bytes_ = 0;                             // GUARDED_BY(mutex_): of items_
+  MemoryShare memory_;                           // GUARDED_BY(mutex_)
   bool overflowed_ = false;                      // GUARDED_BY(mutex_)
   bool closed_ = false;                          // GUARDED_BY(mutex_)
   bool wake_posted_ = false;                     // GUARDED_BY(mutex_)

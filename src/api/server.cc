@@ -109,8 +109,8 @@ struct Server::Impl {
     });
   }
 
+  MemoryBudget memory;  // first: whatever io still holds counts in it
   asio::io_context io{1};
-  MemoryBudget memory;
   HttpListener listener;
   Service service;
   std::thread thread;
@@ -151,6 +151,8 @@ void Server::Stop(Duration drain) {
   if (!impl_->thread.joinable()) return;
   asio::co_spawn(impl_->io, impl_->Drain(drain), asio::detached);
   impl_->thread.join();
+  impl_->service
+      .StopWork();  // what replies have left to do in the background submits to the engine
 }
 
 }  // namespace reprise

@@ -37,7 +37,7 @@ class Server {
   void ReplaceKeys(ApiKeys keys);
   // Accepts nothing more, tells what waits that the server is stopping (503, or an error event),
   // lets what the engine has taken up go on for `drain`, tells the rest of it the same, and joins
-  // the threads. Idempotent.
+  // the threads: after it nothing touches the engine. Idempotent.
   void Stop(Duration drain = Duration::zero());
 
  private:

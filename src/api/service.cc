@@ -58,6 +58,11 @@ void Service::InBackground(const WorkOrder& order, std::function<void()> work) {
   });
 }
 
+void Service::StopWork() {
+  short_work_.Stop();
+  long_work_.Stop();
+}
+
 uint64_t Service::NextRandom() {
   uint64_t value = 0;
   CHECK(getentropy(&value, sizeof value) == 0, "the system has random bytes");

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -58,6 +57,9 @@ class Service {
   // Nobody waits for it. It is started after what the same tenant handed over before.
   void InBackground(const WorkOrder& order, std::function<void()> work);
 
+  // Joins the workers. What was handed over and has not begun is dropped.
+  void StopWork();
+
   // From the system's generator: nobody can tell one from those before.
   static uint64_t NextRandom();
   static std::string NewId(std::string_view prefix);
@@ -88,7 +90,7 @@ class Service {
 template <typename T>
 boost::asio::awaitable<Result<T>> Service::OnWorker(WorkOrder order,
                                                     std::function<Result<T>()> work) {
-  const auto mailbox = std::make_shared<Mailbox<Result<T>>>(io, std::numeric_limits<size_t>::max());
+  const auto mailbox = std::make_shared<Mailbox<Result<T>>>(io);
   std::stop_source stop;
   const std::shared_ptr<void> closes(nullptr, [mailbox, stop](void*) mutable {
     mailbox->Close();

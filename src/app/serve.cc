@@ -187,6 +187,7 @@ int RunServe(ServeOptions options) {
   PrintInvitation(host, (*server)->port(), !options.api_keys_file.empty());
   AwaitStop(signals, [&] { ReloadKeys(options.api_keys_file, **server); });
   (*server)->Stop(options.drain);
+  server->reset();
   engine->reset();
   CloseTrace();
   return 0;

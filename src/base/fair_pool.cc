@@ -14,18 +14,22 @@ FairPool::FairPool(std::string name, size_t threads, size_t per_user)
   for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
 
-FairPool::~FairPool() {
+FairPool::~FairPool() { Stop(); }
+
+void FairPool::Stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
   threads_.clear();
+  users_.clear();
 }
 
 void FairPool::Post(const std::string& user, std::function<void()> work) {
   {
     const std::lock_guard lock(mutex_);
+    if (stopping_) return;
     users_[user].waiting.push_back(std::move(work));
   }
   changed_.notify_one();

@@ -20,13 +20,15 @@ class FairPool {
  public:
   // `name`: of its threads, in a trace. REQUIRES: 1 <= per_user <= threads.
   FairPool(std::string name, size_t threads, size_t per_user);
-  // Waits for what runs; what waits is dropped.
-  ~FairPool();
+  ~FairPool();  // stops
   FairPool(const FairPool&) = delete;
   FairPool& operator=(const FairPool&) = delete;
 
-  // `work` does not throw.
+  // `work` does not throw. After Stop it is dropped.
   void Post(const std::string& user, std::function<void()> work);
+
+  // Waits for what runs; what waits is dropped. Idempotent; one thread at a time.
+  void Stop();
 
  private:
   struct User {

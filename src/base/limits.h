@@ -31,6 +31,7 @@ inline constexpr size_t kMinRequestMemory = 256u << 20;  // of the default for -
 inline constexpr size_t kMaxRequestMemory = size_t{4} << 30;
 inline constexpr int kKeptMemoryBytes =
     4 << 20;  // free, and not given back, in each of malloc's arenas
+inline constexpr size_t kUncountedReplyBytes = 64u << 10;  // of a reply: room for all who read
 inline constexpr size_t kWorkBytesPerBodyByte = 5;  // while it is read, rendered and tokenised
 
 // -- Work on bodies -----------------------------------------------------------------------------

@@ -56,6 +56,8 @@ class MemoryShare {
     return true;
   }
   size_t held() const { return held_; }
+  // Another part of the same budget; holds nothing yet.
+  MemoryShare Another() const { return budget_ == nullptr ? MemoryShare() : MemoryShare(*budget_); }
 
  private:
   MemoryBudget* budget_ = nullptr;

@@ -92,6 +92,24 @@ TEST_F(ServerTest, AStreamOfTwoPromptsWaitsForBothLookups) {
   EXPECT_EQ(client.Read().headers.at("x-reprise-cache"), "read=3, write=0, computed=2");
 }
 
+TEST_F(ServerTest, AfterItsStopNothingTouchesTheEngine) {
+  engine_.AnswerWith([](const GenerationRequest& request, const EventSink& sink) {
+    if (request.priority == Priority::kBackground)
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    sink(Started(static_cast<int>(request.prompt.size()), 0));
+    sink(Text("hello"));
+    sink(Finished(request, 0, {5, 6, 7}));  // not what the text gives: a continuation is submitted
+  });
+  TestClient client(server_->port());
+  client.Post("/v1/chat/completions", R"({"messages":[{"role":"user","content":"x"}],"n":8})");
+  ASSERT_EQ(client.Read().status, 200);
+  server_->Stop();
+  const size_t submitted = engine_.requests();
+  EXPECT_LT(submitted, 16U) << "the stop came before the last of them";
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(engine_.requests(), submitted);
+}
+
 TEST_F(ServerTest, ARefusalBeforeTheFirstByteIsAProperStatus) {
   engine_.AnswerWith([](const GenerationRequest&, const EventSink& sink) {
     sink(FailedEvent{{ErrorCode::kOverloaded, "Too many.", ""}});

@@ -75,6 +75,8 @@ TEST(FairPoolTest, WhatWaitsIsDroppedAtTheEnd) {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
       gate.open.set_value();
     }).detach();
+    pool.Stop();
+    pool.Post("a", [&ran] { ran = true; });
   }
   EXPECT_FALSE(ran);
 }

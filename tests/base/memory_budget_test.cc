@@ -18,6 +18,9 @@ TEST(MemoryBudgetTest, NobodyGetsMoreThanThereIs) {
   EXPECT_FALSE(second.Resize(SIZE_MAX));
   EXPECT_TRUE(first.Resize(10));
   EXPECT_EQ(budget.held(), 50U);
+  MemoryShare third = first.Another();
+  EXPECT_EQ(third.held(), 0U);
+  EXPECT_FALSE(third.Resize(51));
 }
 
 TEST(MemoryBudgetTest, AShareGivesBackWhatItHoldsOnce) {
@@ -30,6 +33,7 @@ TEST(MemoryBudgetTest, AShareGivesBackWhatItHoldsOnce) {
   }
   EXPECT_EQ(budget.held(), 0U);
   MemoryShare unbounded;
+  EXPECT_TRUE(unbounded.Another().Resize(SIZE_MAX));
   EXPECT_TRUE(unbounded.Resize(SIZE_MAX));
 }
 

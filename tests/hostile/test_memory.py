@@ -121,3 +121,30 @@ def test_long_bodies_leave_no_memory_behind(start, memory):
         })
         assert status == 400 and b"maximum context length is" in reply
     assert before.settles_at(32), before.growth
+
+
+# Twenty alternatives for each token: kilobytes for a word.
+WORDY = {"messages": [{"role": "user", "content": "Tell me a long story."}], "logprobs": True, "top_logprobs": 20,
+         "max_tokens": 600, "n": 8, "temperature": 1, "seed": 1}
+
+
+def test_replies_that_are_being_made_share_the_budget(start):
+    server = start("--request-memory", "1M")
+    status, headers, reply = server.ask("POST", "/v1/chat/completions", WORDY)
+    assert status == 429 and headers["Retry-After"] == "1" and b"--request-memory" in reply
+    server.wait_idle()
+    assert server.post("/v1/chat/completions", {**WORDY, "n": 1, "max_tokens": 5})["choices"]
+
+
+def test_streams_that_nobody_reads_share_the_budget(start):
+    server = start("--request-memory", "1M")
+    raw = server.connect(receive_buffer=4096)
+    raw.sendall(request_bytes("/v1/chat/completions", {**WORDY, "stream": True}))
+    while server.metric("generated_tokens_total") == 0:
+        time.sleep(0.01)
+    server.wait_idle()
+    assert server.metric("generated_tokens_total") < 8 * 500, "cancelled before its end"
+    raw.close()
+    # A stream that is read needs none of it.
+    status, _, reply = server.ask("POST", "/v1/chat/completions", {**WORDY, "stream": True})
+    assert status == 200 and len(reply) > 4 << 20 and reply.endswith(b"data: [DONE]\n\n")

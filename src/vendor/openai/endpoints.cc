@@ -36,10 +36,11 @@ void RefuseUnsupportedText(FieldReader& fields, const CompletionParameters& para
 }
 
 std::string TooLong(size_t tokens, size_t /*longest*/, int context) {
-  // OpenAI's words; agents look for them to know that a conversation must be shortened.
+  // OpenAI's words; agents look for them to know that a conversation must be shortened. Others look
+  // for the code, and some see nothing but the message (tests/clients/test_overflow.py).
   return fmt::format(
       "This model's maximum context length is {} tokens. However, your messages resulted in {} "
-      "tokens. Please reduce the length of the messages.",
+      "tokens. Please reduce the length of the messages. (context_length_exceeded)",
       context, tokens);
 }
 

@@ -333,7 +333,8 @@ TEST(CallTest, APromptOverTheContextIsSaidInTheVendorsWords) {
     EXPECT_EQ(call.error().code, ErrorCode::kContextLengthExceeded);
     EXPECT_TRUE(call.error().message.starts_with("This model's maximum context length is "))
         << call.error().message;
-    EXPECT_TRUE(call.error().message.ends_with("Please reduce the length of the messages."));
+    EXPECT_TRUE(call.error().message.ends_with(
+        "Please reduce the length of the messages. (context_length_exceeded)"));
   }
 }
 
