@@ -45,7 +45,7 @@ class OurServer:
             return ["--kv-memory", str(room), "--pin-memory", str(room * 3 // 4),
                     "--context", str(study.sizes.pressure_tokens // 4)]
         more = {"promises": ["--retention", "1s"], "bits": ["--expose-logits-checksum"],
-                "pauses": [] if self.has_clock else ["--retention", f"{SHORT_RETENTION_S}s"]}
+                "pauses": ["--retention", "10m" if self.has_clock else f"{SHORT_RETENTION_S}s"]}
         return ["--kv-memory", ROOM, *more.get(profile, [])]
 
     @contextlib.contextmanager

@@ -63,6 +63,27 @@ json::object TenantJson(const TenantStats& stats, size_t pin_capacity, size_t bl
       {"tokens", {{"prompt", stats.prompt_tokens}, {"read", stats.cached_tokens}}}};
 }
 
+json::object DiskJson(const BlockTier::Counters& disk) {
+  return {{"bytes",
+           {{"capacity", disk.sizes.capacity_bytes},
+            {"held", disk.sizes.held_bytes},
+            {"promised", disk.sizes.promised_bytes}}},
+          {"blocks", disk.sizes.records},
+          {"read_bytes_per_second", disk.bytes_per_second},
+          {"seconds_saved", disk.seconds_saved},
+          {"counters",
+           {{"read_blocks", disk.read},
+            {"written_blocks", disk.written},
+            {"evicted_blocks", disk.evicted},
+            {"expired_blocks", disk.expired},
+            {"queue_dropped_blocks", disk.queue_dropped},
+            {"refused_blocks", disk.refused},
+            {"slow_reads", disk.slow},
+            {"read_failures", disk.read_failures},
+            {"write_failures", disk.write_failures},
+            {"corrupt_blocks", disk.corrupt}}}};
+}
+
 json::object TotalJson(const EngineStats& stats) {
   const PrefixCache::Sizes& sizes = stats.cache;
   const PrefixCache::Counters& counters = stats.cache_counters;
@@ -107,6 +128,7 @@ json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity)
   const size_t capacity = total.cache.pin_capacity_per_tenant_blocks;
   if (identity.admin) {
     json::object page = TotalJson(total);
+    if (total.tier) page["disk"] = DiskJson(*total.tier);
     json::array tenants;
     for (const TenantStats& tenant : snapshot.tenants) {
       tenants.push_back(TenantJson(tenant, capacity, total.block_bytes));

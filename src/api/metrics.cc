@@ -56,6 +56,38 @@ void AddCache(std::string& page, const EngineStats& stats) {
       counters.expired_promises);
 }
 
+void AddDisk(std::string& page, const BlockTier::Counters& disk) {
+  Add(page, Kind::kGauge, "disk_capacity_bytes", "What the cache on disk may hold.",
+      disk.sizes.capacity_bytes);
+  Add(page, Kind::kGauge, "disk_held_bytes", "What it holds.", disk.sizes.held_bytes);
+  Add(page, Kind::kGauge, "disk_promised_bytes", "Of that, what promises hold.",
+      disk.sizes.promised_bytes);
+  Add(page, Kind::kGauge, "disk_blocks", "Blocks that it holds.", disk.sizes.records);
+  Add(page, Kind::kGauge, "disk_read_bytes_per_second", "How fast it was read lately.",
+      disk.bytes_per_second);
+  Add(page, Kind::kCounter, "disk_saved_seconds_total",
+      "What computing what was read would have taken longer.", disk.seconds_saved);
+  Add(page, Kind::kCounter, "disk_read_blocks_total", "Blocks read.", disk.read);
+  Add(page, Kind::kCounter, "disk_written_blocks_total", "Blocks written.", disk.written);
+  Add(page, Kind::kCounter, "disk_evicted_blocks_total", "Blocks erased for room.", disk.evicted);
+  Add(page, Kind::kCounter, "disk_expired_blocks_total", "Blocks erased after their retention.",
+      disk.expired);
+  Add(page, Kind::kCounter, "disk_queue_dropped_blocks_total",
+      "Blocks not written because the queue was full.", disk.queue_dropped);
+  Add(page, Kind::kCounter, "disk_refused_blocks_total",
+      "Blocks not written because promises hold the room.", disk.refused);
+  Add(page, Kind::kCounter, "disk_slow_reads_total",
+      "Prefixes not read, or not to their end, because computing is faster.", disk.slow);
+  page +=
+      "# HELP reprise_disk_failures_total Faults of the cache on disk by kind.\n"
+      "# TYPE reprise_disk_failures_total counter\n";
+  for (const auto& [kind, count] : {std::pair{"read", disk.read_failures},
+                                    {"write", disk.write_failures},
+                                    {"checksum", disk.corrupt}}) {
+    page += fmt::format("reprise_disk_failures_total{{kind=\"{}\"}} {}\n", kind, count);
+  }
+}
+
 void AddEngine(std::string& page, const EngineStats& stats) {
   Add(page, Kind::kGauge, "requests_running", "Sequences in the batch.", stats.running);
   Add(page, Kind::kGauge, "requests_waiting", "Sequences that wait to be admitted.", stats.waiting);
@@ -69,6 +101,8 @@ void AddEngine(std::string& page, const EngineStats& stats) {
       stats.prompt_tokens);
   Add(page, Kind::kCounter, "cached_tokens_total", "Prompt tokens read from the cache.",
       stats.cached_tokens);
+  Add(page, Kind::kCounter, "stored_tokens_total", "Of those, read from below memory.",
+      stats.stored_tokens);
   Add(page, Kind::kCounter, "computed_tokens_total", "Prompt tokens computed.",
       stats.computed_tokens);
   Add(page, Kind::kCounter, "generated_tokens_total", "Tokens generated.", stats.generated_tokens);
@@ -95,6 +129,7 @@ std::string Metrics::Render(const EngineStats& engine, const HttpListener& liste
   std::string page;
   AddEngine(page, engine);
   AddCache(page, engine);
+  if (engine.tier) AddDisk(page, *engine.tier);
   Add(page, Kind::kGauge, "http_connections", "Open connections.", listener.open_connections());
   Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.",
       listener.accepted_connections());

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "app/cache_command.h"
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/tokenize.h"
@@ -80,7 +81,9 @@ void AddDefences(CLI::App& serve, ServerOptions& server) {
 
 // As the parser takes them.
 struct Times {
-  double retention_s, pause_s, drain_s;
+  double pause_s, drain_s;
+  double retention_s = 0;  // 0: none was set
+  double disk_retention_s, prune_retention_s;
 };
 
 double InSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
@@ -107,7 +110,22 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       ->transform(CLI::AsSizeValue(false));
   serve
       .add_option("--retention", times.retention_s,
-                  "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: 10m")
+                  "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: until "
+                  "its room is needed")
+      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->check(CLI::PositiveNumber);
+  serve
+      .add_option("--disk", options.disk.folder,
+                  "keep what was read in this folder too: it outlives the process, and holds more "
+                  "than memory; prompts' tokens lie there; default: nowhere")
+      ->type_name("DIR");
+  serve
+      .add_option("--disk-size", options.disk.bytes,
+                  "what it may hold there, such as 50G; default: a tenth of what is free")
+      ->transform(CLI::AsSizeValue(false));
+  serve
+      .add_option("--disk-retention", times.disk_retention_s,
+                  "how long a prompt lives there unused; default: 24h")
       ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
       ->check(CLI::PositiveNumber);
   serve
@@ -152,6 +170,29 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       ->type_name("FILE");
 }
 
+void AddCache(CLI::App& app, CacheOptions& options, Times& times) {
+  CLI::App& cache =
+      *app.add_subcommand("cache", "Look after a folder of serve --disk, while no server uses it");
+  cache.require_subcommand(1);
+  using Verb = CacheOptions::Verb;
+  const auto add = [&](const char* name, Verb verb, const char* what) -> CLI::App& {
+    CLI::App& command = *cache.add_subcommand(name, what);
+    command.add_option("DIR", options.folder, "the folder")->required();
+    command.callback([&options, verb] { options.verb = verb; });
+    return command;
+  };
+  add("stat", Verb::kStat, "What it holds");
+  add("verify", Verb::kVerify, "Read every block and compare its checksum")
+      .add_flag("--mend", options.mend, "erase those that are not whole");
+  CLI::App& prune = add("prune", Verb::kPrune, "Erase what is old, but for what is promised");
+  prune.add_option("--size", options.bytes, "and the oldest beyond this size, such as 10G")
+      ->transform(CLI::AsSizeValue(false));
+  prune.add_option("--older-than", times.prune_retention_s, "how long unused is old; default: 24h")
+      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->check(CLI::PositiveNumber);
+  add("clear", Verb::kClear, "Erase everything");
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, char** argv, ServeOptions serve) {
@@ -163,10 +204,14 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   app.add_flag("-q,--quiet", quiet, "log warnings and errors only");
   app.fallthrough();
 
-  Times times{InSeconds(serve.engine.retention), InSeconds(serve.engine.stream_pause),
-              InSeconds(serve.drain)};
+  CacheOptions cache;
+  Times times{.pause_s = InSeconds(serve.engine.stream_pause),
+              .drain_s = InSeconds(serve.drain),
+              .disk_retention_s = InSeconds(serve.disk.retention),
+              .prune_retention_s = InSeconds(cache.retention)};
   int max_tokens = 0;
   AddServe(app, serve, times, max_tokens);
+  AddCache(app, cache, times);
 
   PerplexityOptions perplexity;
   CLI::App& measure = *app.add_subcommand(
@@ -199,12 +244,15 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (verbose) SetLogLevel(LogLevel::kDebug);
   if (quiet) SetLogLevel(LogLevel::kWarning);
   if (max_tokens > 0) serve.server.default_max_tokens = max_tokens;
-  serve.engine.retention = FromSeconds(times.retention_s);
+  if (times.retention_s > 0) serve.engine.retention = FromSeconds(times.retention_s);
+  serve.disk.retention = FromSeconds(times.disk_retention_s);
+  cache.retention = FromSeconds(times.prune_retention_s);
   serve.engine.stream_pause = FromSeconds(times.pause_s);
   serve.drain = FromSeconds(times.drain_s);
 
   if (app.got_subcommand("serve")) return RunServe(std::move(serve));
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);
+  if (app.got_subcommand("cache")) return RunCache(cache);
   if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
   return RunInspect(inspect);
 }

@@ -97,10 +97,14 @@ void LogModel(const Model& model, const ModelOptions& options, size_t file_bytes
 
 void LogCache(const KvLayout& layout, const EngineOptions& options) {
   const size_t blocks = options.kv_bytes / layout.block_bytes();
-  LogInfo("prompt cache: {:.2f} GiB = {} blocks of {} tokens = {} tokens; idle lifetime {} s",
+  LogInfo("prompt cache: {:.2f} GiB = {} blocks of {} tokens = {} tokens; {}",
           static_cast<double>(options.kv_bytes) / (1ULL << 30), blocks, layout.block_tokens,
           blocks * static_cast<size_t>(layout.block_tokens),
-          std::chrono::duration_cast<std::chrono::seconds>(options.retention).count());
+          options.retention == Duration::max()
+              ? std::string("kept until the room is needed")
+              : fmt::format(
+                    "idle lifetime {} s",
+                    std::chrono::duration_cast<std::chrono::seconds>(options.retention).count()));
 }
 
 std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
@@ -177,7 +181,20 @@ int RunServe(ServeOptions options) {
   options.engine.checksum_logits = options.server.expose_logits_checksum;
 
   const Clock* clock = options.clock != nullptr ? options.clock : &system_clock;
-  auto engine = Engine::Start(std::move(*model), text->tokenizer, clock, options.engine);
+  EngineTier below;
+  if (!options.disk.folder.empty()) {
+    Result<EngineTier> opened = OpenDiskTier(options.disk, options.model.path, *file, **model);
+    if (opened) {
+      below = *std::move(opened);
+    } else if (opened.error().code == ErrorCode::kIo) {
+      // A cache's fault is a miss.
+      LogWarning("nothing is kept on disk: {}", opened.error().message);
+    } else {
+      return Complain(opened.error());
+    }
+  }
+  auto engine =
+      Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, std::move(below));
   if (!engine) return Complain(engine.error());
   const std::string host = options.server.host;
   // Moved, so that no key is kept that a reload takes away.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/server.h"
+#include "app/disk_tier.h"
 #include "app/load.h"
 #include "base/clock.h"
 #include "engine/engine.h"
@@ -16,7 +17,8 @@ namespace reprise {
 struct ServeOptions {
   ModelOptions model;
   ServerOptions server;
-  std::string trace_path;        // of a file for chrome://tracing; empty: none
+  std::string trace_path;  // of a file for chrome://tracing; empty: none
+  DiskOptions disk;
   EngineOptions engine;          // kv_bytes 0: a quarter of the memory
   const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's
   std::string api_keys_file;     // empty: nobody needs a key

@@ -30,6 +30,16 @@ double CostPerKey(const ModelConfig& config) {
   return 2 * 4 * attended / (2 * weights);
 }
 
+// Of a row, on a machine that has done no step yet: two operations for each weight, at 10^12 a
+// second.
+double AssumedSecondsPerCost(const ModelConfig& config) {
+  const double attended = config.heads * config.head_dim;
+  const double kv = config.kv_heads * config.head_dim;
+  const double weights = config.layers * config.hidden *
+                         (2 * attended + 2 * kv + 3.0 * static_cast<double>(config.feed_forward));
+  return 2 * weights / 1e12;
+}
+
 // What promises hold is nobody's to evict. So it is never more than leaves the longest sequence
 // its blocks: whoever is admitted can end, and who waits, waits for running ones only.
 PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
@@ -60,7 +70,7 @@ PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
 
 EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
                            const Clock* clock, EngineOptions options,
-                           std::unique_ptr<BlockPool> pool)
+                           std::unique_ptr<BlockPool> pool, EngineTier below)
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       clock_(clock),
@@ -69,12 +79,17 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
       max_sequence_tokens_(LongestSequence(*model_, *pool_, options.context)),
       cache_(pool_.get(), clock, CacheOptions(*model_, *pool_, options, max_sequence_tokens_)),
       ends_(limits::kPromptEndBytes),
+      tier_(std::move(below.tier)),
       scheduler_(
           pool_.get(), &cache_, &ends_, clock,
           {.prefill_chunk = static_cast<size_t>(options.prefill_chunk),
            .prefill_chunk_beside_decode = static_cast<size_t>(options.prefill_chunk_beside_decode),
            .stream_pause = options.stream_pause,
-           .cost_per_key = CostPerKey(model_->config())}) {
+           .cost_per_key = CostPerKey(model_->config())},
+          {.tier = tier_.get(),
+           .identity = below.identity,
+           .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
+           .wake = [this] { Wake(); }}) {
   Publish();
   thread_ = std::thread([this] { Run(); });
 }
@@ -86,6 +101,7 @@ EngineThread::~EngineThread() {
   }
   wake_.notify_one();
   thread_.join();
+  tier_.reset();
 }
 
 // ---- any thread -------------------------------------------------------------------------------
@@ -133,7 +149,11 @@ EngineStats EngineThread::stats() const {
 std::deque<EngineThread::Message> EngineThread::TakeMessages() {
   std::unique_lock lock(mutex_);
   const auto has_news = [this] { return stopping_ || !mailbox_.empty(); };
-  if (scheduler_.idle()) {
+  const std::optional<LowerTier::RealTime> patience = scheduler_.patience();
+  if (idles_ && patience) {
+    // Nothing but what waits for blocks from below, of which the mailbox will tell.
+    wake_.wait_until(lock, *patience, has_news);
+  } else if (scheduler_.idle()) {
     if (const auto expiry = cache_.next_expiry()) {
       const Duration wait = std::max(*expiry - clock_->Now(), Duration::zero());
       wake_.wait_for(lock, wait, has_news);
@@ -229,7 +249,8 @@ void EngineThread::Receive(FlushMessage message) {
   const size_t freed = cache_.Flush();
   ends_.Clear();
   Publish();
-  message.done(freed);
+  if (tier_ == nullptr) return message.done(freed);
+  tier_->Clear([done = std::move(message.done), freed] { done(freed); });
 }
 
 void EngineThread::Receive(SnapshotMessage message) {
@@ -249,6 +270,7 @@ void EngineThread::Count() {
   counters_.running = scheduler_.running();
   counters_.waiting = scheduler_.waiting();
   counters_.preempted = scheduler_.preempted();
+  if (tier_ != nullptr) counters_.tier = tier_->counters();
 }
 
 void EngineThread::Publish() {
@@ -259,7 +281,8 @@ void EngineThread::Publish() {
 
 Result<std::unique_ptr<Engine>> Engine::Start(std::unique_ptr<Model> model,
                                               std::shared_ptr<const Tokenizer> tokenizer,
-                                              const Clock* clock, EngineOptions options) {
+                                              const Clock* clock, EngineOptions options,
+                                              EngineTier below) {
   const size_t block_bytes = model->kv_layout().block_bytes();
   const size_t block_count = options.kv_bytes / block_bytes;
   if (block_count == 0) {
@@ -275,7 +298,7 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::unique_ptr<Model> model,
   auto pool = BlockPool::Create(block_count, block_bytes);
   if (!pool) return std::unexpected(pool.error());
   return std::make_unique<EngineThread>(std::move(model), std::move(tokenizer), clock, options,
-                                        std::move(*pool));
+                                        std::move(*pool), std::move(below));
 }
 
 }  // namespace reprise

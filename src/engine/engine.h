@@ -20,6 +20,7 @@
 #include "generation/request.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
+#include "tiers/block_tier.h"
 
 namespace reprise {
 
@@ -28,14 +29,20 @@ struct EngineOptions {
   // What promises (breakpoints) may hold of it; none: half. Never so much that the longest sequence
   // would not fit beside them.
   std::optional<size_t> pin_bytes;
-  size_t pin_bytes_per_tenant = 0;  // of that, what one tenant's may; 0: all
-  Duration retention = std::chrono::minutes(10);
+  size_t pin_bytes_per_tenant = 0;        // of that, what one tenant's may; 0: all
+  Duration retention = Duration::max();   // unused; Duration::max(): until the room is needed
   int context = 0;                        // 0: the model's
   int prefill_chunk = 512;                // tokens of prefill a step when nothing else runs
   int prefill_chunk_beside_decode = 128;  // … when streams are running, or fewer, to keep to …
   // … what they are to wait at most, as far as the speed of earlier steps tells.
   Duration stream_pause = std::chrono::milliseconds(100);
   bool checksum_logits = false;  // fill FinishedEvent::logits_checksum (for tests)
+};
+
+// The store below memory.
+struct EngineTier {
+  std::unique_ptr<BlockTier> tier;
+  Sha256 identity;  // of the model's K and V (model/kv_identity.h)
 };
 
 struct EngineStats {
@@ -52,7 +59,9 @@ struct EngineStats {
   uint64_t generated_tokens = 0;
   uint64_t cancelled = 0, failed = 0, preempted = 0;
   uint64_t steps = 0;
+  uint64_t stored_tokens = 0;  // of the cached ones, read from below memory
   double prefill_seconds = 0, decode_seconds = 0;
+  std::optional<BlockTier::Counters> tier;  // where there is one
 };
 
 // Of one tenant alone; counts since the start.
@@ -75,15 +84,16 @@ class Engine {
   // Starts the thread. kInvalidArgument when kv_bytes holds not one block.
   static Result<std::unique_ptr<Engine>> Start(std::unique_ptr<Model> model,
                                                std::shared_ptr<const Tokenizer> tokenizer,
-                                               const Clock* clock, EngineOptions options);
+                                               const Clock* clock, EngineOptions options,
+                                               EngineTier below = {});
   virtual ~Engine() = default;  // cancels everything and joins the thread
 
   // Never blocks. A full mailbox or a refused prompt is reported through the sink (FailedEvent).
   virtual SequenceId Submit(GenerationRequest request, EventSink sink) = 0;
   // Within one step. Unknown ids are ignored (the request may have just ended).
   virtual void Cancel(SequenceId id) = 0;
-  // Drops everything not in use, promises included; done(blocks freed) is called on the engine
-  // thread.
+  // Drops everything not in use, promises and the store below included; done(blocks freed) is
+  // called on a thread of the engine's.
   virtual void Flush(std::function<void(size_t)> done) = 0;
 
   // Counts by tenant, between two steps; done is called on the engine thread.

@@ -41,8 +41,12 @@ void EngineThread::Admit() {
   scheduler_.Admit([this](Sequence& sequence) {
     if (Tracing()) TraceBar("wait", sequence.submitted, sequence.admitted);
     CountAdmitted(sequence);
-    StartedEvent event{static_cast<int>(sequence.prompt_size()),
-                       static_cast<int>(sequence.cached_tokens), sequence.breakpoints};
+    StartedEvent event{.prompt_tokens = static_cast<int>(sequence.prompt_size()),
+                       .cached_tokens = static_cast<int>(sequence.cached_tokens),
+                       .breakpoints = sequence.breakpoints};
+    event.stored_tokens =
+        static_cast<int>(std::min(sequence.below.read_tokens, sequence.cached_tokens));
+    counters_.stored_tokens += static_cast<uint64_t>(event.stored_tokens);
     if (const auto& lost = sequence.lost) {
       event.lost = {lost->cause, sequence.admitted - lost->when, lost->for_whom};
     }
@@ -52,9 +56,11 @@ void EngineThread::Admit() {
 
 void EngineThread::Step() {
   if (scheduler_.waiting() > 0) Admit();
+  const size_t admitted = scheduler_.running();
   FinishSatisfied();
   BeginWhollyRead();
   const std::vector<Scheduler::Share>& plan = scheduler_.Plan();
+  idles_ = plan.empty() && scheduler_.running() == admitted;
   if (plan.empty()) return;
 
   const TimePoint begin = clock_->Now();

@@ -27,7 +27,8 @@ namespace reprise {
 class EngineThread final : public Engine {
  public:
   EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
-               const Clock* clock, EngineOptions options, std::unique_ptr<BlockPool> pool);
+               const Clock* clock, EngineOptions options, std::unique_ptr<BlockPool> pool,
+               EngineTier below);
   ~EngineThread() override;
 
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
@@ -93,7 +94,10 @@ class EngineThread final : public Engine {
   int max_sequence_tokens_;
   PrefixCache cache_;
   PromptEnds ends_;
+  std::unique_ptr<BlockTier> tier_;  // ends with the thread: its threads post to the mailbox
   Scheduler scheduler_;
+
+  bool idles_ = false;  // the last step had nothing to compute
 
   // Scratch of a step.
   std::vector<TokenId> batch_tokens_;

@@ -31,14 +31,15 @@ bool IsBackground(const std::unique_ptr<Sequence>& sequence) { return sequence->
 }  // namespace
 
 Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, PromptEnds* ends, const Clock* clock,
-                     Options options)
+                     Options options, LowerTier::Options below)
     : pool_(pool),
       cache_(cache),
       ends_(ends),
       clock_(clock),
       options_(options),
       block_tokens_(static_cast<size_t>(cache->block_tokens())),
-      pace_(options.cost_per_key) {}
+      pace_(options.cost_per_key),
+      below_(pool, cache, &pace_, std::move(below)) {}
 
 size_t Scheduler::BlocksFor(size_t tokens) const {
   return (tokens + block_tokens_ - 1) / block_tokens_;
@@ -83,6 +84,29 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
     return true;
   }
   return false;
+}
+
+// True while blocks that it is going to read are on their way from below memory: its own, or those
+// of one that came before.
+bool Scheduler::WaitsForBlocks(Sequence& sequence) {
+  below_.Collect(sequence);
+  for (const auto& other : waiting_) {
+    if (other.get() == &sequence) break;
+    if (other->below.fetch == nullptr || other->request.scope != sequence.request.scope) continue;
+    const size_t common = CommonTokens(other->tokens, sequence.tokens);
+    if (common >= cache_->Peek(sequence.request.scope, sequence.tokens) + block_tokens_)
+      return true;
+  }
+  return below_.Holds(sequence, ReadLimit(sequence), running_.size());
+}
+
+std::optional<LowerTier::RealTime> Scheduler::patience() const {
+  std::optional<LowerTier::RealTime> first;
+  for (const auto& sequence : waiting_) {
+    const auto each = LowerTier::patience(*sequence);
+    if (each && (!first || *each < *first)) first = each;
+  }
+  return first;
 }
 
 void Scheduler::AddBlock(Sequence& sequence, BlockId block) {
@@ -136,29 +160,39 @@ void Scheduler::Begin(Sequence& sequence) {
   cache_->Renew(request.scope, request.prompt, sequence.submitted);  // promised since it came
   sequence.breakpoints = cache_->Promise(request.scope, request.prompt, request.breakpoints,
                                          sequence.submitted, sequence.reservation);
+  below_.Promise(sequence);
 }
 
-void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
+// True: the next in line does not fit.
+bool Scheduler::AdmitInOrder(const std::function<void(Sequence&)>& started) {
   const bool only_background =
       std::ranges::all_of(waiting_, IsBackground) && std::ranges::all_of(running_, IsBackground);
-  bool full = false;
-  for (size_t i = 0; i < waiting_.size() && !full;) {
+  for (size_t i = 0; i < waiting_.size();) {
     Sequence& sequence = *waiting_[i];
     const bool held_back = sequence.background() && !only_background;
-    if (held_back || WaitsForPrefill(sequence)) {
+    if (held_back || WaitsForPrefill(sequence) || WaitsForBlocks(sequence)) {
       ++i;
       continue;
     }
-    if (running_.size() >= limits::kMaxRunningSequences || !TryAdmit(sequence)) {
-      full = true;  // first come, first served: nobody overtakes who waits for memory
-      continue;
-    }
+    // First come, first served: nobody overtakes who waits for memory.
+    if (running_.size() >= limits::kMaxRunningSequences || !TryAdmit(sequence)) return true;
+    below_.LetGo(sequence);
     if (!sequence.started) {
       Begin(sequence);
       started(sequence);
     }
     running_.push_back(std::move(waiting_[i]));
     waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  return false;
+}
+
+void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
+  bool full = AdmitInOrder(started);
+  if (full && running_.empty()) {
+    // What was brought up for those behind it is in its way.
+    for (const auto& sequence : waiting_) below_.LetGo(*sequence);
+    full = AdmitInOrder(started);
   }
   CHECK(!full || !running_.empty(), "any sequence that was accepted fits alone");
 }
@@ -177,6 +211,7 @@ void Scheduler::SetAside(size_t running_index) {
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(running_index));
   PublishTail(*sequence);
   GiveBack(*sequence);
+  sequence->below.tried = false;
   waiting_.push_front(std::move(sequence));
   ++preempted_;
 }
@@ -293,9 +328,11 @@ void Scheduler::PublishFull(Sequence& sequence) {
     const BlockId block =
         cache_->Publish(sequence.request.scope, tokens.first(first + block_tokens_), first,
                         sequence.blocks[index], sequence.lease);
+    const bool is_new = sequence.blocks[index] == block;
     sequence.blocks[index] = block;
     sequence.block_data[index] = pool_->data(block);
     sequence.published = first + block_tokens_;
+    if (is_new) below_.Offer(sequence, index);
   }
   cache_->Fulfil(sequence.reservation, Published(sequence));
 }
@@ -317,6 +354,7 @@ void Scheduler::PublishTail(Sequence& sequence) {
 void Scheduler::Conclude(Sequence& sequence) {
   PublishTail(sequence);
   cache_->Conclude(sequence.reservation, Published(sequence));
+  below_.Conclude(sequence, clock_->Now() - sequence.submitted);
 }
 
 void Scheduler::GiveBack(Sequence& sequence) {
@@ -348,6 +386,7 @@ std::unique_ptr<Sequence> Scheduler::Remove(SequenceId id) {
     sequence = std::move(*queued);
     waiting_.erase(queued);
     sequence->reservation.Release();
+    below_.LetGo(*sequence);
   }
   return sequence;
 }
@@ -359,7 +398,10 @@ std::vector<std::unique_ptr<Sequence>> Scheduler::RemoveAll() {
     GiveBack(*sequence);
     all.push_back(std::move(sequence));
   }
-  for (auto& sequence : waiting_) all.push_back(std::move(sequence));
+  for (auto& sequence : waiting_) {
+    below_.LetGo(*sequence);
+    all.push_back(std::move(sequence));
+  }
   running_.clear();
   waiting_.clear();
   return all;

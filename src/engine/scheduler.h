@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "cache/block_pool.h"
 #include "cache/prefix_cache.h"
+#include "engine/lower_tier.h"
 #include "engine/sequence.h"
 #include "engine/step_pace.h"
 
@@ -51,12 +52,16 @@ class Scheduler {
 
   // All outlive the scheduler.
   Scheduler(BlockPool* pool, PrefixCache* cache, PromptEnds* ends, const Clock* clock,
-            Options options);
+            Options options, LowerTier::Options below = {});
 
   void Enqueue(std::unique_ptr<Sequence> sequence);
 
   // Admits what can run; `started` is called for each sequence admitted for the first time.
   void Admit(const std::function<void(Sequence&)>& started);
+
+  // When, in real time, a waiting sequence gives up waiting for blocks from below; nullopt: none
+  // does.
+  std::optional<LowerTier::RealTime> patience() const;
 
   // Admitted sequences that are to continue from Sequence::end before the next plan.
   std::vector<Sequence*> WhollyRead() const;
@@ -85,6 +90,8 @@ class Scheduler {
   bool idle() const { return waiting_.empty() && running_.empty(); }
 
  private:
+  bool AdmitInOrder(const std::function<void(Sequence&)>& started);
+  bool WaitsForBlocks(Sequence& sequence);
   bool TryAdmit(Sequence& sequence);
   void Begin(Sequence& sequence);  // admitted for the first time
   bool WaitsForPrefill(Sequence& sequence);
@@ -114,6 +121,7 @@ class Scheduler {
   std::vector<Share> plan_;
   double plan_cost_ = 0;  // of its prompt rows
   StepPace pace_;
+  LowerTier below_;
   uint64_t preempted_ = 0;
 };
 

@@ -12,6 +12,8 @@
 // published ≤ computed ≤ tokens.size(); the newest token of a reply is not computed until the next
 // step, and never if the reply ends with it.
 
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +25,7 @@
 #include "engine/reply_text.h"
 #include "engine/sampler.h"
 #include "generation/request.h"
+#include "tiers/block_tier.h"
 
 namespace reprise {
 
@@ -63,6 +66,19 @@ struct Sequence {
     size_t tokens = 0;
   };
   std::optional<SharedPrefill> waits_for;
+
+  // What of it lies below memory (lower_tier.h).
+  struct Below {
+    std::vector<BlockKey> keys;        // of its first blocks, as far as they were asked for
+    bool tried = false;                // to bring it up
+    std::shared_ptr<TierFetch> fetch;  // on its way
+    Lease lease;                       // holds what came, until the sequence is admitted
+    size_t next_block = 0;             // that comes
+    size_t read_tokens = 0;            // that came
+    std::chrono::steady_clock::duration patience{};  // without any news
+    std::chrono::steady_clock::time_point gives_up;
+  };
+  Below below;
 
   // The whole prompt was read, and these are the logits behind it: the reply begins without a step.
   PromptEnds::Logits end;

@@ -41,6 +41,11 @@ void StepPace::Observe(double cost, Duration took) {
       seconds_per_cost_ == 0 ? seen : seconds_per_cost_ + kWeight * (seen - seconds_per_cost_);
 }
 
+std::optional<double> StepPace::seconds_per_cost() const {
+  if (seconds_per_cost_ == 0) return std::nullopt;
+  return seconds_per_cost_;
+}
+
 std::optional<double> StepPace::CostWithin(Duration pause) const {
   if (seconds_per_cost_ == 0) return std::nullopt;
   return std::chrono::duration<double>(pause).count() / seconds_per_cost_;

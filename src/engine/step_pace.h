@@ -24,6 +24,8 @@ class StepPace {
 
   // A step with prompt rows of this cost took so long, whatever else was in it.
   void Observe(double cost, Duration took);
+  // nullopt while nothing was observed.
+  std::optional<double> seconds_per_cost() const;
   // What a step may cost to take so long; nullopt while nothing was observed.
   std::optional<double> CostWithin(Duration pause) const;
 

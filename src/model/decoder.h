@@ -18,6 +18,7 @@
 
 #include "model/architecture.h"
 #include "model/float_buffer.h"
+#include "model/kv_identity.h"
 #include "model/model.h"
 #include "model/weights.h"
 
@@ -31,14 +32,16 @@ class Decoder final : public Model {
     KvLayout kv_layout;
     std::unique_ptr<Operations> operations;
     Weights weights;
-    uint64_t fingerprint;
   };
   explicit Decoder(Parts parts) : parts_(std::move(parts)) {}
 
   const ModelConfig& config() const override { return parts_.config; }
   const KvLayout& kv_layout() const override { return parts_.kv_layout; }
   size_t weight_bytes() const override { return parts_.weights.bytes(); }
-  uint64_t fingerprint() const override { return parts_.fingerprint; }
+  Sha256 kv_identity(const Sha256& content) const override {
+    return KvIdentity(content, parts_.kv_layout, parts_.operations->isa(),
+                      parts_.operations->compute());
+  }
 
   void Forward(const Batch& batch, float* logits) override;
 

@@ -87,7 +87,7 @@ Result<std::optional<T>> Typed(const GgufFile::Value* value, std::string_view ke
 
 struct GgufFile::Impl {
   Mapping mapping;  // of Open; with Parse the bytes are the caller's
-  size_t file_bytes = 0;
+  std::span<const std::byte> content;
   GgufContents contents;
 };
 
@@ -103,15 +103,14 @@ Result<GgufFile> GgufFile::Open(const std::string& path) {
   if (!contents) {
     return Fail(contents.error().code, fmt::format("{}: {}", path, contents.error().message));
   }
-  const size_t file_bytes = mapping->bytes().size();
-  return GgufFile(
-      std::make_unique<Impl>(Impl{std::move(*mapping), file_bytes, std::move(*contents)}));
+  const std::span<const std::byte> content = mapping->bytes();
+  return GgufFile(std::make_unique<Impl>(Impl{std::move(*mapping), content, std::move(*contents)}));
 }
 
 Result<GgufFile> GgufFile::Parse(std::span<const std::byte> bytes) {
   Result<GgufContents> contents = ParseGguf(bytes);
   if (!contents) return std::unexpected(contents.error());
-  return GgufFile(std::make_unique<Impl>(Impl{Mapping(), bytes.size(), std::move(*contents)}));
+  return GgufFile(std::make_unique<Impl>(Impl{Mapping(), bytes, std::move(*contents)}));
 }
 
 const GgufFile::Value* GgufFile::Find(std::string_view key) const {
@@ -153,7 +152,9 @@ const std::map<std::string_view, GgufFile::Value>& GgufFile::metadata() const {
 
 const std::vector<GgufTensor>& GgufFile::tensors() const { return impl_->contents.tensors; }
 
-size_t GgufFile::file_bytes() const { return impl_->file_bytes; }
+size_t GgufFile::file_bytes() const { return impl_->content.size(); }
+
+std::span<const std::byte> GgufFile::content() const { return impl_->content; }
 
 void GgufFile::DropPages() const { impl_->mapping.Drop(); }
 

@@ -57,6 +57,7 @@ class GgufFile {
   const std::map<std::string_view, Value>& metadata() const;
   const std::vector<GgufTensor>& tensors() const;
   size_t file_bytes() const;
+  std::span<const std::byte> content() const;  // all of them
 
   // Tells the system that the mapped pages are not needed any more (after packing).
   void DropPages() const;

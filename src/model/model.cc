@@ -8,7 +8,6 @@
 
 #include "model/architecture.h"
 #include "model/decoder.h"
-#include "model/fingerprint.h"
 #include "model/weights.h"
 
 namespace reprise {
@@ -55,7 +54,6 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
   Result<Weights> weights =
       LoadWeights(file, **architecture, **operations, options.progress, *config);
   if (!weights) return std::unexpected(weights.error());
-  const uint64_t fingerprint = Fingerprint(file, options);
   file.DropPages();
 
   const KvLayout layout = {.layers = config->layers,
@@ -67,8 +65,7 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
                                                   .config = std::move(*config),
                                                   .kv_layout = layout,
                                                   .operations = std::move(*operations),
-                                                  .weights = std::move(*weights),
-                                                  .fingerprint = fingerprint});
+                                                  .weights = std::move(*weights)});
 }
 
 }  // namespace reprise

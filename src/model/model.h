@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "base/sha256.h"
 #include "kernels/kv_layout.h"
 #include "kernels/operations.h"
 #include "model/gguf.h"
@@ -66,9 +67,8 @@ class Model {
   // earlier positions of each sequence present in its blocks.
   virtual void Forward(const Batch& batch, float* logits) = 0;
 
-  // SHA-256-free identity of what the K and V depend on: file size, tensor names, types and sampled
-  // bytes, compute, isa, block_tokens. Equal identities may share a cache.
-  virtual uint64_t fingerprint() const = 0;
+  // Who its K and V are, given the SHA-256 of its file's content; see kv_identity.h.
+  virtual Sha256 kv_identity(const Sha256& content) const = 0;
 };
 
 }  // namespace reprise

@@ -1,0 +1,182 @@
+#include "engine/lower_tier.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace reprise {
+namespace {
+
+// A store that says nothing for so long, or for this share of what computing takes, stands still.
+constexpr double kLeastPatience = 0.05;
+constexpr double kPatience = 0.25;
+
+WallSeconds WallSecondsAgo(Duration age) {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch() - age)
+      .count();
+}
+
+}  // namespace
+
+LowerTier::LowerTier(BlockPool* pool, PrefixCache* cache, const StepPace* pace, Options options)
+    : pool_(pool),
+      cache_(cache),
+      pace_(pace),
+      options_(std::move(options)),
+      block_tokens_(static_cast<size_t>(cache->block_tokens())) {}
+
+std::span<const TokenId> LowerTier::BlockTokens(const Sequence& sequence, size_t index) const {
+  return std::span<const TokenId>(sequence.tokens).subspan(index * block_tokens_, block_tokens_);
+}
+
+// Of its first `blocks` blocks at least.
+const std::vector<BlockKey>& LowerTier::Keys(Sequence& sequence, size_t blocks) const {
+  std::vector<BlockKey>& keys = sequence.below.keys;
+  while (keys.size() < blocks) {
+    const BlockKey parent =
+        keys.empty() ? RootKey(options_.identity, sequence.request.scope) : keys.back();
+    keys.push_back(ChildKey(parent, BlockTokens(sequence, keys.size())));
+  }
+  return keys;
+}
+
+double LowerTier::ComputeSeconds(size_t tokens, size_t first) const {
+  const double cost = pace_->Cost(tokens, first);
+  return cost * pace_->seconds_per_cost().value_or(options_.seconds_per_cost);
+}
+
+// ---- up ---------------------------------------------------------------------------------------
+
+bool LowerTier::Holds(Sequence& sequence, size_t most, size_t others) {
+  if (options_.tier == nullptr || !sequence.publishes()) return false;
+  Sequence::Below& below = sequence.below;
+  if (below.fetch != nullptr) return true;
+  if (std::exchange(below.tried, true)) return false;
+  if (!given_up_.expired()) return false;  // the reader stands still over that
+  const size_t first = cache_->Peek(sequence.request.scope, sequence.tokens) / block_tokens_;
+  const size_t end = most / block_tokens_;
+  if (end <= first) return false;
+  // What is brought needs room like what is computed.
+  const size_t needed = (sequence.tokens.size() + block_tokens_ - 1) / block_tokens_ - first;
+  if (cache_->available_blocks() < needed + others) {
+    below.tried = false;
+    return false;
+  }
+  Begin(sequence, first, end - first);
+  return true;
+}
+
+void LowerTier::Begin(Sequence& sequence, size_t first_block, size_t blocks) {
+  const std::vector<BlockKey>& keys = Keys(sequence, first_block + blocks);
+  const size_t first = first_block * block_tokens_;
+  const auto begin = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(first);
+  TierFetch::Order order;
+  order.keys.assign(keys.begin() + static_cast<std::ptrdiff_t>(first_block),
+                    keys.begin() + static_cast<std::ptrdiff_t>(first_block + blocks));
+  order.tokens.assign(begin, begin + static_cast<std::ptrdiff_t>(blocks * block_tokens_));
+  order.compute_seconds = ComputeSeconds(blocks * block_tokens_, first);
+  order.on_news = options_.wake;
+
+  Sequence::Below& below = sequence.below;
+  below.lease = std::move(cache_->Match(sequence.request.scope, sequence.tokens, first).lease);
+  below.next_block = first_block;
+  below.patience = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+      std::chrono::duration<double>(std::max(kLeastPatience, kPatience * order.compute_seconds)));
+  below.gives_up = std::chrono::steady_clock::now() + below.patience;
+  below.fetch = options_.tier->Fetch(std::move(order));
+}
+
+void LowerTier::Collect(Sequence& sequence) {
+  Sequence::Below& below = sequence.below;
+  if (below.fetch == nullptr) return;
+  bool done = false;
+  std::vector<TierFetch::Block> blocks = below.fetch->Take(done);
+  bool room = true;
+  for (TierFetch::Block& block : blocks) {
+    room = room && TakeIn(sequence, block.get());
+    options_.tier->Recycle(std::move(block));
+  }
+  const auto now = std::chrono::steady_clock::now();
+  if (!blocks.empty()) below.gives_up = now + below.patience;
+  if (!done && room && now >= below.gives_up) given_up_ = below.fetch;
+  if (!done && (!room || now >= below.gives_up)) {
+    below.fetch->Cancel();
+    done = true;
+  }
+  if (done) below.fetch.reset();
+}
+
+// The block behind the last that was taken in. False: there is no room.
+bool LowerTier::TakeIn(Sequence& sequence, const std::byte* payload) {
+  Sequence::Below& below = sequence.below;
+  const std::optional<BlockId> block = cache_->Allocate(sequence.id);
+  if (!block) return false;
+  std::memcpy(pool_->data(*block), payload, pool_->block_bytes());
+  const size_t first = below.next_block * block_tokens_;
+  const std::span<const TokenId> tokens(sequence.tokens);
+  const BlockId kept = cache_->Publish(sequence.request.scope, tokens.first(first + block_tokens_),
+                                       first, *block, below.lease);
+  not_stored_.erase(kept);
+  pool_->Release(kept);
+  ++below.next_block;
+  below.read_tokens += block_tokens_;
+  return true;
+}
+
+void LowerTier::LetGo(Sequence& sequence) {
+  Sequence::Below& below = sequence.below;
+  if (below.fetch != nullptr) below.fetch->Cancel();
+  below.fetch.reset();
+  below.lease.Release();
+}
+
+std::optional<LowerTier::RealTime> LowerTier::patience(const Sequence& sequence) {
+  if (sequence.below.fetch == nullptr) return std::nullopt;
+  return sequence.below.gives_up;
+}
+
+// ---- down -------------------------------------------------------------------------------------
+
+void LowerTier::Offer(Sequence& sequence, size_t index) {
+  if (options_.tier == nullptr) return;
+  const BlockId block = sequence.blocks[index];
+  const BlockUse use = {
+      Keys(sequence, index + 1)[index], static_cast<uint32_t>(index), WallSecondsAgo({}), {}};
+  if (options_.tier->Offer(use, BlockTokens(sequence, index), pool_->data(block))) {
+    not_stored_.erase(block);
+  } else {
+    not_stored_.insert(block);
+  }
+}
+
+void LowerTier::Promise(Sequence& sequence) {
+  if (options_.tier == nullptr) return;
+  for (BreakpointOutcome& breakpoint : sequence.breakpoints) {
+    if (breakpoint.decision == PinDecision::kPoolFull &&
+        options_.tier->HasRoomForPromise(breakpoint.tokens / block_tokens_)) {
+      breakpoint.decision = PinDecision::kAccepted;
+    }
+  }
+}
+
+void LowerTier::Conclude(Sequence& sequence, Duration age) {
+  if (options_.tier == nullptr || !sequence.publishes()) return;
+  const size_t blocks = std::min(sequence.published / block_tokens_, sequence.blocks.size());
+  for (size_t i = 0; i < blocks; ++i) {
+    if (not_stored_.contains(sequence.blocks[i])) Offer(sequence, i);
+  }
+  const std::vector<BlockKey>& keys = Keys(sequence, blocks);
+  const WallSeconds when = WallSecondsAgo(age);
+  std::vector<BlockUse> uses(blocks);
+  for (size_t i = 0; i < blocks; ++i) uses[i] = {keys[i], static_cast<uint32_t>(i), when, {}};
+  for (const BreakpointOutcome& breakpoint : sequence.breakpoints) {
+    if (!breakpoint.accepted()) continue;
+    const auto ttl = std::chrono::duration_cast<std::chrono::seconds>(breakpoint.ttl).count();
+    const size_t kept = std::min(breakpoint.tokens / block_tokens_, blocks);
+    for (size_t i = 0; i < kept; ++i) uses[i].keep.ttl = std::max(uses[i].keep.ttl, ttl);
+  }
+  if (!uses.empty()) options_.tier->Use(std::move(uses));
+}
+
+}  // namespace reprise

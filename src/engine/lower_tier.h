@@ -1,0 +1,79 @@
+#pragma once
+
+// What the scheduler does with the store below memory: has a waiting sequence's prefix brought up
+// from there where that is sooner than computing it, and what is published taken down. The tree
+// stays a picture of memory: a block that arrives is published there like one that was computed.
+//
+//   waiting ─ Holds ─▶ Fetch ─▶ blocks arrive: Allocate, copy, Publish, held by a lease ─▶ admitted
+//   running ─ Publish ─▶ Offer (copied)        ended ─ Conclude ─▶ uses, promises
+//
+// Never waits: what does not come in time is computed. Engine thread.
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_set>
+#include <vector>
+
+#include "base/sha256.h"
+#include "cache/block_pool.h"
+#include "cache/prefix_cache.h"
+#include "engine/sequence.h"
+#include "engine/step_pace.h"
+#include "tiers/block_tier.h"
+
+namespace reprise {
+
+class LowerTier {
+ public:
+  using RealTime = std::chrono::steady_clock::time_point;
+
+  struct Options {
+    BlockTier* tier = nullptr;    // none: nothing happens
+    Sha256 identity;              // of the model's K and V
+    double seconds_per_cost = 0;  // of computing (step_pace.h), until it has been measured
+    std::function<void()> wake;   // any thread: the engine is to look for what arrived
+  };
+
+  // All outlive it.
+  LowerTier(BlockPool* pool, PrefixCache* cache, const StepPace* pace, Options options);
+
+  // True: blocks of the waiting sequence are on their way, so it is not admitted yet. Begins to
+  // bring them where that was not tried; `most` is how many of its tokens it may read, `others`
+  // how many sequences run, which may grow.
+  bool Holds(Sequence& sequence, size_t most, size_t others);
+  // Takes what arrived for a waiting sequence into the tree.
+  void Collect(Sequence& sequence);
+  // It is admitted, or is to be admitted without: what was brought is not held any more.
+  void LetGo(Sequence& sequence);
+  // When a sequence that waits gives up, in real time: a store may stand still.
+  static std::optional<RealTime> patience(const Sequence& sequence);
+
+  // Its block `index` is full and published.
+  void Offer(Sequence& sequence, size_t index);
+  // Breakpoints that memory has no room to promise are promised on disk where that has.
+  void Promise(Sequence& sequence);
+  // It ends, so long after it came: what it read and computed was used, and what it was promised
+  // is.
+  void Conclude(Sequence& sequence, Duration age);
+
+ private:
+  void Begin(Sequence& sequence, size_t first_block, size_t blocks);
+  bool TakeIn(Sequence& sequence, const std::byte* payload);
+  double ComputeSeconds(size_t tokens, size_t first) const;
+  const std::vector<BlockKey>& Keys(Sequence& sequence, size_t blocks) const;
+  std::span<const TokenId> BlockTokens(const Sequence& sequence, size_t index) const;
+
+  BlockPool* pool_;
+  PrefixCache* cache_;
+  const StepPace* pace_;
+  const Options options_;
+  const size_t block_tokens_;
+  std::unordered_set<BlockId> not_stored_;  // published, but the queue was full
+  std::weak_ptr<TierFetch> given_up_;       // the last that was too slow to wait for
+};
+
+}  // namespace reprise

@@ -1,0 +1,26 @@
+#include "model/kv_identity.h"
+
+namespace reprise {
+namespace {
+
+// Raised by one whenever a change to kernels, forward pass or layout changes any bit of K or V.
+constexpr uint64_t kArithmeticVersion = 2;
+
+}  // namespace
+
+Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, Isa isa, Compute compute) {
+  return Sha256Hasher()
+      .Add("reprise kv")
+      .Add(kArithmeticVersion)
+      .Add(content)
+      .Add(IsaName(isa))
+      .Add(static_cast<uint64_t>(compute))
+      .Add(static_cast<uint64_t>(layout.encoding))
+      .Add(static_cast<uint64_t>(layout.layers))
+      .Add(static_cast<uint64_t>(layout.kv_heads))
+      .Add(static_cast<uint64_t>(layout.head_dim))
+      .Add(static_cast<uint64_t>(layout.block_tokens))
+      .Finish();
+}
+
+}  // namespace reprise

@@ -1,0 +1,25 @@
+#pragma once
+
+// Who a block of K and V is, where it outlives the process or leaves it: a SHA-256 over all that
+// its bits depend on. Equal keys, equal bits.
+//
+//   root   = SHA-256("reprise block chain", identity, scope)
+//   key    = SHA-256(parent's key, the block's tokens, four bytes each, the lowest first)
+//
+// `identity` (model/kv_identity.h) stands for the model's content, the layout of K and V and the
+// arithmetic; the scope (cache/scope.h) for tenant and cache key. Pure functions; any thread.
+
+#include <span>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/sha256.h"
+
+namespace reprise {
+
+using BlockKey = Sha256;
+
+BlockKey RootKey(const Sha256& identity, std::string_view scope);
+BlockKey ChildKey(const BlockKey& parent, std::span<const TokenId> tokens);
+
+}  // namespace reprise

@@ -1,0 +1,77 @@
+#pragma once
+
+// A store of blocks below memory. Slow, may fail, and nothing depends on it: what it does not have
+// is computed. disk_store.h is one; a third kind would be one more file.
+//
+// Find and Read are called by one thread, the others by another; each may block. A fault is an
+// Error, never a wrong bit: Read compares key, tokens and a checksum before it says yes.
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "tiers/block_key.h"
+
+namespace reprise {
+
+// Seconds since 1970: what a store keeps outlives the clock of a process.
+using WallSeconds = int64_t;
+
+// That a block is promised to be kept: `ttl` from its request's start on, and anew with each use.
+struct Keep {
+  int64_t ttl = 0;  // seconds; 0: not promised
+};
+
+struct BlockUse {
+  BlockKey key;
+  uint32_t depth = 0;  // blocks before it; of equally old blocks the deepest goes first
+  WallSeconds when = 0;
+  Keep keep;
+};
+
+struct BlockWrite {
+  BlockUse use;
+  std::span<const TokenId> tokens;
+  std::span<const std::byte> payload;
+};
+
+struct StoreSizes {
+  uint64_t capacity_bytes = 0;
+  uint64_t held_bytes = 0;      // as they count against the capacity
+  uint64_t promised_bytes = 0;  // of those, that promises hold
+  uint64_t records = 0;
+};
+
+struct WriteOutcome {
+  size_t written = 0;
+  size_t known = 0;    // were there already: used, not written
+  size_t refused = 0;  // no room beside what is promised
+  size_t evicted = 0;  // others', for room
+  size_t expired = 0;  // past the retention
+};
+
+class BlockStore {
+ public:
+  virtual ~BlockStore() = default;
+
+  // How many leading blocks of `chain` are there.
+  virtual size_t Find(std::span<const BlockKey> chain) = 0;
+  // The block's payload. kNotFound; kCorrupt: what is stored is not this block (it is dropped);
+  // kIo. Then what `payload` holds is undefined.
+  virtual Status Read(const BlockKey& key, std::span<const TokenId> tokens,
+                      std::span<std::byte> payload) = 0;
+
+  // All or, with an error, none of them.
+  virtual Result<WriteOutcome> Write(std::span<const BlockWrite> blocks, WallSeconds now) = 0;
+  // They were used: their time begins anew. Unknown ones are passed over.
+  virtual Status Use(std::span<const BlockUse> uses) = 0;
+  virtual Status Clear() = 0;
+
+  virtual StoreSizes sizes() const = 0;  // any thread
+};
+
+}  // namespace reprise

@@ -1,0 +1,147 @@
+#pragma once
+
+// A store of blocks with threads of its own before it, so that the engine never waits for it: one
+// writes what is offered, one looks up and reads. Both may stand still for as long as they like;
+// what is offered meanwhile is dropped, and who reads gives up and computes.
+//
+//   engine   Offer ──copy──▶ queue (bounded in bytes) ──▶ writer ──▶ store
+//   engine   Fetch ────────▶ order ──▶ reader ──▶ blocks in order (bounded in bytes) ──▶ Take
+//
+// Read is only what is read sooner than it is computed: `seconds to compute` are the engine's
+// estimate, what reading takes is measured. A store whose rate is not known, or was too slow some
+// time ago, is tried with the first blocks of an order, and left when they come too slowly.
+//
+// Offer, Use, Fetch, Clear: one thread (the engine's). Take, Cancel of a fetch: the same. Counters:
+// any thread.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "tiers/block_store.h"
+
+namespace reprise {
+
+// A chain of blocks on its way from the store.
+class TierFetch {
+ public:
+  struct Order {
+    std::vector<BlockKey> keys;     // in order, the first behind what is in memory
+    std::vector<TokenId> tokens;    // of all of them, one behind the other
+    double compute_seconds = 0;     // that computing all of them takes
+    std::function<void()> on_news;  // on the reader's thread: Take has something
+  };
+  using Block = std::unique_ptr<std::byte[]>;
+
+  // The blocks that came since the last call, in order. done: no more will come.
+  std::vector<Block> Take(bool& done);
+  // Nobody will take any more.
+  void Cancel();
+
+ private:
+  friend class BlockTier;
+  explicit TierFetch(Order order) : order_(std::move(order)) {}
+
+  const Order order_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Block> blocks_;  // GUARDED_BY(mutex_): not taken yet
+  bool done_ = false;          // GUARDED_BY(mutex_)
+  bool cancelled_ = false;     // GUARDED_BY(mutex_)
+};
+
+class BlockTier {
+ public:
+  struct Options {
+    size_t block_bytes = 0;
+    size_t block_tokens = 0;
+    size_t queue_bytes = 64u << 20;  // of payloads that wait to be written, and to be taken
+    // Reading must take at most this share of computing: what was read too slowly is lost twice.
+    double worthwhile = 0.7;
+    std::chrono::milliseconds flush{5000};  // at the end, for what waits to be written
+  };
+  struct Counters {  // since start, in blocks
+    uint64_t written = 0, read = 0;
+    uint64_t queue_dropped = 0;  // offered while the queue was full
+    uint64_t refused = 0;        // no room beside what is promised
+    uint64_t evicted = 0, expired = 0;
+    uint64_t read_failures = 0;   // the system refused
+    uint64_t corrupt = 0;         // refused by checksum, key or tokens
+    uint64_t write_failures = 0;  // batches
+    uint64_t slow = 0;            // orders not read, or not to their end: computing is faster
+    double bytes_per_second = 0;  // of reading, as measured lately; 0: not yet
+    double seconds_saved = 0;     // computing what was read would have taken longer by so much
+    StoreSizes sizes;
+  };
+
+  BlockTier(std::unique_ptr<BlockStore> store, Options options);
+  // Writes what waits, for `flush` at most.
+  ~BlockTier();
+  BlockTier(const BlockTier&) = delete;
+  BlockTier& operator=(const BlockTier&) = delete;
+
+  // Copies the block into the queue; false: the queue is full.
+  bool Offer(const BlockUse& use, std::span<const TokenId> tokens, const std::byte* payload);
+  // These blocks, stored or offered before, were used, or are promised from now on.
+  void Use(std::vector<BlockUse> uses);
+  std::shared_ptr<TierFetch> Fetch(TierFetch::Order order);
+  // Nothing of what was offered until now is found any more when `done` is called, on the writer's
+  // thread.
+  void Clear(std::function<void()> done);
+
+  // Whether promises may hold so many blocks more: half of the capacity is theirs.
+  bool HasRoomForPromise(size_t blocks) const;
+
+  // What Take gave, to be filled again.
+  void Recycle(TierFetch::Block buffer);
+
+  Counters counters() const;
+
+ private:
+  struct Offered {
+    BlockUse use;
+    std::vector<TokenId> tokens;
+    TierFetch::Block payload;
+  };
+  using Item = std::variant<Offered, std::vector<BlockUse>>;  // in the order that they came
+
+  void WriteLoop();
+  void WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> uses);
+  void ReadLoop();
+  void Serve(TierFetch& fetch);
+  bool WorthReading(size_t blocks, double compute_seconds) const;  // reader
+  TierFetch::Block TakeBuffer();
+  void CountFailure(const Error& error, bool reading);
+
+  const Options options_;
+  const std::unique_ptr<BlockStore> store_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable writer_wakes_, reader_wakes_;
+  std::deque<Item> items_;                         // GUARDED_BY(mutex_)
+  bool write_soon_ = false;                        // GUARDED_BY(mutex_): one of them is no mere use
+  size_t offered_bytes_ = 0;                       // GUARDED_BY(mutex_), the batch at work too
+  std::vector<std::function<void()>> clears_;      // GUARDED_BY(mutex_)
+  std::deque<std::shared_ptr<TierFetch>> orders_;  // GUARDED_BY(mutex_)
+  std::vector<TierFetch::Block> buffers_;          // GUARDED_BY(mutex_): to be used again
+  Counters counters_;                              // GUARDED_BY(mutex_)
+  bool stopping_ = false;                          // GUARDED_BY(mutex_)
+  bool writer_ended_ = false;                      // GUARDED_BY(mutex_)
+  bool write_fault_logged_ = false, read_fault_logged_ = false, corrupt_logged_ = false;
+
+  std::chrono::steady_clock::time_point slow_since_{};  // reader: when it was found too slow
+  double seconds_per_block_ = 0;                        // reader; 0: not known
+  std::thread writer_, reader_;                         // last: they use the rest
+};
+
+}  // namespace reprise

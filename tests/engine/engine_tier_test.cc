@@ -1,0 +1,227 @@
+// The engine over a store on disk: the same logits whatever was read from it, also when it fails.
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "engine_fixture.h"
+#include "tier_fixture.h"
+
+namespace reprise {
+namespace {
+
+using Fault = FaultyFiles::Fault;
+
+class EngineTierTest : public EngineTest {
+ protected:
+  // A new process over the same folder.
+  void Restart(Variant setup = {}) {
+    setup.below = [this](size_t block_bytes, int block_tokens) -> std::unique_ptr<BlockTier> {
+      record_bytes_ = 4096 + (block_bytes + 4095) / 4096 * 4096 + 1024;
+      auto store = DiskStore::Open({.folder = folder_.path(),
+                                    .capacity_bytes = blocks_on_disk_ * record_bytes_,
+                                    .payload_bytes = block_bytes},
+                                   files_);
+      EXPECT_TRUE(store) << store.error().message;
+      return std::make_unique<BlockTier>(
+          *std::move(store), BlockTier::Options{.block_bytes = block_bytes,
+                                                .block_tokens = static_cast<size_t>(block_tokens),
+                                                .worthwhile = worthwhile_});
+    };
+    Start(setup);
+  }
+
+  EngineStats Now() {
+    std::promise<EngineSnapshot> promise;
+    engine_->TakeSnapshot([&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });
+    return promise.get_future().get().total;
+  }
+  BlockTier::Counters Tier() { return *Now().tier; }
+
+  void WaitForWritten(uint64_t blocks) {
+    for (int i = 0; i < 4000 && Tier().written < blocks; ++i) std::this_thread::sleep_for(5ms);
+    EXPECT_GE(Tier().written, blocks);
+  }
+
+  // The same request on an engine without a store.
+  uint64_t Cold(const GenerationRequest& request) {
+    Start();
+    return AskAndWait(request)->finished.logits_checksum;
+  }
+
+  TestFolder folder_;
+  FaultyFiles files_;
+  size_t blocks_on_disk_ = 1000;
+  double worthwhile_ = 1e9;  // the tiny model computes faster than anything is read
+  size_t record_bytes_ = 0;
+};
+
+TEST_F(EngineTierTest, WhatWasReadOutlivesTheProcessToTheBit) {
+  const GenerationRequest request = Request(Prompt(200), 6);
+  const uint64_t cold = Cold(request);
+  Restart();
+  EXPECT_EQ(AskAndWait(request)->finished.logits_checksum, cold);
+  Restart();
+  for (const int stored : {192, 0}) {  // six blocks of 32; then from memory, which has all of it
+    const auto reply = AskAndWait(request);
+    EXPECT_EQ(reply->started.stored_tokens, stored);
+    EXPECT_EQ(reply->started.cached_tokens, stored > 0 ? 192 : 200);
+    EXPECT_EQ(reply->finished.logits_checksum, cold);
+  }
+  const BlockTier::Counters tier = Tier();
+  EXPECT_EQ(tier.read, 6U);
+  EXPECT_EQ(tier.sizes.records, 6U);
+}
+
+TEST_F(EngineTierTest, ALongerPromptReadsItsBeginningAndAnotherScopeNothing) {
+  Restart();
+  AskAndWait(Request(Prompt(200), 2));
+  Restart();
+  std::vector<TokenId> longer = Prompt(200);
+  longer.resize(150);
+  for (TokenId i = 0; i < 80; ++i) longer.push_back(7 + i);
+  const GenerationRequest request = Request(longer, 4);
+  const auto reply = AskAndWait(request);
+  EXPECT_EQ(reply->started.cached_tokens, 128) << "four whole blocks are common";
+  GenerationRequest foreign = Request(Prompt(200), 2);
+  foreign.scope = "somebody else";
+  EXPECT_EQ(AskAndWait(foreign)->started.cached_tokens, 0);
+  EXPECT_EQ(reply->finished.logits_checksum, Cold(request));
+}
+
+TEST_F(EngineTierTest, WhatMemoryHadNoRoomForIsReadFromDisk) {
+  // Memory for one prompt and a bit; disk for all.
+  const Variant small{.blocks = 10, .context = 256};
+  Restart(small);
+  std::vector<uint64_t> cold;
+  for (TokenId i = 0; i < 6; ++i) {
+    cold.push_back(AskAndWait(Request(Prompt(200, i), 4))->finished.logits_checksum);
+    WaitForWritten(static_cast<uint64_t>(i + 1) * 6);
+  }
+  for (TokenId i = 0; i < 6; ++i) {
+    const auto reply = AskAndWait(Request(Prompt(200, i), 4));
+    EXPECT_GE(reply->started.cached_tokens, 192) << i;
+    EXPECT_EQ(reply->finished.logits_checksum, cold[static_cast<size_t>(i)]);
+  }
+  EXPECT_GT(Tier().read, 24U);
+}
+
+TEST_F(EngineTierTest, ManyAtOnceOnLittleMemoryComeToTheirEnds) {
+  const Variant small{.blocks = 14, .context = 256};
+  Restart(small);
+  std::vector<uint64_t> cold;
+  for (TokenId i = 0; i < 8; ++i) {
+    cold.push_back(AskAndWait(Request(Prompt(200, i), 20))->finished.logits_checksum);
+  }
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::shared_ptr<Reply>> replies;
+    std::vector<SequenceId> ids(24);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      replies.push_back(Ask(Request(Prompt(200, static_cast<TokenId>(i % 8)), 20), &ids[i]));
+    }
+    for (size_t i = 0; i < ids.size(); i += 5) engine_->Cancel(ids[i]);
+    for (size_t i = 0; i < ids.size(); ++i) {
+      replies[i]->Wait();
+      if (!replies[i]->failed) {
+        EXPECT_EQ(replies[i]->finished.logits_checksum, cold[i % 8]) << i;
+      }
+    }
+  }
+  EXPECT_EQ(Now().cache.leased_blocks, 0U);
+  EXPECT_EQ(Now().cache.private_blocks, 0U);
+}
+
+TEST_F(EngineTierTest, NoFaultOfTheDiskIsSeenInAReply) {
+  const GenerationRequest request = Request(Prompt(200), 6);
+  const uint64_t cold = Cold(request);
+  for (const Fault fault : {Fault::kReadFails, Fault::kReadFlipsABit}) {
+    Restart();
+    AskAndWait(request);
+    Restart();
+    files_.fault = fault;
+    const auto reply = AskAndWait(request);
+    EXPECT_FALSE(reply->failed);
+    EXPECT_EQ(reply->started.cached_tokens, 0);
+    EXPECT_EQ(reply->finished.logits_checksum, cold);
+    files_.fault = Fault::kNone;
+  }
+  for (const Fault fault : {Fault::kWriteFails, Fault::kSyncFails}) {
+    Restart();
+    Flush();
+    files_.fault = fault;
+    const auto reply = AskAndWait(request);
+    EXPECT_EQ(reply->finished.logits_checksum, cold);
+    for (int i = 0; i < 4000 && Tier().write_failures == 0; ++i) std::this_thread::sleep_for(1ms);
+    EXPECT_GT(Tier().write_failures, 0U);
+    files_.fault = Fault::kNone;
+  }
+}
+
+TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
+  const GenerationRequest request = Request(Prompt(200), 6);
+  const uint64_t cold = Cold(request);
+  Restart();
+  AskAndWait(request);
+  Restart();
+  files_.read_delay_ms = 3000;
+  const TimePoint begin = clock_.Now();
+  const auto reply = AskAndWait(request);
+  EXPECT_LT(clock_.Now() - begin, 1500ms);
+  EXPECT_EQ(reply->started.stored_tokens, 0);
+  EXPECT_EQ(reply->finished.logits_checksum, cold);
+  // While it stands still, nobody else tries.
+  const TimePoint again = clock_.Now();
+  AskAndWait(Request(Prompt(200, 3), 2));
+  EXPECT_LT(clock_.Now() - again, 40ms + 1000ms);
+  files_.read_delay_ms = 0;
+}
+
+TEST_F(EngineTierTest, FlushEmptiesTheDiskToo) {
+  Restart();
+  AskAndWait(Request(Prompt(200), 2));
+  WaitForWritten(6);
+  Flush();
+  EXPECT_EQ(Tier().sizes.records, 0U);
+  Restart();
+  EXPECT_EQ(AskAndWait(Request(Prompt(200), 2))->started.cached_tokens, 0);
+}
+
+TEST_F(EngineTierTest, APromiseOutlivesTheProcessAndOthersRoom) {
+  blocks_on_disk_ = 20;
+  GenerationRequest marked = Request(Prompt(200), 2);
+  marked.breakpoints = {{.tokens = 200, .ttl = 1h}};
+  Restart();
+  EXPECT_TRUE(AskAndWait(marked)->finished.breakpoints.at(0).accepted());
+  Restart();
+  EXPECT_EQ(Tier().sizes.promised_bytes, 6 * record_bytes_);
+  for (TokenId i = 1; i < 8; ++i) AskAndWait(Request(Prompt(200, i), 2));
+  Restart();
+  EXPECT_EQ(Tier().sizes.records, 20U) << "the others had the rest of the room";
+  EXPECT_EQ(AskAndWait(Request(Prompt(200), 2))->started.stored_tokens, 192);
+}
+
+TEST_F(EngineTierTest, AMarkThatMemoryHasNoRoomForIsKeptOnDisk) {
+  blocks_on_disk_ = 24;
+  GenerationRequest marked = Request(Prompt(200), 2);
+  marked.breakpoints = {{.tokens = 200, .ttl = 1h}};
+  const Variant no_pins{.pin_blocks = 0};
+  Start(no_pins);
+  EXPECT_FALSE(AskAndWait(marked)->finished.breakpoints.at(0).accepted());
+  Restart(no_pins);
+  EXPECT_TRUE(AskAndWait(marked)->finished.breakpoints.at(0).accepted());
+  Restart(no_pins);
+  EXPECT_EQ(Tier().sizes.promised_bytes, 6 * record_bytes_);
+  // Half of the disk is promises'.
+  for (TokenId i = 1; i < 4; ++i) {
+    GenerationRequest more = Request(Prompt(200, i), 2);
+    more.breakpoints = marked.breakpoints;
+    EXPECT_EQ(AskAndWait(more)->finished.breakpoints.at(0).accepted(), i == 1) << i;
+    WaitForWritten(static_cast<uint64_t>(i) * 6);
+    for (int j = 0; j < 2000 && Tier().sizes.promised_bytes < 12 * record_bytes_; ++j) {
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace reprise
