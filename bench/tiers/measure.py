@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""Measures the cache on disk: after a restart and a kill, beside too little memory, and what it costs a step.
+
+usage: bench/tiers/measure.py [--repeats N] [--kills N] [--write FILE]
+
+Starts build/release/src/app/reprise on the default model over a folder of its own under build/bench. Prints
+Markdown; --write puts it, with machine and commit, into its place in FILE. --kills N does something
+else: N times it kills the server at a random moment under load, checks the whole folder, and compares the
+next start's replies with those computed cold.
+"""
+import argparse
+import json
+import pathlib
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server")]
+import page
+import programs
+from measure import messages, prose
+
+FOLDER = ROOT / "build/bench/tiers"
+TENANTS = 24
+
+
+def ask(server, text, question, key="none", tokens=1):
+    """(seconds, prompt tokens, read, from disk, checksum of the logits); one token is the first."""
+    body = {"model": "m", "messages": messages(text, question), "max_tokens": tokens, "temperature": 0}
+    request = urllib.request.Request(
+        server.url + "/v1/chat/completions", json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {key}"})
+    begin = time.perf_counter()
+    with urllib.request.urlopen(request, timeout=600) as response:
+        reply = json.loads(response.read())
+        seconds = time.perf_counter() - begin
+        figures = dict(part.split("=") for part in response.headers["x-reprise-cache"].split(", "))
+    return (seconds, reply["usage"]["prompt_tokens"], int(figures["read"]), int(figures.get("disk", 0)),
+            reply["choices"][0]["logits_checksum"])
+
+
+def serve(name, *options, disk=True):
+    more = ["--disk", FOLDER, "--disk-size", "8G"] if disk else []
+    return programs.start_reprise(f"tiers-{name}", programs.MODEL, "--expose-logits-checksum", *more, *options)
+
+
+def kill(server):
+    server.process.kill()
+    server.process.wait()
+    server.stop()
+
+
+def milliseconds(values):
+    return f"{1e3 * statistics.median(values):,.0f}"
+
+
+def after_the_end(repeats, progress):
+    yield "| prompt tokens | cold, ms | after a stop, ms | after SIGKILL 2 s after the reply, ms | share of cold | logits |"
+    yield "|---:|---:|---:|---:|---:|---|"
+    cold, stopped, killed, equal, tokens = [], [], [], 0, 0
+    for i in range(repeats):
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        text = prose(17_000, random.getrandbits(40))
+        with serve("cold", disk=False) as server:
+            ask(server, "Warm the machine up.", "Yes?")
+            seconds, tokens, read, _, wanted = ask(server, text, "Who wrote it?")
+            cold.append(seconds)
+        server = serve("first")
+        ask(server, text, "What is this about?")
+        time.sleep(2)
+        kill(server)
+        with serve("second") as server:
+            ask(server, "Warm the machine up.", "Yes?")
+            seconds, _, _, disk, checksum = ask(server, text, "Who wrote it?")
+            killed.append(seconds)
+            equal += checksum == wanted and disk > 0.9 * tokens
+        with serve("third") as server:
+            ask(server, "Warm the machine up.", "Yes?")
+            seconds, _, _, disk, checksum = ask(server, text, "Who wrote it?")
+            stopped.append(seconds)
+            equal += checksum == wanted and disk > 0.9 * tokens
+        progress(f"after the end, {i + 1} of {repeats}")
+    share = statistics.median(killed) / statistics.median(cold)
+    yield (f"| {tokens:,} | {milliseconds(cold)} | {milliseconds(stopped)} | {milliseconds(killed)} "
+           f"| {100 * share:.1f} % | {equal} of {2 * repeats} equal |")
+
+
+def beside_little_memory(progress):
+    texts = [prose(8_000, seed) for seed in range(TENANTS)]
+    keys = FOLDER.parent / "tenants"
+    keys.parent.mkdir(parents=True, exist_ok=True)
+    keys.write_text("".join(f"key-of-tenant-number-{i} t{i}/main\n" for i in range(TENANTS)))
+    yield f"| {TENANTS} tenants' documents asked in turn, memory for a quarter of them | read in the second round | first token, ms |"
+    yield "|---|---:|---:|"
+    for name, disk in (("memory alone", False), ("with the disk", True)):
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        with serve("tenants", "--api-keys", keys, "--kv-memory", "200M", "--context", "4096", disk=disk) as server:
+            for round_ in range(2):
+                rows = []
+                for i, text in enumerate(texts):
+                    rows.append(ask(server, text, f"Question {round_}?", key=f"key-of-tenant-number-{i}"))
+                    progress(f"{name}, round {round_ + 1}, {i + 1} of {TENANTS}")
+        read = sum(row[2] for row in rows) / sum(row[1] for row in rows)
+        yield f"| {name} | {100 * read:.1f} % | {milliseconds([row[0] for row in rows])} |"
+
+
+def gaps(server, seed):
+    """Seconds between the tokens of a stream beside which new prompts are read, and written to the disk."""
+    done = threading.Event()
+
+    def read_prompts():
+        generator = random.Random(seed)
+        while not done.is_set():
+            ask(server, prose(4_000, generator.getrandbits(40)), "So?")
+
+    beside = threading.Thread(target=read_prompts)
+    beside.start()
+    body = {"model": "m", "messages": messages("Stories.", f"Tell me a long story, number {seed}."), "max_tokens": 400,
+            "stream": True, "ignore_eos": True}
+    request = urllib.request.Request(server.url + "/v1/chat/completions", json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"})
+    times = []
+    with urllib.request.urlopen(request, timeout=600) as response:
+        for line in response:
+            if line.startswith(b"data: {"):
+                times.append(time.perf_counter())
+    done.set()
+    beside.join()
+    return [b - a for a, b in zip(times, times[1:])]
+
+
+def cost_of_a_step(repeats, progress):
+    yield "| stream beside prompts that are read | step, median, ms | p99, ms |"
+    yield "|---|---:|---:|"
+    found = {True: [], False: []}
+    for i in range(repeats):
+        for disk in (False, True):
+            shutil.rmtree(FOLDER, ignore_errors=True)
+            with serve("step", "--stream-pause", "20ms", disk=disk) as server:
+                found[disk] += gaps(server, i)
+            progress(f"step, {'with' if disk else 'without'} the disk, {i + 1} of {repeats}")
+    p99 = {}
+    for disk, name in ((False, "memory alone"), (True, "with the disk")):
+        values = sorted(found[disk])
+        p99[disk] = values[len(values) * 99 // 100]
+        yield f"| {name} | {1e3 * statistics.median(values):.1f} | {1e3 * p99[disk]:.1f} |"
+    yield f"\np99 with the disk is {p99[True] / p99[False]:.2f} of that without ({len(found[True]):,} steps each)."
+
+
+def kills(count, progress):
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    texts = [prose(1_500, seed) for seed in range(12)]
+    with serve("cold", disk=False) as server:
+        wanted = [ask(server, text, "So?")[4] for text in texts]
+    generator = random.Random(1)
+    read = wrong = failed = bad = 0
+    for i in range(count):
+        # A folder for a third of the texts, so that it is written and erased all the time.
+        server = programs.start_reprise("tiers-kill", programs.MODEL, "--expose-logits-checksum", "--kv-memory", "64M",
+                                        "--context", "1024", "--disk", FOLDER, "--disk-size", "30M")
+
+        def load(seed, server=server):
+            order = random.Random(seed)
+            for _ in range(20):
+                try:
+                    ask(server, order.choice(texts), "So?")
+                except OSError:
+                    return  # it was killed
+
+        threads = [threading.Thread(target=load, args=(i * 10 + j,)) for j in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(generator.random() * 0.8)
+        kill(server)
+        for thread in threads:
+            thread.join()
+        verified = subprocess.run([programs.REPRISE, "cache", "verify", FOLDER], capture_output=True, text=True)
+        bad += verified.returncode != 0
+        with programs.start_reprise("tiers-kill", programs.MODEL, "--expose-logits-checksum", "--kv-memory", "64M",
+                                    "--context", "1024", "--disk", FOLDER, "--disk-size", "30M") as server:
+            with urllib.request.urlopen(server.url + "/cache") as answer:
+                held = json.load(answer)["disk"]["bytes"]
+            bad += held["held"] > held["capacity"]
+            for j in generator.sample(range(len(texts)), 3):
+                try:
+                    row = ask(server, texts[j], "So?")
+                    wrong += row[4] != wanted[j]
+                    read += row[3]
+                except OSError:
+                    failed += 1
+        progress(f"{i + 1} of {count} kills: {wrong} wrong, {failed} failed, {bad} folders bad")
+    yield f"{count} kills at random moments under load: {wrong} wrong answers, {failed} failed requests, {bad} folders"
+    yield f"that were not whole or over their size; {read:,} tokens were read from the disk in between."
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--write", type=pathlib.Path)
+    options = parser.parse_args()
+
+    def progress(text):
+        print(f"\r{text:78}", end="", file=sys.stderr, flush=True)
+
+    if options.kills:
+        name, lines = "tier-kills", [*kills(options.kills, progress)]
+    else:
+        name = "tiers"
+        lines = ["### After the process's end", "", *after_the_end(options.repeats, progress), "",
+                 "### Beside too little memory", "", *beside_little_memory(progress), "",
+                 "### What it costs a step", "", *cost_of_a_step(options.repeats, progress)]
+    print("", file=sys.stderr)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    print("\n".join(lines))
+    if options.write:
+        command = "bench/tiers/measure.py " + (f"--kills {options.kills}" if options.kills else f"--repeats {options.repeats}")
+        title = "The cache on disk, killed" if options.kills else "The cache on disk"
+        head = f"## {title}\n\nWritten by `{command} --write {options.write}`. {page.machine()}\n\n"
+        page.replace_block(options.write, name, head + "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
