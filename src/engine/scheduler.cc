@@ -87,17 +87,18 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
 }
 
 // True while blocks that it is going to read are on their way from below memory: its own, or those
-// of one that came before.
-bool Scheduler::WaitsForBlocks(Sequence& sequence) {
+// of one of `before`, which came earlier. Then it joins them.
+bool Scheduler::WaitsForBlocks(Sequence& sequence, std::vector<const Sequence*>& before) {
   below_.Collect(sequence);
-  for (const auto& other : waiting_) {
-    if (other.get() == &sequence) break;
-    if (other->below.fetch == nullptr || other->request.scope != sequence.request.scope) continue;
+  for (const Sequence* other : before) {
+    if (other->request.scope != sequence.request.scope) continue;
     const size_t common = CommonTokens(other->tokens, sequence.tokens);
-    if (common >= cache_->Peek(sequence.request.scope, sequence.tokens) + block_tokens_)
-      return true;
+    const size_t cached = cache_->Peek(sequence.request.scope, sequence.tokens);
+    if (common >= cached + block_tokens_) return true;
   }
-  return below_.Holds(sequence, ReadLimit(sequence), running_.size());
+  if (!below_.Holds(sequence, ReadLimit(sequence), running_.size())) return false;
+  before.push_back(&sequence);
+  return true;
 }
 
 std::optional<LowerTier::RealTime> Scheduler::patience() const {
@@ -167,10 +168,11 @@ void Scheduler::Begin(Sequence& sequence) {
 bool Scheduler::AdmitInOrder(const std::function<void(Sequence&)>& started) {
   const bool only_background =
       std::ranges::all_of(waiting_, IsBackground) && std::ranges::all_of(running_, IsBackground);
+  std::vector<const Sequence*> fetching;
   for (size_t i = 0; i < waiting_.size();) {
     Sequence& sequence = *waiting_[i];
     const bool held_back = sequence.background() && !only_background;
-    if (held_back || WaitsForPrefill(sequence) || WaitsForBlocks(sequence)) {
+    if (held_back || WaitsForPrefill(sequence) || WaitsForBlocks(sequence, fetching)) {
       ++i;
       continue;
     }

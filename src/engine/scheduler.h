@@ -91,7 +91,7 @@ class Scheduler {
 
  private:
   bool AdmitInOrder(const std::function<void(Sequence&)>& started);
-  bool WaitsForBlocks(Sequence& sequence);
+  bool WaitsForBlocks(Sequence& sequence, std::vector<const Sequence*>& before);
   bool TryAdmit(Sequence& sequence);
   void Begin(Sequence& sequence);  // admitted for the first time
   bool WaitsForPrefill(Sequence& sequence);

@@ -121,9 +121,9 @@ Status DiskStore::OpenIndex() {
   std::error_code failure;
   const bool is_new = fs::create_directory(folder, failure);
   fs::permissions(folder, fs::perms::owner_all, failure);
-  // Without a bound the index has room for what it holds.
+  constexpr uint64_t kUnbounded = 1u << 20;  // operators write less than is there
   const bool bounded = options_.capacity_bytes < UINT64_MAX;
-  const uint64_t most = bounded ? options_.capacity_bytes / RecordBytes() + 1 : 0;
+  const uint64_t most = bounded ? options_.capacity_bytes / RecordBytes() + 1 : kUnbounded;
   auto opened = DiskIndex::Open(folder, most);
   if (opened && !is_new) {
     const std::string format = (*opened)->Note("format");
