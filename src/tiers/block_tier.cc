@@ -216,6 +216,7 @@ void BlockTier::WriteLoop() {
 
 void BlockTier::WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> uses) {
   std::vector<BlockWrite> writes;
+  writes.reserve(blocks.size());
   for (const Offered& block : blocks) {
     writes.push_back({block.use, block.tokens, {block.payload.get(), options_.block_bytes}});
   }

@@ -496,6 +496,7 @@ Result<std::vector<DiskStore::Group>> DiskStore::Groups() const {
   });
   if (!read) return std::unexpected(read.error());
   std::vector<Group> all;
+  all.reserve(groups.size());
   for (const auto& [record_bytes, group] : groups) all.push_back(group);
   return all;
 }
