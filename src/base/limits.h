@@ -107,4 +107,8 @@ inline constexpr size_t kTemplateStackBytes = 8u << 20;
 inline constexpr size_t kTemplateStackPerSourceByte = 2u << 10;
 inline constexpr uint64_t kTemplateSeconds = 20;  // as the last resort; 100,000 messages take 1 s
 
+// -- The cache on disk ----------------------------------------------------------------------------
+inline constexpr size_t kTierQueueBytes = 64u << 20;  // that wait to be written: more is dropped
+inline constexpr size_t kMaxTierItems = 4096;         // the same of notes that blocks were used
+
 }  // namespace reprise::limits

@@ -89,7 +89,6 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
 // True while blocks that it is going to read are on their way from below memory: its own, or those
 // of one of `before`, which came earlier. Then it joins them.
 bool Scheduler::WaitsForBlocks(Sequence& sequence, std::vector<const Sequence*>& before) {
-  below_.Collect(sequence);
   for (const Sequence* other : before) {
     if (other->request.scope != sequence.request.scope) continue;
     const size_t common = CommonTokens(other->tokens, sequence.tokens);
@@ -190,6 +189,8 @@ bool Scheduler::AdmitInOrder(const std::function<void(Sequence&)>& started) {
 }
 
 void Scheduler::Admit(const std::function<void(Sequence&)>& started) {
+  // Also of those behind one that does not fit: the reader serves one after the other.
+  for (const auto& sequence : waiting_) below_.Collect(*sequence);
   bool full = AdmitInOrder(started);
   if (full && running_.empty()) {
     // What was brought up for those behind it is in its way.

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/trace.h"
 
@@ -17,9 +18,6 @@ constexpr size_t kBatchBlocks = 64;
 
 // Mere uses wait so long for something else to be written with.
 constexpr auto kUseInterval = std::chrono::seconds(2);
-
-// More than wait are dropped, if they are mere uses.
-constexpr size_t kMostItems = 4096;
 
 // Of a new measurement, in what is believed next.
 constexpr double kWeight = 0.25;
@@ -133,7 +131,7 @@ void BlockTier::Use(std::vector<BlockUse> uses) {
       std::ranges::any_of(uses, [](const BlockUse& use) { return use.keep.ttl > 0; });
   {
     const std::lock_guard lock(mutex_);
-    if (items_.size() >= kMostItems && !promised) return;
+    if (items_.size() >= limits::kMaxTierItems && !promised) return;
     items_.emplace_back(std::move(uses));
     write_soon_ = write_soon_ || promised;
   }
@@ -311,7 +309,7 @@ void BlockTier::Serve(TierFetch& fetch) {
     {
       const std::lock_guard lock(mutex_);
       ++counters_.read;
-      counters_.seconds_saved += compute_each - took;
+      counters_.seconds_saved += std::max(compute_each - took, 0.0);
       counters_.bytes_per_second = static_cast<double>(options_.block_bytes) / seconds_per_block_;
     }
     {

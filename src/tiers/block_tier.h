@@ -28,6 +28,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/limits.h"
 #include "tiers/block_store.h"
 
 namespace reprise {
@@ -65,7 +66,8 @@ class BlockTier {
   struct Options {
     size_t block_bytes = 0;
     size_t block_tokens = 0;
-    size_t queue_bytes = 64u << 20;  // of payloads that wait to be written, and to be taken
+    size_t queue_bytes =
+        limits::kTierQueueBytes;  // of payloads that wait to be written, and to be taken
     // Reading must take at most this share of computing: what was read too slowly is lost twice.
     double worthwhile = 0.7;
     std::chrono::milliseconds flush{5000};  // at the end, for what waits to be written
