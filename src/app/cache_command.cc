@@ -14,12 +14,6 @@
 namespace reprise {
 namespace {
 
-WallSeconds SecondsNow() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 void PrintSizes(const DiskStore& store) {
   const StoreSizes sizes = store.sizes();
   fmt::print("{} blocks, {:.3f} GB, of which {:.3f} GB are promised\n", sizes.records,
@@ -31,7 +25,7 @@ int Stat(const DiskStore& store) {
   PrintSizes(store);
   const Result<std::vector<DiskStore::Group>> groups = store.Groups();
   if (!groups) return Complain(groups.error());
-  const WallSeconds now = SecondsNow();
+  const WallSeconds now = WallSecondsNow();
   for (const DiskStore::Group& group : *groups) {
     fmt::print("{} blocks of {} bytes, last used {} to {} s ago\n", group.records,
                group.record_bytes, now - group.youngest, now - group.oldest);
@@ -86,7 +80,7 @@ int RunCache(const CacheOptions& options) {
     case Verb::kVerify:
       return Verify(store, options.mend);
     case Verb::kPrune: {
-      const Result<WriteOutcome> outcome = store.Prune(SecondsNow());
+      const Result<WriteOutcome> outcome = store.Prune(WallSecondsNow());
       if (!outcome) return Complain(outcome.error());
       fmt::print("{} blocks were too old, {} too many\n", outcome->expired, outcome->evicted);
       PrintSizes(store);

@@ -11,12 +11,6 @@ namespace {
 constexpr double kLeastPatience = 0.05;
 constexpr double kPatience = 0.25;
 
-WallSeconds WallSecondsAgo(Duration age) {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch() - age)
-      .count();
-}
-
 }  // namespace
 
 LowerTier::LowerTier(BlockPool* pool, PrefixCache* cache, const StepPace* pace, Options options)
@@ -142,7 +136,7 @@ void LowerTier::Offer(Sequence& sequence, size_t index) {
   if (options_.tier == nullptr) return;
   const BlockId block = sequence.blocks[index];
   const BlockUse use = {
-      Keys(sequence, index + 1)[index], static_cast<uint32_t>(index), WallSecondsAgo({}), {}};
+      Keys(sequence, index + 1)[index], static_cast<uint32_t>(index), WallSecondsNow(), {}};
   if (options_.tier->Offer(use, BlockTokens(sequence, index), pool_->data(block))) {
     not_stored_.erase(block);
   } else {
@@ -167,7 +161,8 @@ void LowerTier::Conclude(Sequence& sequence, Duration age) {
     if (not_stored_.contains(sequence.blocks[i])) Offer(sequence, i);
   }
   const std::vector<BlockKey>& keys = Keys(sequence, blocks);
-  const WallSeconds when = WallSecondsAgo(age);
+  const WallSeconds when =
+      WallSecondsNow() - std::chrono::duration_cast<std::chrono::seconds>(age).count();
   std::vector<BlockUse> uses(blocks);
   for (size_t i = 0; i < blocks; ++i) uses[i] = {keys[i], static_cast<uint32_t>(i), when, {}};
   for (const BreakpointOutcome& breakpoint : sequence.breakpoints) {

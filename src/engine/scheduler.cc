@@ -89,11 +89,12 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
 // True while blocks that it is going to read are on their way from below memory: its own, or those
 // of one of `before`, which came earlier. Then it joins them.
 bool Scheduler::WaitsForBlocks(Sequence& sequence, std::vector<const Sequence*>& before) {
+  std::optional<size_t> cached;
   for (const Sequence* other : before) {
     if (other->request.scope != sequence.request.scope) continue;
     const size_t common = CommonTokens(other->tokens, sequence.tokens);
-    const size_t cached = cache_->Peek(sequence.request.scope, sequence.tokens);
-    if (common >= cached + block_tokens_) return true;
+    if (!cached) cached = cache_->Peek(sequence.request.scope, sequence.tokens);
+    if (common >= *cached + block_tokens_) return true;
   }
   if (!below_.Holds(sequence, ReadLimit(sequence), running_.size())) return false;
   before.push_back(&sequence);

@@ -6,6 +6,7 @@
 // Find and Read are called by one thread, the others by another; each may block. A fault is an
 // Error, never a wrong bit: Read compares key, tokens and a checksum before it says yes.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,6 +21,12 @@ namespace reprise {
 
 // Seconds since 1970: what a store keeps outlives the clock of a process.
 using WallSeconds = int64_t;
+
+inline WallSeconds WallSecondsNow() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 // That a block is promised to be kept: `ttl` from its request's start on, and anew with each use.
 struct Keep {

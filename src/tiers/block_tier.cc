@@ -32,12 +32,6 @@ double SecondsSince(SteadyClock::time_point begin) {
   return std::chrono::duration<double>(SteadyClock::now() - begin).count();
 }
 
-WallSeconds Today() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 std::vector<TierFetch::Block> TierFetch::Take(bool& done) {
@@ -219,7 +213,7 @@ void BlockTier::WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> us
     writes.push_back({block.use, block.tokens, {block.payload.get(), options_.block_bytes}});
   }
   Result<WriteOutcome> outcome;
-  if (!writes.empty()) outcome = store_->Write(writes, Today());
+  if (!writes.empty()) outcome = store_->Write(writes, WallSecondsNow());
   if (!outcome) CountFailure(outcome.error(), false);
   if (!uses.empty()) {
     if (const Status used = store_->Use(uses); !used) CountFailure(used.error(), false);

@@ -76,12 +76,6 @@ uint32_t BytesOfRecord(size_t payload_bytes) {
 
 uint64_t OffsetOf(const DiskEntry& entry) { return uint64_t{entry.slot} * entry.record_bytes; }
 
-WallSeconds WallClock() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 Result<std::unique_ptr<DiskStore>> DiskStore::Open(Options options, FileSystem& files) {
@@ -237,7 +231,7 @@ void DiskStore::Count(const DiskEntry& entry, int sign) {
 }
 
 StoreSizes DiskStore::sizes() const {
-  const WallSeconds now = WallClock();
+  const WallSeconds now = WallSecondsNow();
   const std::lock_guard lock(mutex_);
   while (!promised_.empty() && promised_.begin()->first <= now) {
     sizes_.promised_bytes -= promised_.begin()->second;

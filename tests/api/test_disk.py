@@ -1,14 +1,13 @@
 """The cache on disk, as a user has it: what was read outlives a stop and a kill, and no fault is seen."""
 
 import json
-import pathlib
 import random
 import subprocess
 import time
 
 import pytest
 
-from conftest import BINARY, Server
+from conftest import BINARY, MODEL
 
 BLOCK = 32
 
@@ -41,10 +40,15 @@ def wait_written(server, tokens):
         time.sleep(0.02)
 
 
+def stop(server):
+    server.stop()
+    server.stop = lambda: None  # it has ended
+
+
 def kill(server):
     server.process.kill()
     server.process.wait()
-    server.stop = lambda: None  # it has ended
+    server.stop = lambda: None
 
 
 def test_a_stop_and_a_kill_lose_nothing(serve, start):
@@ -53,9 +57,8 @@ def test_a_stop_and_a_kill_lose_nothing(serve, start):
     server = serve()
     assert ask(server, request) == (cold, figures)
     before = server.get("/cache")["disk"]["bytes"]["held"]
-    server.stop()
-    server.stop = lambda: None
-    for ends in (kill, kill):
+    stop(server)
+    for _ in range(2):
         server = serve()
         disk = server.get("/cache")["disk"]
         assert disk["bytes"]["held"] >= before > 0
@@ -66,19 +69,17 @@ def test_a_stop_and_a_kill_lose_nothing(serve, start):
         assert read == {"read": whole, "write": 0, "computed": tokens - whole, "disk": whole}
         assert server.metric("stored_tokens_total") == whole
         assert server.metric("disk_read_blocks_total") == whole // BLOCK
-        ends(server)
+        kill(server)
 
 
 def test_usage_after_a_restart_is_usage_before_to_the_byte(serve):
     server = serve()
     for i in range(3):
         ask(server, body(120, f"u{i}"))
-    server.stop()
-    server.stop = lambda: None
+    stop(server)
     server = serve()
     first = server.get("/cache")["disk"]
-    server.stop()
-    server.stop = lambda: None
+    stop(server)
     assert serve().get("/cache")["disk"]["bytes"] == first["bytes"]
     assert first["blocks"] > 0
 
@@ -129,8 +130,7 @@ def test_what_operators_do_with_the_folder(serve, folder):
     ask(server, body(200))
     busy = run_cache("stat", folder)
     assert busy.returncode == 2 and "another process uses the cache" in busy.stderr
-    server.stop()
-    server.stop = lambda: None
+    stop(server)
     assert " blocks of 569344 bytes" in run_cache("stat", folder).stdout
     assert " are whole, 0 are not" in run_cache("verify", folder).stdout
     (data,) = folder.glob("records-*")
@@ -148,15 +148,10 @@ def test_what_operators_do_with_the_folder(serve, folder):
 def test_two_servers_do_not_share_a_folder(serve, folder):
     serve()
     second = subprocess.run(
-        [BINARY, "serve", "--model", _model(), "--port", "0", "--disk", folder], capture_output=True, text=True
+        [BINARY, "serve", "--model", MODEL, "--port", "0", "--disk", folder], capture_output=True, text=True
     )
     assert second.returncode == 2
     assert f"another process uses the cache in {folder}" in second.stderr
-
-
-def _model():
-    from conftest import MODEL
-    return MODEL
 
 
 def test_a_folder_that_cannot_be_used_is_a_warning(start, tmp_path):
@@ -174,8 +169,7 @@ def test_whatever_happens_to_its_files_no_answer_changes(serve, start, folder):
     server = serve()
     ask(server, request)
     for way in ("flip", "cut", "vanish", "index"):
-        server.stop()
-        server.stop = lambda: None
+        stop(server)
         (data,) = folder.glob("records-*")
         if way == "flip":
             content = bytearray(data.read_bytes())

@@ -5,15 +5,14 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <cstdio>
 #include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "fixtures/test_folder.h"
 #include "gguf_writer.h"
 #include "kernels/operations.h"
 
@@ -307,18 +306,13 @@ TEST(Gguf, RefusesAbsurdAlignments) {
 // A file name in a folder of its own that goes with the test.
 class GgufOnDisk : public testing::Test {
  protected:
-  void SetUp() override { ASSERT_NE(mkdtemp(folder_.data()), nullptr); }
-  void TearDown() override {
-    std::remove(path().c_str());
-    rmdir(folder_.c_str());
-  }
-  std::string path() const { return folder_ + "/model.gguf"; }
+  std::string path() const { return folder_.path() + "/model.gguf"; }
   void Write(const std::vector<std::byte>& bytes) const {
     std::ofstream file(path(), std::ios::binary);
     file.write(reinterpret_cast<const char*>(bytes.data()),
                static_cast<std::streamsize>(bytes.size()));
   }
-  std::string folder_ = testing::TempDir() + "/gguf-XXXXXX";
+  TestFolder folder_;
 };
 
 TEST_F(GgufOnDisk, ReadsTheSameFromAMappedFile) {
@@ -336,7 +330,7 @@ TEST_F(GgufOnDisk, ReadsTheSameFromAMappedFile) {
 TEST_F(GgufOnDisk, SaysWhichFileItCannotRead) {
   EXPECT_EQ(GgufFile::Open(path()).error().code, ErrorCode::kNotFound);
   EXPECT_NE(GgufFile::Open(path()).error().message.find(path()), std::string::npos);
-  EXPECT_EQ(GgufFile::Open(folder_).error().code, ErrorCode::kIo);
+  EXPECT_EQ(GgufFile::Open(folder_.path()).error().code, ErrorCode::kIo);
   Write({});
   EXPECT_EQ(GgufFile::Open(path()).error().code, ErrorCode::kCorrupt);
   Write(Bytes(100));

@@ -30,7 +30,8 @@ class BlockTierTest : public ::testing::Test {
   size_t Offer(const TestChain& chain) {
     size_t taken = 0;
     for (size_t i = 0; i < chain.keys.size(); ++i) {
-      taken += tier_->Offer(chain.Use(i, WallNow()), chain.tokens[i], chain.payloads[i].data());
+      taken +=
+          tier_->Offer(chain.Use(i, WallSecondsNow()), chain.tokens[i], chain.payloads[i].data());
     }
     return taken;
   }

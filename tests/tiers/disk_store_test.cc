@@ -37,7 +37,7 @@ class DiskStoreTest : public ::testing::Test {
   }
   std::string DataPath() const { return folder_.path() + "/cache/records-12288"; }
 
-  const WallSeconds now_ = WallNow();
+  const WallSeconds now_ = WallSecondsNow();
   TestFolder folder_;
   FaultyFiles files_;
   std::unique_ptr<DiskStore> store_;

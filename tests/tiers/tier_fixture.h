@@ -3,11 +3,9 @@
 // Files that fail as a test says, and blocks whose bits follow from their keys.
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,31 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "fixtures/test_folder.h"
 #include "tiers/disk_store.h"
 
 namespace reprise {
-
-inline WallSeconds WallNow() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-// A folder that goes with the test.
-class TestFolder {
- public:
-  TestFolder() {
-    std::string path = (std::filesystem::temp_directory_path() / "tiers_XXXXXX").string();
-    path_ = mkdtemp(path.data());
-  }
-  ~TestFolder() { std::filesystem::remove_all(path_); }
-  TestFolder(const TestFolder&) = delete;
-  TestFolder& operator=(const TestFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class FaultyFiles final : public FileSystem {
  public:
