@@ -63,25 +63,31 @@ json::object TenantJson(const TenantStats& stats, size_t pin_capacity, size_t bl
       {"tokens", {{"prompt", stats.prompt_tokens}, {"read", stats.cached_tokens}}}};
 }
 
-json::object DiskJson(const BlockTier::Counters& disk) {
-  return {{"bytes",
-           {{"capacity", disk.sizes.capacity_bytes},
-            {"held", disk.sizes.held_bytes},
-            {"promised", disk.sizes.promised_bytes}}},
-          {"blocks", disk.sizes.records},
-          {"read_bytes_per_second", disk.bytes_per_second},
-          {"seconds_saved", disk.seconds_saved},
-          {"counters",
-           {{"read_blocks", disk.read},
-            {"written_blocks", disk.written},
-            {"evicted_blocks", disk.evicted},
-            {"expired_blocks", disk.expired},
-            {"queue_dropped_blocks", disk.queue_dropped},
-            {"refused_blocks", disk.refused},
-            {"slow_reads", disk.slow},
-            {"read_failures", disk.read_failures},
-            {"write_failures", disk.write_failures},
-            {"corrupt_blocks", disk.corrupt}}}};
+json::object TierJson(const BlockTier::Counters& tier) {
+  const StoreSizes& sizes = tier.sizes;
+  json::object page;
+  if (tier.kind == TierKind::kDisk) {
+    page = {{"bytes",
+             {{"capacity", sizes.capacity_bytes},
+              {"held", sizes.held_bytes},
+              {"promised", sizes.promised_bytes}}},
+            {"blocks", sizes.records}};
+  } else {
+    page = {{"stores", {{"all", sizes.stores}, {"away", sizes.stores_away}}}};
+  }
+  page["read_bytes_per_second"] = tier.bytes_per_second;
+  page["seconds_saved"] = tier.seconds_saved;
+  page["counters"] = {{"read_blocks", tier.read},
+                      {"written_blocks", tier.written},
+                      {"evicted_blocks", tier.evicted},
+                      {"expired_blocks", tier.expired},
+                      {"queue_dropped_blocks", tier.queue_dropped},
+                      {"refused_blocks", tier.refused},
+                      {"slow_reads", tier.slow},
+                      {"read_failures", tier.read_failures},
+                      {"write_failures", tier.write_failures},
+                      {"corrupt_blocks", tier.corrupt}};
+  return page;
 }
 
 json::object TotalJson(const EngineStats& stats) {
@@ -128,7 +134,7 @@ json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity)
   const size_t capacity = total.cache.pin_capacity_per_tenant_blocks;
   if (identity.admin) {
     json::object page = TotalJson(total);
-    if (total.tier) page["disk"] = DiskJson(*total.tier);
+    for (const auto& tier : total.tiers) page[ToText(tier.kind)] = TierJson(tier);
     json::array tenants;
     for (const TenantStats& tenant : snapshot.tenants) {
       tenants.push_back(TenantJson(tenant, capacity, total.block_bytes));

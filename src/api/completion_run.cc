@@ -179,14 +179,16 @@ HttpResponse CompletionRun::ResponseHead() const {
   HttpResponse head;
   if (AllLookedUp()) {
     const Usage usage = UsageOf(choices_, choices_per_prompt()).prompt;
-    int stored = 0;
-    for (size_t i = 0; i < choices_.size(); i += choices_per_prompt()) {
-      stored += choices_[i].started->stored_tokens;
+    std::string figures = fmt::format("read={}, write={}, computed={}", usage.read, usage.write(),
+                                      usage.total - usage.read);
+    for (const TierKind kind : kTierKinds) {
+      size_t stored = 0;
+      for (size_t i = 0; i < choices_.size(); i += choices_per_prompt()) {
+        stored += choices_[i].started->stored[kind];
+      }
+      if (stored > 0) figures += fmt::format(", {}={}", ToText(kind), stored);
     }
-    head.headers.emplace_back(
-        "x-reprise-cache",
-        fmt::format("read={}, write={}, computed={}{}", usage.read, usage.write(),
-                    usage.total - usage.read, stored > 0 ? fmt::format(", disk={}", stored) : ""));
+    head.headers.emplace_back("x-reprise-cache", std::move(figures));
   }
   if (!call_->ignored.empty()) head.headers.emplace_back("x-reprise-ignored", call_->ignored);
   if (std::string warning = Warning(); !warning.empty()) {

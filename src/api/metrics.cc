@@ -56,35 +56,44 @@ void AddCache(std::string& page, const EngineStats& stats) {
       counters.expired_promises);
 }
 
-void AddDisk(std::string& page, const BlockTier::Counters& disk) {
-  Add(page, Kind::kGauge, "disk_capacity_bytes", "What the cache on disk may hold.",
-      disk.sizes.capacity_bytes);
-  Add(page, Kind::kGauge, "disk_held_bytes", "What it holds.", disk.sizes.held_bytes);
-  Add(page, Kind::kGauge, "disk_promised_bytes", "Of that, what promises hold.",
-      disk.sizes.promised_bytes);
-  Add(page, Kind::kGauge, "disk_blocks", "Blocks that it holds.", disk.sizes.records);
-  Add(page, Kind::kGauge, "disk_read_bytes_per_second", "How fast it was read lately.",
-      disk.bytes_per_second);
-  Add(page, Kind::kCounter, "disk_saved_seconds_total",
-      "What computing what was read would have taken longer.", disk.seconds_saved);
-  Add(page, Kind::kCounter, "disk_read_blocks_total", "Blocks read.", disk.read);
-  Add(page, Kind::kCounter, "disk_written_blocks_total", "Blocks written.", disk.written);
-  Add(page, Kind::kCounter, "disk_evicted_blocks_total", "Blocks erased for room.", disk.evicted);
-  Add(page, Kind::kCounter, "disk_expired_blocks_total", "Blocks erased after their retention.",
-      disk.expired);
-  Add(page, Kind::kCounter, "disk_queue_dropped_blocks_total",
-      "Blocks not written because the queue was full.", disk.queue_dropped);
-  Add(page, Kind::kCounter, "disk_refused_blocks_total",
-      "Blocks not written because promises hold the room.", disk.refused);
-  Add(page, Kind::kCounter, "disk_slow_reads_total",
-      "Prefixes not read, or not to their end, because computing is faster.", disk.slow);
-  page +=
-      "# HELP reprise_disk_failures_total Faults of the cache on disk by kind.\n"
-      "# TYPE reprise_disk_failures_total counter\n";
-  for (const auto& [kind, count] : {std::pair{"read", disk.read_failures},
-                                    {"write", disk.write_failures},
-                                    {"checksum", disk.corrupt}}) {
-    page += fmt::format("reprise_disk_failures_total{{kind=\"{}\"}} {}\n", kind, count);
+void AddTier(std::string& page, const BlockTier::Counters& tier) {
+  const std::string_view kind = ToText(tier.kind);
+  const auto add = [&](Kind type, std::string_view name, std::string_view help, auto value) {
+    Add(page, type, fmt::format("{}_{}", kind, name), help, value);
+  };
+  if (tier.kind == TierKind::kDisk) {
+    add(Kind::kGauge, "capacity_bytes", "What the cache on disk may hold.",
+        tier.sizes.capacity_bytes);
+    add(Kind::kGauge, "held_bytes", "What it holds.", tier.sizes.held_bytes);
+    add(Kind::kGauge, "promised_bytes", "Of that, what promises hold.", tier.sizes.promised_bytes);
+    add(Kind::kGauge, "blocks", "Blocks that it holds.", tier.sizes.records);
+    add(Kind::kCounter, "evicted_blocks_total", "Blocks erased for room.", tier.evicted);
+    add(Kind::kCounter, "expired_blocks_total", "Blocks erased after their retention.",
+        tier.expired);
+  } else {
+    add(Kind::kGauge, "stores", "Stores over which blocks are spread.", tier.sizes.stores);
+    add(Kind::kGauge, "stores_away", "Of those, that do not answer and are left alone.",
+        tier.sizes.stores_away);
+  }
+  add(Kind::kGauge, "read_bytes_per_second", "How fast it was read lately.", tier.bytes_per_second);
+  add(Kind::kCounter, "saved_seconds_total",
+      "What computing what was read would have taken longer.", tier.seconds_saved);
+  add(Kind::kCounter, "read_blocks_total", "Blocks read.", tier.read);
+  add(Kind::kCounter, "written_blocks_total", "Blocks written.", tier.written);
+  add(Kind::kCounter, "queue_dropped_blocks_total",
+      "Blocks not written because the queue was full.", tier.queue_dropped);
+  add(Kind::kCounter, "refused_blocks_total",
+      "Blocks not written for want of room, or to a store that is left alone.", tier.refused);
+  add(Kind::kCounter, "slow_reads_total",
+      "Prefixes not read, or not to their end, because computing is faster.", tier.slow);
+  page += fmt::format(
+      "# HELP reprise_{0}_failures_total Faults of this tier by kind.\n"
+      "# TYPE reprise_{0}_failures_total counter\n",
+      kind);
+  for (const auto& [fault, count] : {std::pair{"read", tier.read_failures},
+                                     {"write", tier.write_failures},
+                                     {"checksum", tier.corrupt}}) {
+    page += fmt::format("reprise_{}_failures_total{{kind=\"{}\"}} {}\n", kind, fault, count);
   }
 }
 
@@ -129,7 +138,7 @@ std::string Metrics::Render(const EngineStats& engine, const HttpListener& liste
   std::string page;
   AddEngine(page, engine);
   AddCache(page, engine);
-  if (engine.tier) AddDisk(page, *engine.tier);
+  for (const BlockTier::Counters& tier : engine.tiers) AddTier(page, tier);
   Add(page, Kind::kGauge, "http_connections", "Open connections.", listener.open_connections());
   Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.",
       listener.accepted_connections());

@@ -21,6 +21,10 @@ namespace {
 const std::map<std::string, double> kSeconds = {
     {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
 
+CLI::AsNumberWithUnit InSecondsOf() {
+  return CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME");
+}
+
 void AddModelOptions(CLI::App& command, ModelOptions& model) {
   command.add_option("-m,--model", model.path, "GGUF file")->required();
   command.add_option("--threads", model.threads, "threads for the kernels; 0: all cores")
@@ -83,11 +87,50 @@ void AddDefences(CLI::App& serve, ServerOptions& server) {
 struct Times {
   double pause_s, drain_s;
   double retention_s = 0;  // 0: none was set
-  double disk_retention_s, prune_retention_s;
+  double disk_retention_s, shared_retention_s, prune_retention_s;
 };
 
 double InSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 Duration FromSeconds(double seconds) { return Duration(static_cast<int64_t>(seconds * 1e9)); }
+
+// Where what was read is kept below memory.
+void AddTiers(CLI::App& serve, TierOptions& tiers, Times& times) {
+  serve
+      .add_option("--disk", tiers.disk.folder,
+                  "keep what was read in this folder too: it outlives the process, and holds more "
+                  "than memory; prompts' tokens lie there; default: nowhere")
+      ->type_name("DIR");
+  serve
+      .add_option("--disk-size", tiers.disk.bytes,
+                  "what it may hold there, such as 50G; default: a tenth of what is free")
+      ->transform(CLI::AsSizeValue(false));
+  serve
+      .add_option("--disk-retention", times.disk_retention_s,
+                  "how long a prompt lives there unused; default: 24h")
+      ->transform(InSecondsOf())
+      ->check(CLI::PositiveNumber);
+  serve
+      .add_option("--shared", tiers.shared.urls,
+                  "keep it in a Redis or Valkey too that other servers share: "
+                  "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// with TLS; several: "
+                  "spread over them; default: nowhere")
+      ->envname("REPRISE_SHARED")
+      ->type_name("URL");
+  serve
+      .add_option("--shared-secret", tiers.shared.secret_file,
+                  "only records made by who has this file's content are used; without it whoever "
+                  "may write to the store can change answers")
+      ->type_name("FILE");
+  serve
+      .add_option("--shared-ca", tiers.shared.ca_file,
+                  "certificates that sign the store's; default: the system's")
+      ->type_name("FILE");
+  serve
+      .add_option("--shared-retention", times.shared_retention_s,
+                  "how long a prompt lives there unused; default: 24h")
+      ->transform(InSecondsOf())
+      ->check(CLI::Range(1.0, 1e9));
+}
 
 void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_tokens) {
   CLI::App& serve = *app.add_subcommand(
@@ -112,22 +155,9 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       .add_option("--retention", times.retention_s,
                   "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: until "
                   "its room is needed")
-      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->transform(InSecondsOf())
       ->check(CLI::PositiveNumber);
-  serve
-      .add_option("--disk", options.disk.folder,
-                  "keep what was read in this folder too: it outlives the process, and holds more "
-                  "than memory; prompts' tokens lie there; default: nowhere")
-      ->type_name("DIR");
-  serve
-      .add_option("--disk-size", options.disk.bytes,
-                  "what it may hold there, such as 50G; default: a tenth of what is free")
-      ->transform(CLI::AsSizeValue(false));
-  serve
-      .add_option("--disk-retention", times.disk_retention_s,
-                  "how long a prompt lives there unused; default: 24h")
-      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
-      ->check(CLI::PositiveNumber);
+  AddTiers(serve, options.tiers, times);
   serve
       .add_option("--context", options.engine.context,
                   "longest prompt and reply in tokens; default: what the model was trained for")
@@ -139,7 +169,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
   serve
       .add_option("--stream-pause", times.pause_s,
                   "how long a stream may pause for others' prompts, such as 50ms; default: 100ms")
-      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->transform(InSecondsOf())
       ->check(CLI::PositiveNumber);
   serve.add_option("--block-tokens", options.model.block_tokens, "tokens in a block of the cache")
       ->check(CLI::IsMember({16, 32, 64}));
@@ -157,7 +187,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       .add_option("--drain", times.drain_s,
                   "how long replies that have begun may go on when the server is told to stop; "
                   "default: 5s")
-      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->transform(InSecondsOf())
       ->check(CLI::NonNegativeNumber);
   serve.add_option("--trace", options.trace_path,
                    "write where the time of each request goes to this file, for chrome://tracing");
@@ -188,7 +218,7 @@ void AddCache(CLI::App& app, CacheOptions& options, Times& times) {
   prune.add_option("--size", options.bytes, "and the oldest beyond this size, such as 10G")
       ->transform(CLI::AsSizeValue(false));
   prune.add_option("--older-than", times.prune_retention_s, "how long unused is old; default: 24h")
-      ->transform(CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME"))
+      ->transform(InSecondsOf())
       ->check(CLI::PositiveNumber);
   add("clear", Verb::kClear, "Erase everything");
 }
@@ -207,7 +237,8 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   CacheOptions cache;
   Times times{.pause_s = InSeconds(serve.engine.stream_pause),
               .drain_s = InSeconds(serve.drain),
-              .disk_retention_s = InSeconds(serve.disk.retention),
+              .disk_retention_s = InSeconds(serve.tiers.disk.retention),
+              .shared_retention_s = InSeconds(serve.tiers.shared.retention),
               .prune_retention_s = InSeconds(cache.retention)};
   int max_tokens = 0;
   AddServe(app, serve, times, max_tokens);
@@ -245,7 +276,8 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (quiet) SetLogLevel(LogLevel::kWarning);
   if (max_tokens > 0) serve.server.default_max_tokens = max_tokens;
   if (times.retention_s > 0) serve.engine.retention = FromSeconds(times.retention_s);
-  serve.disk.retention = FromSeconds(times.disk_retention_s);
+  serve.tiers.disk.retention = FromSeconds(times.disk_retention_s);
+  serve.tiers.shared.retention = FromSeconds(times.shared_retention_s);
   cache.retention = FromSeconds(times.prune_retention_s);
   serve.engine.stream_pause = FromSeconds(times.pause_s);
   serve.drain = FromSeconds(times.drain_s);

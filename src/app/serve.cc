@@ -181,20 +181,10 @@ int RunServe(ServeOptions options) {
   options.engine.checksum_logits = options.server.expose_logits_checksum;
 
   const Clock* clock = options.clock != nullptr ? options.clock : &system_clock;
-  EngineTier below;
-  if (!options.disk.folder.empty()) {
-    Result<EngineTier> opened = OpenDiskTier(options.disk, options.model.path, *file, **model);
-    if (opened) {
-      below = *std::move(opened);
-    } else if (opened.error().code == ErrorCode::kIo) {
-      // A cache's fault is a miss.
-      LogWarning("nothing is kept on disk: {}", opened.error().message);
-    } else {
-      return Complain(opened.error());
-    }
-  }
+  auto below = OpenTiers(options.tiers, options.model.path, *file, **model);
+  if (!below) return Complain(below.error());
   auto engine =
-      Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, std::move(below));
+      Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, *std::move(below));
   if (!engine) return Complain(engine.error());
   const std::string host = options.server.host;
   // Moved, so that no key is kept that a reload takes away.

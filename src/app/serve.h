@@ -7,8 +7,8 @@
 #include <string>
 
 #include "api/server.h"
-#include "app/disk_tier.h"
 #include "app/load.h"
+#include "app/tiers.h"
 #include "base/clock.h"
 #include "engine/engine.h"
 
@@ -18,7 +18,7 @@ struct ServeOptions {
   ModelOptions model;
   ServerOptions server;
   std::string trace_path;  // of a file for chrome://tracing; empty: none
-  DiskOptions disk;
+  TierOptions tiers;
   EngineOptions engine;          // kv_bytes 0: a quarter of the memory
   const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's
   std::string api_keys_file;     // empty: nobody needs a key

@@ -1,7 +1,9 @@
 #include "base/sha256.h"
 
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "base/check.h"
 
@@ -37,6 +39,20 @@ Sha256 Sha256Hasher::Finish() {
   Sha256 hash;
   EVP_DigestFinal_ex(context_->of, reinterpret_cast<unsigned char*>(hash.bytes.data()), nullptr);
   return hash;
+}
+
+Sha256 HmacSha256(std::string_view secret, std::span<const std::byte> message) {
+  Sha256 code;
+  unsigned size = 0;
+  const bool done = HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+                         reinterpret_cast<const unsigned char*>(message.data()), message.size(),
+                         reinterpret_cast<unsigned char*>(code.bytes.data()), &size) != nullptr;
+  CHECK(done && size == code.bytes.size(), "OpenSSL has HMAC");
+  return code;
+}
+
+bool SameInConstantTime(const Sha256& a, const Sha256& b) {
+  return CRYPTO_memcmp(a.bytes.data(), b.bytes.data(), a.bytes.size()) == 0;
 }
 
 std::string Sha256::Hex() const {

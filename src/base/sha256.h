@@ -1,6 +1,6 @@
 #pragma once
 
-// SHA-256 (FIPS 180-4), by OpenSSL. A hasher has one user at a time.
+// SHA-256 (FIPS 180-4) and HMAC over it (RFC 2104), by OpenSSL. A hasher has one user at a time.
 
 #include <array>
 #include <compare>
@@ -21,6 +21,10 @@ struct Sha256 {
 
   std::string Hex() const;
 };
+
+Sha256 HmacSha256(std::string_view secret, std::span<const std::byte> message);
+// In the same time wherever they differ.
+bool SameInConstantTime(const Sha256& a, const Sha256& b);
 
 // Of what is added, in order.
 class Sha256Hasher {

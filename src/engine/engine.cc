@@ -65,11 +65,18 @@ PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
   return cache;
 }
 
+std::vector<BlockTier*> Pointers(const std::vector<std::unique_ptr<BlockTier>>& tiers) {
+  std::vector<BlockTier*> pointers;
+  pointers.reserve(tiers.size());
+  for (const auto& tier : tiers) pointers.push_back(tier.get());
+  return pointers;
+}
+
 }  // namespace
 
 EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
                            const Clock* clock, EngineOptions options,
-                           std::unique_ptr<BlockPool> pool, EngineTier below)
+                           std::unique_ptr<BlockPool> pool, EngineTiers below)
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       clock_(clock),
@@ -78,14 +85,14 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
       max_sequence_tokens_(LongestSequence(*model_, *pool_, options.context)),
       cache_(pool_.get(), clock, CacheOptions(*model_, *pool_, options, max_sequence_tokens_)),
       ends_(limits::kPromptEndBytes),
-      tier_(std::move(below.tier)),
+      tiers_(std::move(below.tiers)),
       scheduler_(
           pool_.get(), &cache_, &ends_, clock,
           {.prefill_chunk = static_cast<size_t>(options.prefill_chunk),
            .prefill_chunk_beside_decode = static_cast<size_t>(options.prefill_chunk_beside_decode),
            .stream_pause = options.stream_pause,
            .cost_per_key = CostPerKey(model_->config())},
-          {.tier = tier_.get(),
+          {.tiers = Pointers(tiers_),
            .identity = below.identity,
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
            .wake = [this] { Wake(); }}) {
@@ -100,7 +107,7 @@ EngineThread::~EngineThread() {
   }
   wake_.notify_one();
   thread_.join();
-  tier_.reset();
+  tiers_.clear();
 }
 
 // ---- any thread -------------------------------------------------------------------------------
@@ -248,8 +255,10 @@ void EngineThread::Receive(FlushMessage message) {
   const size_t freed = cache_.Flush();
   ends_.Clear();
   Publish();
-  if (tier_ == nullptr) return message.done(freed);
-  tier_->Clear([done = std::move(message.done), freed] { done(freed); });
+  // Called by whichever tier's thread is the last.
+  const auto told = [done = std::move(message.done), freed](void*) { done(freed); };
+  const std::shared_ptr<void> last(nullptr, told);
+  for (const auto& tier : tiers_) tier->Clear([last] {});
 }
 
 void EngineThread::Receive(SnapshotMessage message) {
@@ -269,7 +278,8 @@ void EngineThread::Count() {
   counters_.running = scheduler_.running();
   counters_.waiting = scheduler_.waiting();
   counters_.preempted = scheduler_.preempted();
-  if (tier_ != nullptr) counters_.tier = tier_->counters();
+  counters_.tiers.clear();
+  for (const auto& tier : tiers_) counters_.tiers.push_back(tier->counters());
 }
 
 void EngineThread::Publish() {
@@ -281,7 +291,7 @@ void EngineThread::Publish() {
 Result<std::unique_ptr<Engine>> Engine::Start(std::unique_ptr<Model> model,
                                               std::shared_ptr<const Tokenizer> tokenizer,
                                               const Clock* clock, EngineOptions options,
-                                              EngineTier below) {
+                                              EngineTiers below) {
   const size_t block_bytes = model->kv_layout().block_bytes();
   const size_t block_count = options.kv_bytes / block_bytes;
   if (block_count == 0) {

@@ -39,10 +39,10 @@ struct EngineOptions {
   bool checksum_logits = false;  // fill FinishedEvent::logits_checksum (for tests)
 };
 
-// The store below memory.
-struct EngineTier {
-  std::unique_ptr<BlockTier> tier;
-  Sha256 identity;  // of the model's K and V (model/kv_identity.h)
+// The stores below memory.
+struct EngineTiers {
+  Sha256 identity = {};                                // of K and V (model/kv_identity.h)
+  std::vector<std::unique_ptr<BlockTier>> tiers = {};  // the fastest first
 };
 
 struct EngineStats {
@@ -61,7 +61,7 @@ struct EngineStats {
   uint64_t steps = 0;
   uint64_t stored_tokens = 0;  // of the cached ones, read from below memory
   double prefill_seconds = 0, decode_seconds = 0;
-  std::optional<BlockTier::Counters> tier;  // where there is one
+  std::vector<BlockTier::Counters> tiers;
 };
 
 // Of one tenant alone; counts since the start.
@@ -85,7 +85,7 @@ class Engine {
   static Result<std::unique_ptr<Engine>> Start(std::unique_ptr<Model> model,
                                                std::shared_ptr<const Tokenizer> tokenizer,
                                                const Clock* clock, EngineOptions options,
-                                               EngineTier below = {});
+                                               EngineTiers below = {});
   virtual ~Engine() = default;  // cancels everything and joins the thread
 
   // Never blocks. A full mailbox or a refused prompt is reported through the sink (FailedEvent).

@@ -44,9 +44,8 @@ void EngineThread::Admit() {
     StartedEvent event{.prompt_tokens = static_cast<int>(sequence.prompt_size()),
                        .cached_tokens = static_cast<int>(sequence.cached_tokens),
                        .breakpoints = sequence.breakpoints};
-    event.stored_tokens =
-        static_cast<int>(std::min(sequence.below.read_tokens, sequence.cached_tokens));
-    counters_.stored_tokens += static_cast<uint64_t>(event.stored_tokens);
+    if (sequence.cached_tokens >= sequence.below.read.all()) event.stored = sequence.below.read;
+    counters_.stored_tokens += event.stored.all();
     if (const auto& lost = sequence.lost) {
       event.lost = {lost->cause, sequence.admitted - lost->when, lost->for_whom};
     }

@@ -28,7 +28,7 @@ class EngineThread final : public Engine {
  public:
   EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
                const Clock* clock, EngineOptions options, std::unique_ptr<BlockPool> pool,
-               EngineTier below);
+               EngineTiers below);
   ~EngineThread() override;
 
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
@@ -94,7 +94,8 @@ class EngineThread final : public Engine {
   int max_sequence_tokens_;
   PrefixCache cache_;
   PromptEnds ends_;
-  std::unique_ptr<BlockTier> tier_;  // ends with the thread: its threads post to the mailbox
+  // End with the thread: theirs post to the mailbox.
+  std::vector<std::unique_ptr<BlockTier>> tiers_;
   Scheduler scheduler_;
 
   bool idles_ = false;  // the last step had nothing to compute

@@ -18,7 +18,9 @@ LowerTier::LowerTier(BlockPool* pool, PrefixCache* cache, const StepPace* pace, 
       cache_(cache),
       pace_(pace),
       options_(std::move(options)),
-      block_tokens_(static_cast<size_t>(cache->block_tokens())) {}
+      block_tokens_(static_cast<size_t>(cache->block_tokens())) {
+  for (BlockTier* tier : options_.tiers) levels_.push_back({tier});
+}
 
 std::span<const TokenId> LowerTier::BlockTokens(const Sequence& sequence, size_t index) const {
   return std::span<const TokenId>(sequence.tokens).subspan(index * block_tokens_, block_tokens_);
@@ -43,25 +45,26 @@ double LowerTier::ComputeSeconds(size_t tokens, size_t first) const {
 // ---- up ---------------------------------------------------------------------------------------
 
 bool LowerTier::Holds(Sequence& sequence, size_t most, size_t others) {
-  if (options_.tier == nullptr || !sequence.publishes()) return false;
+  if (!sequence.publishes()) return false;
   Sequence::Below& below = sequence.below;
   if (below.fetch != nullptr) return true;
-  if (std::exchange(below.tried, true)) return false;
-  if (!given_up_.expired()) return false;  // the reader stands still over that
-  const size_t first = cache_->Peek(sequence.request.scope, sequence.tokens) / block_tokens_;
-  const size_t end = most / block_tokens_;
-  if (end <= first) return false;
-  // What is brought needs room like what is computed.
-  const size_t needed = (sequence.tokens.size() + block_tokens_ - 1) / block_tokens_ - first;
-  if (cache_->available_blocks() < needed + others) {
-    below.tried = false;
-    return false;
+  for (; below.next_tier < levels_.size(); ++below.next_tier) {
+    Level& level = levels_[below.next_tier];
+    if (!level.given_up.expired()) continue;  // the reader stands still over that
+    const size_t first = cache_->Peek(sequence.request.scope, sequence.tokens) / block_tokens_;
+    const size_t end = most / block_tokens_;
+    if (end <= first) return false;
+    // What is brought needs room like what is computed.
+    const size_t needed = (sequence.tokens.size() + block_tokens_ - 1) / block_tokens_ - first;
+    if (cache_->available_blocks() < needed + others) return false;
+    ++below.next_tier;
+    Begin(sequence, level, first, end - first);
+    return true;
   }
-  Begin(sequence, first, end - first);
-  return true;
+  return false;
 }
 
-void LowerTier::Begin(Sequence& sequence, size_t first_block, size_t blocks) {
+void LowerTier::Begin(Sequence& sequence, Level& level, size_t first_block, size_t blocks) {
   const std::vector<BlockKey>& keys = Keys(sequence, first_block + blocks);
   const size_t first = first_block * block_tokens_;
   const auto begin = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(first);
@@ -78,22 +81,23 @@ void LowerTier::Begin(Sequence& sequence, size_t first_block, size_t blocks) {
   below.patience = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
       std::chrono::duration<double>(std::max(kLeastPatience, kPatience * order.compute_seconds)));
   below.gives_up = std::chrono::steady_clock::now() + below.patience;
-  below.fetch = options_.tier->Fetch(std::move(order));
+  below.fetch = level.tier->Fetch(std::move(order));
 }
 
 void LowerTier::Collect(Sequence& sequence) {
   Sequence::Below& below = sequence.below;
   if (below.fetch == nullptr) return;
+  Level& level = levels_[below.next_tier - 1];
   bool done = false;
   std::vector<TierFetch::Block> blocks = below.fetch->Take(done);
   bool room = true;
   for (TierFetch::Block& block : blocks) {
     room = room && TakeIn(sequence, block.get());
-    options_.tier->Recycle(std::move(block));
+    level.tier->Recycle(std::move(block));
   }
   const auto now = std::chrono::steady_clock::now();
   if (!blocks.empty()) below.gives_up = now + below.patience;
-  if (!done && room && now >= below.gives_up) given_up_ = below.fetch;
+  if (!done && room && now >= below.gives_up) level.given_up = below.fetch;
   if (!done && (!room || now >= below.gives_up)) {
     below.fetch->Cancel();
     done = true;
@@ -111,10 +115,13 @@ bool LowerTier::TakeIn(Sequence& sequence, const std::byte* payload) {
   const std::span<const TokenId> tokens(sequence.tokens);
   const BlockId kept = cache_->Publish(sequence.request.scope, tokens.first(first + block_tokens_),
                                        first, *block, below.lease);
-  not_stored_.erase(kept);
+  const size_t from = below.next_tier - 1;
+  levels_[from].not_stored.erase(kept);
+  // Faster tiers did not have it.
+  for (size_t i = 0; i < from; ++i) OfferTo(levels_[i], sequence, below.next_block, kept);
   pool_->Release(kept);
   ++below.next_block;
-  below.read_tokens += block_tokens_;
+  below.read[levels_[from].tier->kind()] += block_tokens_;
   return true;
 }
 
@@ -132,34 +139,34 @@ std::optional<LowerTier::RealTime> LowerTier::patience(const Sequence& sequence)
 
 // ---- down -------------------------------------------------------------------------------------
 
-void LowerTier::Offer(Sequence& sequence, size_t index) {
-  if (options_.tier == nullptr) return;
-  const BlockId block = sequence.blocks[index];
+void LowerTier::OfferTo(Level& level, Sequence& sequence, size_t index, BlockId block) {
   const BlockUse use = {
       Keys(sequence, index + 1)[index], static_cast<uint32_t>(index), WallSecondsNow(), {}};
-  if (options_.tier->Offer(use, BlockTokens(sequence, index), pool_->data(block))) {
-    not_stored_.erase(block);
+  if (level.tier->Offer(use, BlockTokens(sequence, index), pool_->data(block))) {
+    level.not_stored.erase(block);
   } else {
-    not_stored_.insert(block);
+    level.not_stored.insert(block);
   }
 }
 
+void LowerTier::Offer(Sequence& sequence, size_t index) {
+  for (Level& level : levels_) OfferTo(level, sequence, index, sequence.blocks[index]);
+}
+
 void LowerTier::Promise(Sequence& sequence) {
-  if (options_.tier == nullptr) return;
   for (BreakpointOutcome& breakpoint : sequence.breakpoints) {
-    if (breakpoint.decision == PinDecision::kPoolFull &&
-        options_.tier->HasRoomForPromise(breakpoint.tokens / block_tokens_)) {
+    const auto has_room = [&](const Level& level) {
+      return level.tier->HasRoomForPromise(breakpoint.tokens / block_tokens_);
+    };
+    if (breakpoint.decision == PinDecision::kPoolFull && std::ranges::any_of(levels_, has_room)) {
       breakpoint.decision = PinDecision::kAccepted;
     }
   }
 }
 
 void LowerTier::Conclude(Sequence& sequence, Duration age) {
-  if (options_.tier == nullptr || !sequence.publishes()) return;
+  if (levels_.empty() || !sequence.publishes()) return;
   const size_t blocks = std::min(sequence.published / block_tokens_, sequence.blocks.size());
-  for (size_t i = 0; i < blocks; ++i) {
-    if (not_stored_.contains(sequence.blocks[i])) Offer(sequence, i);
-  }
   const std::vector<BlockKey>& keys = Keys(sequence, blocks);
   const WallSeconds when =
       WallSecondsNow() - std::chrono::duration_cast<std::chrono::seconds>(age).count();
@@ -171,7 +178,13 @@ void LowerTier::Conclude(Sequence& sequence, Duration age) {
     const size_t kept = std::min(breakpoint.tokens / block_tokens_, blocks);
     for (size_t i = 0; i < kept; ++i) uses[i].keep.ttl = std::max(uses[i].keep.ttl, ttl);
   }
-  if (!uses.empty()) options_.tier->Use(std::move(uses));
+  for (Level& level : levels_) {
+    for (size_t i = 0; i < blocks; ++i) {
+      const BlockId block = sequence.blocks[i];
+      if (level.not_stored.contains(block)) OfferTo(level, sequence, i, block);
+    }
+    if (!uses.empty()) level.tier->Use(uses);
+  }
 }
 
 }  // namespace reprise

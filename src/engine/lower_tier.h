@@ -1,10 +1,11 @@
 #pragma once
 
-// What the scheduler does with the store below memory: has a waiting sequence's prefix brought up
+// What the scheduler does with the stores below memory: has a waiting sequence's prefix brought up
 // from there where that is sooner than computing it, and what is published taken down. The tree
 // stays a picture of memory: a block that arrives is published there like one that was computed.
 //
 //   waiting ─ Holds ─▶ Fetch ─▶ blocks arrive: Allocate, copy, Publish, held by a lease ─▶ admitted
+//             for one tier after the other, the fastest first; each goes on where the last ended
 //   running ─ Publish ─▶ Offer (copied)        ended ─ Conclude ─▶ uses, promises
 //
 // Never waits: what does not come in time is computed. Engine thread.
@@ -32,10 +33,10 @@ class LowerTier {
   using RealTime = std::chrono::steady_clock::time_point;
 
   struct Options {
-    BlockTier* tier = nullptr;    // none: nothing happens
-    Sha256 identity;              // of the model's K and V
-    double seconds_per_cost = 0;  // of computing (step_pace.h), until it has been measured
-    std::function<void()> wake;   // any thread: the engine is to look for what arrived
+    std::vector<BlockTier*> tiers = {};  // the fastest first; none: nothing happens
+    Sha256 identity;                     // of the model's K and V
+    double seconds_per_cost = 0;         // of computing (step_pace.h), until it has been measured
+    std::function<void()> wake;          // any thread: the engine is to look for what arrived
   };
 
   // All outlive it.
@@ -52,16 +53,23 @@ class LowerTier {
   // When a sequence that waits gives up, in real time: a store may stand still.
   static std::optional<RealTime> patience(const Sequence& sequence);
 
-  // Its block `index` is full and published.
+  // Its block `index` is full and published: every tier gets it.
   void Offer(Sequence& sequence, size_t index);
-  // Breakpoints that memory has no room to promise are promised on disk where that has.
+  // Breakpoints that memory has no room to promise are promised below where there is room.
   void Promise(Sequence& sequence);
   // It ends, so long after it came: what it read and computed was used, and what it was promised
   // is.
   void Conclude(Sequence& sequence, Duration age);
 
  private:
-  void Begin(Sequence& sequence, size_t first_block, size_t blocks);
+  struct Level {
+    BlockTier* tier;
+    std::unordered_set<BlockId> not_stored = {};  // published, but the queue was full
+    std::weak_ptr<TierFetch> given_up = {};       // the last that was too slow to wait for
+  };
+
+  void Begin(Sequence& sequence, Level& level, size_t first_block, size_t blocks);
+  void OfferTo(Level& level, Sequence& sequence, size_t index, BlockId block);
   bool TakeIn(Sequence& sequence, const std::byte* payload);
   double ComputeSeconds(size_t tokens, size_t first) const;
   const std::vector<BlockKey>& Keys(Sequence& sequence, size_t blocks) const;
@@ -72,8 +80,7 @@ class LowerTier {
   const StepPace* pace_;
   const Options options_;
   const size_t block_tokens_;
-  std::unordered_set<BlockId> not_stored_;  // published, but the queue was full
-  std::weak_ptr<TierFetch> given_up_;       // the last that was too slow to wait for
+  std::vector<Level> levels_;
 };
 
 }  // namespace reprise

@@ -164,7 +164,7 @@ void Scheduler::Begin(Sequence& sequence) {
   below_.Promise(sequence);
 }
 
-// True: the next in line does not fit.
+// True: the next in line does not fit, and nobody before it waits for blocks.
 bool Scheduler::AdmitInOrder(const std::function<void(Sequence&)>& started) {
   const bool only_background =
       std::ranges::all_of(waiting_, IsBackground) && std::ranges::all_of(running_, IsBackground);
@@ -177,7 +177,9 @@ bool Scheduler::AdmitInOrder(const std::function<void(Sequence&)>& started) {
       continue;
     }
     // First come, first served: nobody overtakes who waits for memory.
-    if (running_.size() >= limits::kMaxRunningSequences || !TryAdmit(sequence)) return true;
+    if (running_.size() >= limits::kMaxRunningSequences || !TryAdmit(sequence)) {
+      return fetching.empty();
+    }
     below_.LetGo(sequence);
     if (!sequence.started) {
       Begin(sequence);
@@ -215,7 +217,7 @@ void Scheduler::SetAside(size_t running_index) {
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(running_index));
   PublishTail(*sequence);
   GiveBack(*sequence);
-  sequence->below.tried = false;
+  sequence->below.next_tier = 0;
   waiting_.push_front(std::move(sequence));
   ++preempted_;
 }

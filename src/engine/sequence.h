@@ -70,11 +70,11 @@ struct Sequence {
   // What of it lies below memory (lower_tier.h).
   struct Below {
     std::vector<BlockKey> keys;        // of its first blocks, as far as they were asked for
-    bool tried = false;                // to bring it up
-    std::shared_ptr<TierFetch> fetch;  // on its way
+    size_t next_tier = 0;              // that will be asked, by its index
+    std::shared_ptr<TierFetch> fetch;  // on its way from the one before that
     Lease lease;                       // holds what came, until the sequence is admitted
     size_t next_block = 0;             // that comes
-    size_t read_tokens = 0;            // that came
+    StoredTokens read;                 // that came
     std::chrono::steady_clock::duration patience{};  // without any news
     std::chrono::steady_clock::time_point gives_up;
   };

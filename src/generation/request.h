@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/ids.h"
+#include "base/tier_kind.h"
 #include "cache/breakpoint.h"
 #include "cache/loss.h"
 
@@ -99,7 +100,7 @@ struct StartedEvent {
   // conventions: ComputeUsage(prompt_tokens, cached_tokens, breakpoints), engine/usage.h.
   std::vector<BreakpointOutcome> breakpoints = {};
   std::optional<CacheLoss> lost = {};
-  int stored_tokens = 0;  // of the cached ones, from below memory
+  StoredTokens stored = {};  // of the cached ones, from below memory
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {

@@ -51,12 +51,15 @@ struct StoreSizes {
   uint64_t held_bytes = 0;      // as they count against the capacity
   uint64_t promised_bytes = 0;  // of those, that promises hold
   uint64_t records = 0;
+  // Where a tier is spread over several stores, whose sizes only they know.
+  uint64_t stores = 1;
+  uint64_t stores_away = 0;  // that do not answer and are left alone
 };
 
 struct WriteOutcome {
   size_t written = 0;
   size_t known = 0;    // were there already: used, not written
-  size_t refused = 0;  // no room beside what is promised
+  size_t refused = 0;  // no room beside what is promised, or the store is left alone
   size_t evicted = 0;  // others', for room
   size_t expired = 0;  // past the retention
 };
@@ -67,12 +70,15 @@ class BlockStore {
 
   // How many leading blocks of `chain` are there.
   virtual size_t Find(std::span<const BlockKey> chain) = 0;
+  // Read is going to be called with these, in this order, unless it fails or is not wanted any
+  // more.
+  virtual void Announce(std::span<const BlockKey> /*chain*/) {}
   // The block's payload. kNotFound; kCorrupt: what is stored is not this block (it is dropped);
   // kIo. Then what `payload` holds is undefined.
   virtual Status Read(const BlockKey& key, std::span<const TokenId> tokens,
                       std::span<std::byte> payload) = 0;
 
-  // All or, with an error, none of them.
+  // With an error, perhaps some of them.
   virtual Result<WriteOutcome> Write(std::span<const BlockWrite> blocks, WallSeconds now) = 0;
   // They were used: their time begins anew. Unknown ones are passed over.
   virtual Status Use(std::span<const BlockUse> uses) = 0;

@@ -28,6 +28,10 @@ constexpr double kGrace = 0.05;
 // A store that was too slow is tried again after this time, with one block.
 constexpr auto kTryAgain = std::chrono::seconds(30);
 
+std::string_view Name(TierKind kind) {
+  return kind == TierKind::kDisk ? "the cache on disk" : "the shared cache";
+}
+
 double SecondsSince(SteadyClock::time_point begin) {
   return std::chrono::duration<double>(SteadyClock::now() - begin).count();
 }
@@ -71,7 +75,7 @@ BlockTier::~BlockTier() {
     const bool flushed =
         writer_wakes_.wait_for(lock, options_.flush, [this] { return writer_ended_; });
     if (!flushed) {
-      LogWarning("{} blocks could not be written to the disk in time",
+      LogWarning("{}: {} blocks could not be written in time", Name(options_.kind),
                  offered_bytes_ / options_.block_bytes);
       items_.clear();
     }
@@ -153,6 +157,7 @@ BlockTier::Counters BlockTier::counters() const {
   const StoreSizes sizes = store_->sizes();
   const std::lock_guard lock(mutex_);
   Counters counters = counters_;
+  counters.kind = options_.kind;
   counters.sizes = sizes;
   return counters;
 }
@@ -164,7 +169,7 @@ void BlockTier::CountFailure(const Error& error, bool reading) {
   ++(corrupt ? counters_.corrupt : reading ? counters_.read_failures : counters_.write_failures);
   bool& logged = corrupt ? corrupt_logged_ : reading ? read_fault_logged_ : write_fault_logged_;
   if (!std::exchange(logged, true)) {
-    LogWarning("the cache on disk: {}; {} (said once)", error.message,
+    LogWarning("{}: {}; {} (said once)", Name(options_.kind), error.message,
                reading ? "computed instead" : "not kept there");
   }
 }
@@ -277,6 +282,7 @@ void BlockTier::Serve(TierFetch& fetch) {
     ++counters_.slow;
     return;
   }
+  store_->Announce(std::span(order.keys).first(found));
   const size_t window = std::max<size_t>(options_.queue_bytes / options_.block_bytes, 2);
   const double grace = kGrace * order.compute_seconds;
   double reading = 0;

@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "base/tier_kind.h"
 #include "tiers/block_store.h"
 
 namespace reprise {
@@ -64,6 +65,7 @@ class TierFetch {
 class BlockTier {
  public:
   struct Options {
+    TierKind kind = TierKind::kDisk;
     size_t block_bytes = 0;
     size_t block_tokens = 0;
     size_t queue_bytes =
@@ -73,6 +75,7 @@ class BlockTier {
     std::chrono::milliseconds flush{5000};  // at the end, for what waits to be written
   };
   struct Counters {  // since start, in blocks
+    TierKind kind = TierKind::kDisk;
     uint64_t written = 0, read = 0;
     uint64_t queue_dropped = 0;  // offered while the queue was full
     uint64_t refused = 0;        // no room beside what is promised
@@ -107,6 +110,7 @@ class BlockTier {
   // What Take gave, to be filled again.
   void Recycle(TierFetch::Block buffer);
 
+  TierKind kind() const { return options_.kind; }
   Counters counters() const;
 
  private:

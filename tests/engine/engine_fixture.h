@@ -70,8 +70,9 @@ struct Variant {
   const Clock* clock = nullptr;  // nullptr: the system's
   std::optional<size_t> pin_blocks = {};
   size_t pin_blocks_per_tenant = 0;
-  // The store below memory, for blocks of so many bytes and tokens; none: there is none.
-  std::function<std::unique_ptr<BlockTier>(size_t block_bytes, int block_tokens)> below = {};
+  // The stores below memory, for blocks of so many bytes and tokens; none: there are none.
+  using Tiers = std::vector<std::unique_ptr<BlockTier>>;
+  std::function<Tiers(size_t block_bytes, int block_tokens)> below = {};
 };
 
 class EngineTest : public testing::Test {
@@ -93,10 +94,8 @@ class EngineTest : public testing::Test {
     std::optional<size_t> pin_bytes;
     if (setup.pin_blocks) pin_bytes = *setup.pin_blocks * block_bytes;
     const Clock* clock = setup.clock != nullptr ? setup.clock : &clock_;
-    EngineTier below;
-    if (setup.below) {
-      below = {setup.below(block_bytes, setup.block_tokens), (*model)->kv_identity({})};
-    }
+    EngineTiers below = {(*model)->kv_identity({})};
+    if (setup.below) below.tiers = setup.below(block_bytes, setup.block_tokens);
     auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), clock,
                                 {.kv_bytes = setup.blocks * block_bytes,
                                  .pin_bytes = pin_bytes,

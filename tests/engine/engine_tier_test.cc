@@ -16,17 +16,19 @@ class EngineTierTest : public EngineTest {
  protected:
   // A new process over the same folder.
   void Restart(Variant setup = {}) {
-    setup.below = [this](size_t block_bytes, int block_tokens) -> std::unique_ptr<BlockTier> {
+    setup.below = [this](size_t block_bytes, int block_tokens) {
       record_bytes_ = 4096 + (block_bytes + 4095) / 4096 * 4096 + 1024;
       auto store = DiskStore::Open({.folder = folder_.path(),
                                     .capacity_bytes = blocks_on_disk_ * record_bytes_,
                                     .payload_bytes = block_bytes},
                                    files_);
       EXPECT_TRUE(store) << store.error().message;
-      return std::make_unique<BlockTier>(
+      Variant::Tiers tiers;
+      tiers.push_back(std::make_unique<BlockTier>(
           *std::move(store), BlockTier::Options{.block_bytes = block_bytes,
                                                 .block_tokens = static_cast<size_t>(block_tokens),
-                                                .worthwhile = worthwhile_});
+                                                .worthwhile = worthwhile_}));
+      return tiers;
     };
     Start(setup);
   }
@@ -36,7 +38,7 @@ class EngineTierTest : public EngineTest {
     engine_->TakeSnapshot([&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });
     return promise.get_future().get().total;
   }
-  BlockTier::Counters Tier() { return *Now().tier; }
+  BlockTier::Counters Tier() { return Now().tiers.at(0); }
 
   void WaitForWritten(uint64_t blocks) {
     for (int i = 0; i < 4000 && Tier().written < blocks; ++i) std::this_thread::sleep_for(5ms);
@@ -64,7 +66,7 @@ TEST_F(EngineTierTest, WhatWasReadOutlivesTheProcessToTheBit) {
   Restart();
   for (const int stored : {192, 0}) {  // six blocks of 32; then from memory, which has all of it
     const auto reply = AskAndWait(request);
-    EXPECT_EQ(reply->started.stored_tokens, stored);
+    EXPECT_EQ(reply->started.stored.all(), stored);
     EXPECT_EQ(reply->started.cached_tokens, stored > 0 ? 192 : 200);
     EXPECT_EQ(reply->finished.logits_checksum, cold);
   }
@@ -167,7 +169,7 @@ TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
   const TimePoint begin = clock_.Now();
   const auto reply = AskAndWait(request);
   EXPECT_LT(clock_.Now() - begin, 1500ms);
-  EXPECT_EQ(reply->started.stored_tokens, 0);
+  EXPECT_EQ(reply->started.stored.all(), 0);
   EXPECT_EQ(reply->finished.logits_checksum, cold);
   // While it stands still, nobody else tries.
   const TimePoint again = clock_.Now();
@@ -197,7 +199,7 @@ TEST_F(EngineTierTest, APromiseOutlivesTheProcessAndOthersRoom) {
   for (TokenId i = 1; i < 8; ++i) AskAndWait(Request(Prompt(200, i), 2));
   Restart();
   EXPECT_EQ(Tier().sizes.records, 20U) << "the others had the rest of the room";
-  EXPECT_EQ(AskAndWait(Request(Prompt(200), 2))->started.stored_tokens, 192);
+  EXPECT_EQ(AskAndWait(Request(Prompt(200), 2))->started.stored.all(), 192);
 }
 
 TEST_F(EngineTierTest, AMarkThatMemoryHasNoRoomForIsKeptOnDisk) {

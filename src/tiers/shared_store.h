@@ -1,0 +1,106 @@
+#pragma once
+
+// Blocks in stores that machines share: Redis or Valkey, of version 7 on. Which of several stores
+// has a block follows from its key (rendezvous hashing: each store gets its share, and one more or
+// less moves only its own). Lifetimes are the stores' expiry; for want of room they evict as their
+// operator told them (maxmemory-policy). What a record is: shared_record.h.
+//
+// A store that does not answer costs one deadline; then it is left alone for a second, then two, up
+// to a minute, and what it holds is a miss meanwhile. The reader and the writer have a connection
+// to each store of their own.
+//
+// See block_store.h for threads.
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tiers/block_store.h"
+#include "tiers/shared_record.h"
+#include "tiers/store_connection.h"
+#include "tiers/store_url.h"
+
+namespace reprise {
+
+class SharedStore final : public BlockStore {
+ public:
+  struct Options {
+    std::vector<StoreAddress> stores;  // not empty
+    std::string secret;                // empty: records carry a checksum only
+    std::string ca_file;               // for TLS; empty: the system's
+    size_t payload_bytes = 0;
+    size_t block_tokens = 0;
+    int64_t retention = 24 * 3600;  // seconds unused, of what nothing promises
+    // Of each talk with a store; and a byte may take so long besides.
+    std::chrono::milliseconds deadline{500};
+    std::chrono::nanoseconds per_byte{500};  // 2 MB/s
+    std::chrono::milliseconds first_pause{1000}, longest_pause{60'000};
+  };
+
+  // Connects to none of them yet. kInvalidArgument.
+  static Result<std::unique_ptr<SharedStore>> Open(Options options);
+  ~SharedStore() override;
+
+  // Asks each whether it is there; what is wrong, of those that are not.
+  std::vector<Error> Greet();
+
+  size_t Find(std::span<const BlockKey> chain) override;
+  void Announce(std::span<const BlockKey> chain) override;
+  Status Read(const BlockKey& key, std::span<const TokenId> tokens,
+              std::span<std::byte> payload) override;
+  Result<WriteOutcome> Write(std::span<const BlockWrite> blocks, WallSeconds now) override;
+  Status Use(std::span<const BlockUse> uses) override;
+  Status Clear() override;
+  StoreSizes sizes() const override;
+
+ private:
+  // What one thread says to a store, and what it was promised to be asked for.
+  struct Line {
+    std::unique_ptr<StoreConnection> connection;
+    std::deque<BlockKey> announced;  // not asked for yet
+    std::deque<BlockKey> asked;      // GETs whose replies have not come
+  };
+  struct Store {
+    StoreAddress address;
+    uint64_t seed = 0;  // of its hash
+    Line reading, writing;
+    mutable std::mutex mutex;
+    std::chrono::milliseconds pause{0};                   // GUARDED_BY(mutex); 0: it answers
+    std::chrono::steady_clock::time_point rests_until{};  // GUARDED_BY(mutex)
+  };
+  using Talk = std::function<Status(StoreConnection&)>;
+
+  explicit SharedStore(Options options);
+  size_t IndexOf(const BlockKey& key) const;
+  Store& StoreOf(const BlockKey& key) { return *stores_[IndexOf(key)]; }
+  StoreDeadline DeadlineFor(size_t bytes) const;
+  bool Rests(const Store& store) const;
+  // Connects if need be. An Error of `talk` but kNotFound and kCorrupt has the store left alone.
+  Status With(Store& store, Line& line, const Talk& talk);
+  void LeaveAlone(Store& store, const Error& error);
+  void Answered(Store& store);
+  // So that the next reply is the next command's.
+  Status Drain(Line& line);
+  Status AskAhead(Line& line, StoreConnection& connection);
+  Status TakeReply(const BlockKey& key, std::span<const TokenId> tokens,
+                   std::span<std::byte> payload, StoreConnection& connection);
+  Status WriteTo(StoreConnection& connection, std::span<const BlockWrite* const> blocks,
+                 WallSeconds now, WriteOutcome& outcome);
+  Status ClearStore(StoreConnection& connection);
+  std::string Seconds(const BlockUse& use, WallSeconds now) const;
+
+  const Options options_;
+  const SharedRecords records_;
+  const size_t record_bytes_;
+  std::shared_ptr<ssl_ctx_st> tls_;
+  std::vector<std::unique_ptr<Store>> stores_;
+};
+
+}  // namespace reprise
