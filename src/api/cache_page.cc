@@ -170,14 +170,17 @@ asio::awaitable<void> HandleCache(Exchange& exchange) {
 
 asio::awaitable<void> HandleFlush(Exchange& exchange) {
   Engine& engine = exchange.service.engine;
-  std::function<void(std::function<void(size_t)>)> ask = [&engine](auto done) {
+  std::function<void(std::function<void(Result<size_t>)>)> ask = [&engine](auto done) {
     engine.Flush(std::move(done));
   };
-  const std::optional<size_t> freed = co_await AskEngine<size_t>(exchange.service, std::move(ask));
-  if (freed) {
-    co_await exchange.SendJson(fmt::format(R"({{"freed_blocks":{}}})", *freed));
-  } else {
+  std::optional<Result<size_t>> freed =
+      co_await AskEngine<Result<size_t>>(exchange.service, std::move(ask));
+  if (!freed) {
     co_await exchange.SendError(NoAnswer());
+  } else if (*freed) {
+    co_await exchange.SendJson(fmt::format(R"({{"freed_blocks":{}}})", **freed));
+  } else {
+    co_await exchange.SendError((*freed).error());
   }
 }
 

@@ -139,7 +139,9 @@ SequenceId EngineThread::Submit(GenerationRequest request, EventSink sink) {
 
 void EngineThread::Cancel(SequenceId id) { Post(CancelMessage{id}); }
 
-void EngineThread::Flush(std::function<void(size_t)> done) { Post(FlushMessage{std::move(done)}); }
+void EngineThread::Flush(std::function<void(Result<size_t>)> done) {
+  Post(FlushMessage{std::move(done)});
+}
 
 void EngineThread::TakeSnapshot(std::function<void(EngineSnapshot)> done) {
   Post(SnapshotMessage{std::move(done)});
@@ -255,10 +257,22 @@ void EngineThread::Receive(FlushMessage message) {
   const size_t freed = cache_.Flush();
   ends_.Clear();
   Publish();
-  // Called by whichever tier's thread is the last.
-  const auto told = [done = std::move(message.done), freed](void*) { done(freed); };
-  const std::shared_ptr<void> last(nullptr, told);
-  for (const auto& tier : tiers_) tier->Clear([last] {});
+  // Whichever tier's thread is the last tells what came of all.
+  struct Outcome {
+    std::mutex mutex;
+    Result<size_t> freed;
+  };
+  const auto told = [done = std::move(message.done)](Outcome* outcome) {
+    done(outcome->freed);
+    delete outcome;
+  };
+  const std::shared_ptr<Outcome> outcome(new Outcome{{}, freed}, told);
+  for (const auto& tier : tiers_) {
+    tier->Clear([outcome](const Status& cleared) {
+      const std::lock_guard lock(outcome->mutex);
+      if (!cleared) outcome->freed = std::unexpected(cleared.error());
+    });
+  }
 }
 
 void EngineThread::Receive(SnapshotMessage message) {

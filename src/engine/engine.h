@@ -92,9 +92,9 @@ class Engine {
   virtual SequenceId Submit(GenerationRequest request, EventSink sink) = 0;
   // Within one step. Unknown ids are ignored (the request may have just ended).
   virtual void Cancel(SequenceId id) = 0;
-  // Drops everything not in use, promises and the store below included; done(blocks freed) is
-  // called on a thread of the engine's.
-  virtual void Flush(std::function<void(size_t)> done) = 0;
+  // Drops everything not in use, promises and the stores below included; done(blocks of memory
+  // freed, or which of the stores was not emptied) is called on a thread of the engine's.
+  virtual void Flush(std::function<void(Result<size_t>)> done) = 0;
 
   // Counts by tenant, between two steps; done is called on the engine thread.
   virtual void TakeSnapshot(std::function<void(EngineSnapshot)> done) = 0;

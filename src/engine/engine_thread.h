@@ -33,7 +33,7 @@ class EngineThread final : public Engine {
 
   SequenceId Submit(GenerationRequest request, EventSink sink) override;
   void Cancel(SequenceId id) override;
-  void Flush(std::function<void(size_t)> done) override;
+  void Flush(std::function<void(Result<size_t>)> done) override;
   void TakeSnapshot(std::function<void(EngineSnapshot)> done) override;
   void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
@@ -52,7 +52,7 @@ class EngineThread final : public Engine {
     SequenceId id;
   };
   struct FlushMessage {
-    std::function<void(size_t)> done;
+    std::function<void(Result<size_t>)> done;
   };
   struct SnapshotMessage {
     std::function<void(EngineSnapshot)> done;

@@ -1,5 +1,7 @@
 #include "tiers/block_tier.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -136,7 +138,7 @@ void BlockTier::Use(std::vector<BlockUse> uses) {
   if (promised) writer_wakes_.notify_one();
 }
 
-void BlockTier::Clear(std::function<void()> done) {
+void BlockTier::Clear(std::function<void(const Status&)> done) {
   {
     const std::lock_guard lock(mutex_);
     for (const Item& item : items_) {
@@ -183,10 +185,15 @@ void BlockTier::WriteLoop() {
     writer_wakes_.wait_for(lock, kUseInterval,
                            [this] { return stopping_ || write_soon_ || !clears_.empty(); });
     if (!clears_.empty()) {
-      const std::vector<std::function<void()>> clears = std::exchange(clears_, {});
+      const auto clears = std::exchange(clears_, {});
       lock.unlock();
-      if (const Status cleared = store_->Clear(); !cleared) CountFailure(cleared.error(), false);
-      for (const auto& done : clears) done();
+      Status cleared = store_->Clear();
+      if (!cleared) {
+        cleared = Fail(ErrorCode::kIo, fmt::format("{} was not emptied: {}", Name(options_.kind),
+                                                   cleared.error().message));
+        LogWarning("{}", cleared.error().message);
+      }
+      for (const auto& done : clears) done(cleared);
       lock.lock();
       continue;
     }

@@ -101,8 +101,8 @@ class BlockTier {
   void Use(std::vector<BlockUse> uses);
   std::shared_ptr<TierFetch> Fetch(TierFetch::Order order);
   // Nothing of what was offered until now is found any more when `done` is called, on the writer's
-  // thread.
-  void Clear(std::function<void()> done);
+  // thread, without an Error.
+  void Clear(std::function<void(const Status&)> done);
 
   // Whether promises may hold so many blocks more: half of the capacity is theirs.
   bool HasRoomForPromise(size_t blocks) const;
@@ -134,15 +134,15 @@ class BlockTier {
 
   mutable std::mutex mutex_;
   std::condition_variable writer_wakes_, reader_wakes_;
-  std::deque<Item> items_;                         // GUARDED_BY(mutex_)
-  bool write_soon_ = false;                        // GUARDED_BY(mutex_): one of them is no mere use
-  size_t offered_bytes_ = 0;                       // GUARDED_BY(mutex_), the batch at work too
-  std::vector<std::function<void()>> clears_;      // GUARDED_BY(mutex_)
-  std::deque<std::shared_ptr<TierFetch>> orders_;  // GUARDED_BY(mutex_)
-  std::vector<TierFetch::Block> buffers_;          // GUARDED_BY(mutex_): to be used again
-  Counters counters_;                              // GUARDED_BY(mutex_)
-  bool stopping_ = false;                          // GUARDED_BY(mutex_)
-  bool writer_ended_ = false;                      // GUARDED_BY(mutex_)
+  std::deque<Item> items_;    // GUARDED_BY(mutex_)
+  bool write_soon_ = false;   // GUARDED_BY(mutex_): one of them is no mere use
+  size_t offered_bytes_ = 0;  // GUARDED_BY(mutex_), the batch at work too
+  std::vector<std::function<void(const Status&)>> clears_;  // GUARDED_BY(mutex_)
+  std::deque<std::shared_ptr<TierFetch>> orders_;           // GUARDED_BY(mutex_)
+  std::vector<TierFetch::Block> buffers_;                   // GUARDED_BY(mutex_): to be used again
+  Counters counters_;                                       // GUARDED_BY(mutex_)
+  bool stopping_ = false;                                   // GUARDED_BY(mutex_)
+  bool writer_ended_ = false;                               // GUARDED_BY(mutex_)
   bool write_fault_logged_ = false, read_fault_logged_ = false, corrupt_logged_ = false;
 
   std::chrono::steady_clock::time_point slow_since_{};  // reader: when it was found too slow

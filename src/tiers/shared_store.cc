@@ -112,7 +112,9 @@ void SharedStore::Answered(Store& store) {
 }
 
 Status SharedStore::With(Store& store, Line& line, const Talk& talk) {
-  if (Rests(store)) return Fail(ErrorCode::kOverloaded, "the store is left alone");
+  if (Rests(store))
+    return Fail(ErrorCode::kOverloaded,
+                fmt::format("{} does not answer and is left alone", store.address.Label()));
   Status done;
   if (line.connection == nullptr) {
     line.asked.clear();

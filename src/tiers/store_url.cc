@@ -29,8 +29,11 @@ Result<StoreAddress> ParseStoreUrl(std::string_view text) {
   address.host = url.host_address();
   if (address.host.empty()) return wrong("has no host");
   if (url.has_port() && !url.port().empty()) {
-    if (url.port_number() == 0) return wrong("has no such port");
     address.port = url.port();
+    if (address.port.size() > 5 ||
+        !(std::stoi(address.port) > 0 && std::stoi(address.port) < 65536)) {
+      return wrong("has no such port");
+    }
   }
   address.user = url.user();
   address.password = url.password();

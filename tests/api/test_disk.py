@@ -197,7 +197,7 @@ def test_whatever_happens_to_its_files_no_answer_changes(serve, start, folder):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_killed_at_any_moment(serve, folder, seed):
-    """bench/tiers/kill.py does this two hundred times."""
+    """bench/tiers/measure.py --kills 200 does this under load."""
     generator = random.Random(seed)
     server = serve()
     checksums = {}

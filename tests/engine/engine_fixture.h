@@ -144,7 +144,7 @@ class EngineTest : public testing::Test {
 
   void Flush() {
     auto reply = std::make_shared<Reply>();
-    engine_->Flush([reply](size_t) { reply->Take(FinishedEvent{}); });
+    engine_->Flush([reply](const Result<size_t>&) { reply->Take(FinishedEvent{}); });
     reply->Wait();
   }
 

@@ -5,7 +5,9 @@
 #include <future>
 
 #include "engine_fixture.h"
+#include "played_store.h"
 #include "tier_fixture.h"
+#include "tiers/shared_store.h"
 
 namespace reprise {
 namespace {
@@ -17,17 +19,29 @@ class EngineTierTest : public EngineTest {
   // A new process over the same folder.
   void Restart(Variant setup = {}) {
     setup.below = [this](size_t block_bytes, int block_tokens) {
+      Variant::Tiers tiers;
       record_bytes_ = 4096 + (block_bytes + 4095) / 4096 * 4096 + 1024;
-      auto store = DiskStore::Open({.folder = folder_.path(),
+      const auto add = [&](TierKind kind, std::unique_ptr<BlockStore> store) {
+        tiers.push_back(std::make_unique<BlockTier>(
+            std::move(store), BlockTier::Options{.kind = kind,
+                                                 .block_bytes = block_bytes,
+                                                 .block_tokens = static_cast<size_t>(block_tokens),
+                                                 .worthwhile = worthwhile_}));
+      };
+      auto store = DiskStore::Open({.folder = (elsewhere_ ? other_folder_ : folder_).path(),
                                     .capacity_bytes = blocks_on_disk_ * record_bytes_,
                                     .payload_bytes = block_bytes},
                                    files_);
       EXPECT_TRUE(store) << store.error().message;
-      Variant::Tiers tiers;
-      tiers.push_back(std::make_unique<BlockTier>(
-          *std::move(store), BlockTier::Options{.block_bytes = block_bytes,
-                                                .block_tokens = static_cast<size_t>(block_tokens),
-                                                .worthwhile = worthwhile_}));
+      add(TierKind::kDisk, *std::move(store));
+      if (played_ != nullptr) {
+        SharedStore::Options options;
+        options.stores = {played_->address()};
+        options.payload_bytes = block_bytes;
+        options.block_tokens = static_cast<size_t>(block_tokens);
+        options.deadline = 300ms;
+        add(TierKind::kShared, *SharedStore::Open(options));
+      }
       return tiers;
     };
     Start(setup);
@@ -39,6 +53,7 @@ class EngineTierTest : public EngineTest {
     return promise.get_future().get().total;
   }
   BlockTier::Counters Tier() { return Now().tiers.at(0); }
+  BlockTier::Counters SharedTier() { return Now().tiers.at(1); }
 
   void WaitForWritten(uint64_t blocks) {
     for (int i = 0; i < 4000 && Tier().written < blocks; ++i) std::this_thread::sleep_for(5ms);
@@ -51,8 +66,10 @@ class EngineTierTest : public EngineTest {
     return AskAndWait(request)->finished.logits_checksum;
   }
 
-  TestFolder folder_;
+  TestFolder folder_, other_folder_;
+  bool elsewhere_ = false;
   FaultyFiles files_;
+  std::unique_ptr<PlayedStore> played_;  // none: nothing is shared
   size_t blocks_on_disk_ = 1000;
   double worthwhile_ = 1e9;  // the tiny model computes faster than anything is read
   size_t record_bytes_ = 0;
@@ -223,6 +240,88 @@ TEST_F(EngineTierTest, AMarkThatMemoryHasNoRoomForIsKeptOnDisk) {
       std::this_thread::sleep_for(1ms);
     }
   }
+}
+
+// ---- a disk, and a store that is shared
+// -----------------------------------------------------------
+
+TEST_F(EngineTierTest, WhatTheDiskLacksIsReadFromTheSharedStoreAndKeptOnDisk) {
+  const GenerationRequest request = Request(Prompt(200), 6);
+  const uint64_t cold = Cold(request);
+  played_ = std::make_unique<PlayedStore>();
+  Restart();
+  AskAndWait(Request(Prompt(200), 2));
+  for (int i = 0; i < 4000 && SharedTier().written < 6; ++i) std::this_thread::sleep_for(1ms);
+  // Another machine: it has nothing on disk yet but the first half.
+  elsewhere_ = true;
+  std::vector<TokenId> half = Prompt(200);
+  half.resize(100);
+  auto shared = std::move(played_);
+  Restart();
+  AskAndWait(Request(half, 2));
+  WaitForWritten(3);
+  played_ = std::move(shared);
+  Restart();
+  const auto reply = AskAndWait(request);
+  EXPECT_EQ(reply->started.stored[TierKind::kDisk], 96U);
+  EXPECT_EQ(reply->started.stored[TierKind::kShared], 96U);
+  EXPECT_EQ(reply->finished.logits_checksum, cold);
+  EXPECT_EQ(SharedTier().read, 3U);
+  WaitForWritten(3);
+  played_->mood = PlayedStore::Mood::kSilent;
+  Restart();
+  const auto again = AskAndWait(request);
+  EXPECT_EQ(again->started.stored[TierKind::kDisk], 192U) << "it was kept there too";
+  EXPECT_EQ(again->finished.logits_checksum, cold);
+}
+
+TEST_F(EngineTierTest, WhateverTheSharedStoreSaysNoReplyChanges) {
+  using Mood = PlayedStore::Mood;
+  const GenerationRequest request = Request(Prompt(200), 6);
+  const uint64_t cold = Cold(request);
+  blocks_on_disk_ = 1;  // nothing to speak of
+  played_ = std::make_unique<PlayedStore>();
+  Restart();
+  AskAndWait(request);
+  for (int i = 0; i < 4000 && SharedTier().written < 6; ++i) std::this_thread::sleep_for(1ms);
+  for (const Mood mood : {Mood::kSilent, Mood::kGarbage, Mood::kFlood, Mood::kHangsUp,
+                          Mood::kLoading, Mood::kFull, Mood::kHonest}) {
+    played_->mood = mood;
+    Restart();
+    const TimePoint begin = clock_.Now();
+    const auto reply = AskAndWait(request);
+    EXPECT_LT(clock_.Now() - begin, 1500ms);
+    EXPECT_FALSE(reply->failed);
+    EXPECT_EQ(reply->finished.logits_checksum, cold);
+    EXPECT_EQ(reply->started.stored[TierKind::kShared] > 100,
+              mood == Mood::kFull || mood == Mood::kHonest);
+  }
+}
+
+// The first in line has its blocks from the disk and waits for the shared store; they leave no room
+// for the next in line, and nothing runs.
+TEST_F(EngineTierTest, WhoDoesNotFitBesideOneThatWaitsForBlocksWaitsToo) {
+  const Variant small{.blocks = 14, .context = 440};
+  played_ = std::make_unique<PlayedStore>();
+  Restart(small);
+  AskAndWait(Request(Prompt(340), 2));
+  WaitForWritten(10);
+  for (int i = 0; i < 4000 && SharedTier().written < 10; ++i) std::this_thread::sleep_for(1ms);
+  files_.read_delay_ms = 20;
+  played_->mood = PlayedStore::Mood::kSilent;
+  Restart(small);
+  std::vector<TokenId> longer = Prompt(340);
+  while (longer.size() < 400) longer.push_back(9);
+  const auto first = Ask(Request(longer, 2));
+  std::this_thread::sleep_for(180ms);
+  GenerationRequest second = Request(Prompt(200, 5), 2);
+  second.cache = CacheUse::kNone;
+  const auto next = Ask(second);
+  next->Wait();
+  first->Wait();
+  EXPECT_FALSE(first->failed);
+  EXPECT_FALSE(next->failed);
+  files_.read_delay_ms = 0;
 }
 
 }  // namespace

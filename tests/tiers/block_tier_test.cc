@@ -157,7 +157,8 @@ TEST_F(BlockTierTest, ClearForgetsAlsoWhatWaits) {
   std::mutex mutex;
   std::condition_variable changed;
   bool cleared = false;
-  tier_->Clear([&] {
+  tier_->Clear([&](const Status& done) {
+    EXPECT_TRUE(done);
     const std::lock_guard lock(mutex);
     cleared = true;
     changed.notify_one();
