@@ -158,6 +158,11 @@ class Page {
               why);
     }
     if (report.outcome == ReuseOutcome::kEvicted) why["for"] = EvictedFor(*report.loss, request);
+    if (report.outcome == ReuseOutcome::kHit || !prompt.started) return why;
+    for (const TierKind kind : kTierKinds) {
+      const TierMiss missed = prompt.started->missed[kind];
+      if (IsTelling(missed)) why[ToText(kind)] = ToText(missed);
+    }
     return why;
   }
 

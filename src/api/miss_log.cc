@@ -29,6 +29,17 @@ std::string Reason(const History& history, const MissReport& report) {
   return taker == nullptr ? reason : fmt::format("{} for {}", reason, taker->request_id);
 }
 
+// Why the stores below memory did not have it either: "; disk: evicted".
+std::string Below(const PastPrompt& prompt) {
+  std::string text;
+  if (!prompt.started) return text;
+  for (const TierKind kind : kTierKinds) {
+    const TierMiss missed = prompt.started->missed[kind];
+    if (IsTelling(missed)) text += fmt::format("; {}: {}", ToText(kind), ToText(missed));
+  }
+  return text;
+}
+
 }  // namespace
 
 void LogMiss(const Service& service, uint64_t number, size_t prompt) {
@@ -37,11 +48,16 @@ void LogMiss(const Service& service, uint64_t number, size_t prompt) {
   const PastPrompt& own = request->prompts.at(prompt);
   if (own.tokens.size() < own.read() + limits::kMissLogTokens) return;
   const MissReport report = ExplainMiss(service.history, *request, prompt, Seen::kOwnTenant);
-  if (report.outcome == ReuseOutcome::kHit || report.outcome == ReuseOutcome::kNothingShared)
+  if (report.outcome == ReuseOutcome::kHit) return;
+  const std::string below = Below(own);
+  if (report.outcome == ReuseOutcome::kNothingShared) {
+    if (!below.empty()) LogInfo("{} read {} tokens{}", request->request_id, report.read, below);
     return;
-  LogInfo("{} shares {} tokens with {} and read {}, up to {}: {}", request->request_id,
+  }
+  LogInfo("{} shares {} tokens with {} and read {}, up to {}: {}{}", request->request_id,
           report.shared, report.closest->request_id, report.read,
-          PartAt(own, report.read, *service.model.tokenizer), Reason(service.history, report));
+          PartAt(own, report.read, *service.model.tokenizer), Reason(service.history, report),
+          below);
 }
 
 }  // namespace reprise

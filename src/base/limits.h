@@ -110,5 +110,6 @@ inline constexpr uint64_t kTemplateSeconds = 20;  // as the last resort; 100,000
 // -- The cache on disk ----------------------------------------------------------------------------
 inline constexpr size_t kTierQueueBytes = 64u << 20;  // that wait to be written: more is dropped
 inline constexpr size_t kMaxTierItems = 4096;         // the same of notes that blocks were used
+inline constexpr size_t kMaxGoneBlocks = 16384;       // of which it is remembered why they are gone
 
 }  // namespace reprise::limits

@@ -1,6 +1,6 @@
 #pragma once
 
-// The kinds of store below memory, the fastest first.
+// The kinds of store below memory, the fastest first, and what became of looking there.
 
 #include <array>
 #include <cstddef>
@@ -19,15 +19,42 @@ constexpr std::string_view ToText(TierKind kind) {
   return kind == TierKind::kDisk ? "disk" : "shared";
 }
 
-// Tokens that were read from each.
-class StoredTokens {
+// Why a prompt was not read further from a tier.
+enum class TierMiss : uint8_t {
+  kNone,     // it was read to its end, or the tier was not asked
+  kAbsent,   // it was never there, or nobody remembers
+  kEvicted,  // for room
+  kExpired,
+  kChecksum,  // what was there was not this block, to the bit
+  kFailed,    // it could not be read
+  kSlow,      // computing was expected to be faster, or nothing came in time
+};
+
+// What a person wants to be told of; the others are how things go.
+constexpr bool IsTelling(TierMiss miss) { return miss > TierMiss::kAbsent; }
+
+constexpr std::string_view ToText(TierMiss miss) {
+  constexpr std::array<std::string_view, 7> kTexts = {"none",     "absent", "evicted", "expired",
+                                                      "checksum", "failed", "slow"};
+  return kTexts[static_cast<size_t>(miss)];
+}
+
+// One value for each kind.
+template <typename T>
+class PerTier {
  public:
-  size_t& operator[](TierKind kind) { return tokens_[static_cast<size_t>(kind)]; }
-  size_t operator[](TierKind kind) const { return tokens_[static_cast<size_t>(kind)]; }
-  size_t all() const { return tokens_[0] + tokens_[1]; }
+  constexpr T& operator[](TierKind kind) { return values_[static_cast<size_t>(kind)]; }
+  constexpr const T& operator[](TierKind kind) const { return values_[static_cast<size_t>(kind)]; }
+  constexpr bool operator==(const PerTier&) const = default;
 
  private:
-  std::array<size_t, kTierKinds.size()> tokens_{};
+  std::array<T, kTierKinds.size()> values_{};
 };
+
+constexpr size_t Sum(const PerTier<size_t>& tokens) {
+  size_t sum = 0;
+  for (const TierKind kind : kTierKinds) sum += tokens[kind];
+  return sum;
+}
 
 }  // namespace reprise

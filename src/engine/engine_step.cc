@@ -44,8 +44,9 @@ void EngineThread::Admit() {
     StartedEvent event{.prompt_tokens = static_cast<int>(sequence.prompt_size()),
                        .cached_tokens = static_cast<int>(sequence.cached_tokens),
                        .breakpoints = sequence.breakpoints};
-    if (sequence.cached_tokens >= sequence.below.read.all()) event.stored = sequence.below.read;
-    counters_.stored_tokens += event.stored.all();
+    if (sequence.cached_tokens >= Sum(sequence.below.read)) event.stored = sequence.below.read;
+    event.missed = sequence.below.missed;
+    counters_.stored_tokens += Sum(event.stored);
     if (const auto& lost = sequence.lost) {
       event.lost = {lost->cause, sequence.admitted - lost->when, lost->for_whom};
     }

@@ -97,12 +97,18 @@ void LowerTier::Collect(Sequence& sequence) {
   }
   const auto now = std::chrono::steady_clock::now();
   if (!blocks.empty()) below.gives_up = now + below.patience;
-  if (!done && room && now >= below.gives_up) level.given_up = below.fetch;
-  if (!done && (!room || now >= below.gives_up)) {
+  TierMiss miss = done ? below.fetch->miss() : TierMiss::kNone;
+  if (!done && room && now >= below.gives_up) {
+    level.given_up = below.fetch;
+    miss = TierMiss::kSlow;
+  }
+  if (!done && (!room || miss == TierMiss::kSlow)) {
     below.fetch->Cancel();
     done = true;
   }
-  if (done) below.fetch.reset();
+  if (!done) return;
+  below.missed[level.tier->kind()] = miss;
+  below.fetch.reset();
 }
 
 // The block behind the last that was taken in. False: there is no room.

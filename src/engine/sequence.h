@@ -74,7 +74,8 @@ struct Sequence {
     std::shared_ptr<TierFetch> fetch;  // on its way from the one before that
     Lease lease;                       // holds what came, until the sequence is admitted
     size_t next_block = 0;             // that comes
-    StoredTokens read;                 // that came
+    PerTier<size_t> read;              // tokens that came
+    PerTier<TierMiss> missed;          // why no more came
     std::chrono::steady_clock::duration patience{};  // without any news
     std::chrono::steady_clock::time_point gives_up;
   };

@@ -100,7 +100,8 @@ struct StartedEvent {
   // conventions: ComputeUsage(prompt_tokens, cached_tokens, breakpoints), engine/usage.h.
   std::vector<BreakpointOutcome> breakpoints = {};
   std::optional<CacheLoss> lost = {};
-  StoredTokens stored = {};  // of the cached ones, from below memory
+  PerTier<size_t> stored = {};    // of the cached ones, from below memory
+  PerTier<TierMiss> missed = {};  // why no more from there
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {

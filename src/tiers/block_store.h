@@ -3,8 +3,9 @@
 // A store of blocks below memory. Slow, may fail, and nothing depends on it: what it does not have
 // is computed. disk_store.h is one; a third kind would be one more file.
 //
-// Find and Read are called by one thread, the others by another; each may block. A fault is an
-// Error, never a wrong bit: Read compares key, tokens and a checksum before it says yes.
+// Find, WhyMissing, Announce and Read are called by one thread, the others by another; each may
+// block. A fault is an Error, never a wrong bit: Read compares key, tokens and a checksum before it
+// says yes.
 
 #include <chrono>
 #include <cstddef>
@@ -15,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "base/tier_kind.h"
 #include "tiers/block_key.h"
 
 namespace reprise {
@@ -70,6 +72,8 @@ class BlockStore {
 
   // How many leading blocks of `chain` are there.
   virtual size_t Find(std::span<const BlockKey> chain) = 0;
+  // Why a block is not found, as far as this process saw it go.
+  virtual TierMiss WhyMissing(const BlockKey& /*key*/) const { return TierMiss::kAbsent; }
   // Read is going to be called with these, in this order, unless it fails or is not wanted any
   // more.
   virtual void Announce(std::span<const BlockKey> /*chain*/) {}

@@ -263,9 +263,10 @@ void BlockTier::ReadLoop() {
       fetch = std::move(orders_.front());
       orders_.pop_front();
     }
-    Serve(*fetch);
+    const TierMiss miss = Serve(*fetch);
     {
       const std::lock_guard lock(fetch->mutex_);
+      fetch->miss_ = miss;
       fetch->done_ = true;
     }
     fetch->order_.on_news();
@@ -279,15 +280,17 @@ bool BlockTier::WorthReading(size_t blocks, double compute_seconds) const {
          SteadyClock::now() - slow_since_ > kTryAgain;
 }
 
-void BlockTier::Serve(TierFetch& fetch) {
+TierMiss BlockTier::Serve(TierFetch& fetch) {
   const TierFetch::Order& order = fetch.order_;
   const size_t found = store_->Find(order.keys);
-  if (found == 0) return;
+  const TierMiss end =
+      found < order.keys.size() ? store_->WhyMissing(order.keys[found]) : TierMiss::kNone;
+  if (found == 0) return end;
   const double compute_each = order.compute_seconds / static_cast<double>(order.keys.size());
   if (!WorthReading(found, compute_each * static_cast<double>(found))) {
     const std::lock_guard lock(mutex_);
     ++counters_.slow;
-    return;
+    return TierMiss::kSlow;
   }
   store_->Announce(std::span(order.keys).first(found));
   const size_t window = std::max<size_t>(options_.queue_bytes / options_.block_bytes, 2);
@@ -297,7 +300,7 @@ void BlockTier::Serve(TierFetch& fetch) {
     {
       std::unique_lock lock(fetch.mutex_);
       fetch.changed_.wait(lock, [&] { return fetch.cancelled_ || fetch.blocks_.size() < window; });
-      if (fetch.cancelled_) return;
+      if (fetch.cancelled_) return TierMiss::kNone;
     }
     TierFetch::Block block = TakeBuffer();
     const SteadyClock::time_point begin = SteadyClock::now();
@@ -307,8 +310,10 @@ void BlockTier::Serve(TierFetch& fetch) {
         {block.get(), options_.block_bytes});
     const double took = SecondsSince(begin);
     if (!read) {
-      if (read.error().code != ErrorCode::kNotFound) CountFailure(read.error(), true);
-      return;
+      const ErrorCode code = read.error().code;
+      if (code == ErrorCode::kNotFound) return store_->WhyMissing(order.keys[i]);
+      CountFailure(read.error(), true);
+      return code == ErrorCode::kCorrupt ? TierMiss::kChecksum : TierMiss::kFailed;
     }
     reading += took;
     seconds_per_block_ =
@@ -328,9 +333,10 @@ void BlockTier::Serve(TierFetch& fetch) {
       slow_since_ = SteadyClock::now();
       const std::lock_guard lock(mutex_);
       ++counters_.slow;
-      return;
+      return TierMiss::kSlow;
     }
   }
+  return end;
 }
 
 }  // namespace reprise

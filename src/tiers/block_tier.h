@@ -47,6 +47,8 @@ class TierFetch {
 
   // The blocks that came since the last call, in order. done: no more will come.
   std::vector<Block> Take(bool& done);
+  // Why no more came, once it is done.
+  TierMiss miss() const { return miss_; }
   // Nobody will take any more.
   void Cancel();
 
@@ -57,9 +59,10 @@ class TierFetch {
   const Order order_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Block> blocks_;  // GUARDED_BY(mutex_): not taken yet
-  bool done_ = false;          // GUARDED_BY(mutex_)
-  bool cancelled_ = false;     // GUARDED_BY(mutex_)
+  std::vector<Block> blocks_;        // GUARDED_BY(mutex_): not taken yet
+  bool done_ = false;                // GUARDED_BY(mutex_)
+  TierMiss miss_ = TierMiss::kNone;  // the reader's until done_
+  bool cancelled_ = false;           // GUARDED_BY(mutex_)
 };
 
 class BlockTier {
@@ -124,7 +127,7 @@ class BlockTier {
   void WriteLoop();
   void WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> uses);
   void ReadLoop();
-  void Serve(TierFetch& fetch);
+  TierMiss Serve(TierFetch& fetch);
   bool WorthReading(size_t blocks, double compute_seconds) const;  // reader
   TierFetch::Block TakeBuffer();
   void CountFailure(const Error& error, bool reading);

@@ -277,16 +277,32 @@ Status DiskStore::Read(const BlockKey& key, std::span<const TokenId> tokens,
   if (!now || now->slot != entry->slot) {
     return Fail(ErrorCode::kNotFound, "the block is not stored any more");
   }
-  Forget(key);
+  Forget(key, read.error().code == ErrorCode::kCorrupt ? TierMiss::kChecksum : TierMiss::kFailed);
   return read;
 }
 
-void DiskStore::Forget(const BlockKey& key) {
+TierMiss DiskStore::WhyMissing(const BlockKey& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = gone_.find(key);
+  return found == gone_.end() ? TierMiss::kAbsent : found->second;
+}
+
+void DiskStore::RememberGone(const BlockKey& key, TierMiss why) {
+  const std::lock_guard lock(mutex_);
+  if (!gone_.insert_or_assign(key, why).second) return;
+  gone_in_order_.push_back(key);
+  if (gone_in_order_.size() <= limits::kMaxGoneBlocks) return;
+  gone_.erase(gone_in_order_.front());
+  gone_in_order_.pop_front();
+}
+
+void DiskStore::Forget(const BlockKey& key, TierMiss why) {
   DiskIndex::Update update(*index_);
   const std::optional<DiskEntry> entry = update.Get(key);
   if (!entry) return;
   update.Erase(key);
   if (update.Commit()) GiveSlots({&*entry, 1});
+  RememberGone(key, why);
 }
 
 // The index does not name them any more.
@@ -322,6 +338,7 @@ Status DiskStore::MakeRoom(uint64_t bytes, WallSeconds now, WriteOutcome& outcom
     ++(expired ? outcome.expired : outcome.evicted);
     held -= entry.record_bytes + kIndexBytes;
     gone.push_back(entry);
+    RememberGone(key, expired ? TierMiss::kExpired : TierMiss::kEvicted);
     update.Erase(key);
   }
   if (gone.empty()) return {};
@@ -435,6 +452,8 @@ Status DiskStore::Clear() {
   std::unique_lock lock(mutex_);
   sizes_ = {.capacity_bytes = options_.capacity_bytes};
   promised_.clear();
+  gone_.clear();
+  gone_in_order_.clear();
   std::vector<BlockFile*> files;
   for (auto& [record_bytes, data] : data_) {
     data.free.clear();
@@ -468,7 +487,7 @@ Result<DiskStore::Verdict> DiskStore::Verify(
       good = ReadRecord(key, entry, {}, payload).has_value();
     }
     ++(good ? verdict.good : verdict.bad);
-    if (!good && mend) Forget(key);
+    if (!good && mend) Forget(key, TierMiss::kChecksum);
     progress(verdict.good + verdict.bad, entries.size());
   }
   return verdict;

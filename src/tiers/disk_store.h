@@ -22,12 +22,14 @@
 // See block_store.h for threads. Errors after which nothing is stored are the caller's to report.
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tiers/block_file.h"
@@ -58,6 +60,7 @@ class DiskStore final : public BlockStore {
   const Found& found() const { return found_; }
 
   size_t Find(std::span<const BlockKey> chain) override;
+  TierMiss WhyMissing(const BlockKey& key) const override;
   Status Read(const BlockKey& key, std::span<const TokenId> tokens,
               std::span<std::byte> payload) override;
   Result<WriteOutcome> Write(std::span<const BlockWrite> blocks, WallSeconds now) override;
@@ -102,10 +105,11 @@ class DiskStore final : public BlockStore {
   BlockFile* ReadableFile(uint32_t record_bytes);
   Status ReadRecord(const BlockKey& key, const DiskEntry& entry, std::span<const TokenId> tokens,
                     std::span<std::byte> payload);
-  void Forget(const BlockKey& key);
+  void Forget(const BlockKey& key, TierMiss why);
   // What `entry` counts, added or taken away.
   void Count(const DiskEntry& entry, int sign);
   void GiveSlots(std::span<const DiskEntry> entries);
+  void RememberGone(const BlockKey& key, TierMiss why);
   Status MakeRoom(uint64_t bytes, WallSeconds now, WriteOutcome& outcome);
   static void Prolong(DiskEntry& entry, const BlockUse& use);
 
@@ -120,6 +124,8 @@ class DiskStore final : public BlockStore {
   mutable StoreSizes sizes_;           // GUARDED_BY(mutex_)
   // GUARDED_BY(mutex_): bytes, by their promise's end; those whose end has come are taken out.
   mutable std::map<WallSeconds, uint64_t> promised_;
+  std::unordered_map<BlockKey, TierMiss> gone_;  // GUARDED_BY(mutex_): lately, and why
+  std::deque<BlockKey> gone_in_order_;           // GUARDED_BY(mutex_): the first first
 };
 
 }  // namespace reprise

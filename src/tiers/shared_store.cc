@@ -196,6 +196,10 @@ size_t SharedStore::Find(std::span<const BlockKey> chain) {
   return static_cast<size_t>(std::ranges::find(there, false) - there.begin());
 }
 
+TierMiss SharedStore::WhyMissing(const BlockKey& key) const {
+  return Rests(*stores_[IndexOf(key)]) ? TierMiss::kFailed : TierMiss::kAbsent;
+}
+
 void SharedStore::Announce(std::span<const BlockKey> chain) {
   for (const auto& store : stores_) store->reading.announced.clear();
   for (const BlockKey& key : chain) StoreOf(key).reading.announced.push_back(key);

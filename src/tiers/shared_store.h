@@ -52,6 +52,7 @@ class SharedStore final : public BlockStore {
   std::vector<Error> Greet();
 
   size_t Find(std::span<const BlockKey> chain) override;
+  TierMiss WhyMissing(const BlockKey& key) const override;
   void Announce(std::span<const BlockKey> chain) override;
   Status Read(const BlockKey& key, std::span<const TokenId> tokens,
               std::span<std::byte> payload) override;

@@ -22,7 +22,7 @@ Result<StoreAddress> ParseStoreUrl(std::string_view text) {
   };
   const auto parsed = boost::urls::parse_uri(text);
   if (!parsed) return wrong("cannot be read");
-  const boost::urls::url_view url = *parsed;
+  const boost::urls::url_view& url = *parsed;
   StoreAddress address;
   address.tls = url.scheme() == "rediss";
   if (!address.tls && url.scheme() != "redis") return wrong("begins with redis:// or rediss://");

@@ -195,6 +195,44 @@ def test_whatever_happens_to_its_files_no_answer_changes(serve, start, folder):
         assert ask(server, request)[0] == cold
 
 
+def why(server, reply):
+    request = reply["headers"]["x-request-id"]
+    return server.get(f"/cache/requests/{request}")["prompts"][0]["why"]
+
+
+def test_a_request_is_told_why_the_disk_had_it_no_more(start, folder):
+    """Memory and disk hold a few prompts only; the first is asked for again."""
+    small = ("--kv-memory", "32M", "--context", "1024", "--disk", folder)
+    for options, reason in ((("--disk-size", "32M"), "evicted"),
+                            (("--disk-size", "1G", "--disk-retention", "1s"), "expired")):  # yapf: disable
+        server = start(*small, *options)
+        ask(server, body(150, "first"))
+        time.sleep(2.5 if reason == "expired" else 0.2)
+        for i in range(4):
+            ask(server, body(150, f"more{i}"))
+            time.sleep(0.3)
+        told = why(server, server.post("/v1/completions", body(150, "first")))
+        assert (told["reason"], told["disk"]) == ("evicted", reason)
+        assert any(f"evicted" in line and line.rstrip().endswith(f"; disk: {reason}") for line in server.log)
+        server.flush()
+        stop(server)
+
+
+def test_a_request_is_told_that_its_block_was_refused(serve, folder):
+    server = serve()
+    ask(server, body(150))
+    stop(server)
+    (data,) = folder.glob("records-*")
+    with open(data, "r+b") as file:
+        for record in range(data.stat().st_size // 569344 + 1):
+            file.seek(record * 569344 + 9000)
+            file.write(b"flipped")
+    server = serve()
+    told = why(server, server.post("/v1/completions", body(150)))
+    assert told == {"reason": "nothing_shared", "disk": "checksum"}
+    assert any("read 0 tokens; disk: checksum" in line for line in server.log)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_killed_at_any_moment(serve, folder, seed):
     """bench/tiers/measure.py --kills 200 does this under load."""

@@ -83,7 +83,7 @@ TEST_F(EngineTierTest, WhatWasReadOutlivesTheProcessToTheBit) {
   Restart();
   for (const int stored : {192, 0}) {  // six blocks of 32; then from memory, which has all of it
     const auto reply = AskAndWait(request);
-    EXPECT_EQ(reply->started.stored.all(), stored);
+    EXPECT_EQ(Sum(reply->started.stored), stored);
     EXPECT_EQ(reply->started.cached_tokens, stored > 0 ? 192 : 200);
     EXPECT_EQ(reply->finished.logits_checksum, cold);
   }
@@ -186,7 +186,7 @@ TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
   const TimePoint begin = clock_.Now();
   const auto reply = AskAndWait(request);
   EXPECT_LT(clock_.Now() - begin, 1500ms);
-  EXPECT_EQ(reply->started.stored.all(), 0);
+  EXPECT_EQ(Sum(reply->started.stored), 0);
   EXPECT_EQ(reply->finished.logits_checksum, cold);
   // While it stands still, nobody else tries.
   const TimePoint again = clock_.Now();
@@ -216,7 +216,7 @@ TEST_F(EngineTierTest, APromiseOutlivesTheProcessAndOthersRoom) {
   for (TokenId i = 1; i < 8; ++i) AskAndWait(Request(Prompt(200, i), 2));
   Restart();
   EXPECT_EQ(Tier().sizes.records, 20U) << "the others had the rest of the room";
-  EXPECT_EQ(AskAndWait(Request(Prompt(200), 2))->started.stored.all(), 192);
+  EXPECT_EQ(Sum(AskAndWait(Request(Prompt(200), 2))->started.stored), 192);
 }
 
 TEST_F(EngineTierTest, AMarkThatMemoryHasNoRoomForIsKeptOnDisk) {

@@ -299,6 +299,26 @@ TEST_F(DiskStoreTest, RecordsThatNoIndexNamesAreFoundAndReused) {
   EXPECT_EQ(next.Read(*store_, 2), std::nullopt);
 }
 
+TEST_F(DiskStoreTest, ItIsSaidWhyABlockIsGone) {
+  Open(10);
+  const TestChain old("a", 3), evicted("b", 8), next("c", 9), never("d", 1);
+  Write(old, now_ - 25 * 3600);
+  Write(evicted, now_);
+  EXPECT_EQ(store_->WhyMissing(old.keys[0]), TierMiss::kExpired);
+  Write(next, now_ + 1);
+  EXPECT_EQ(store_->WhyMissing(evicted.keys[7]), TierMiss::kEvicted);
+  EXPECT_EQ(store_->WhyMissing(never.keys[0]), TierMiss::kAbsent);
+  files_.fault = Fault::kReadFlipsABit;
+  EXPECT_EQ(next.Read(*store_, 0), ErrorCode::kCorrupt);
+  EXPECT_EQ(store_->WhyMissing(next.keys[0]), TierMiss::kChecksum);
+  files_.fault = Fault::kReadFails;
+  EXPECT_EQ(next.Read(*store_, 1), ErrorCode::kIo);
+  EXPECT_EQ(store_->WhyMissing(next.keys[1]), TierMiss::kFailed);
+  files_.fault = Fault::kNone;
+  EXPECT_TRUE(store_->Clear());
+  EXPECT_EQ(store_->WhyMissing(next.keys[0]), TierMiss::kAbsent);
+}
+
 TEST_F(DiskStoreTest, VerifyFindsWhatWasChangedAndMendsIt) {
   Open();
   const TestChain chain("a", 4);
