@@ -80,6 +80,7 @@ void AddTier(std::string& page, const BlockTier::Counters& tier) {
       "What computing what was read would have taken longer.", tier.seconds_saved);
   add(Kind::kCounter, "read_blocks_total", "Blocks read.", tier.read);
   add(Kind::kCounter, "written_blocks_total", "Blocks written.", tier.written);
+  add(Kind::kGauge, "queue_bytes", "What waits to be written.", tier.queue_bytes);
   add(Kind::kCounter, "queue_dropped_blocks_total",
       "Blocks not written because the queue was full.", tier.queue_dropped);
   add(Kind::kCounter, "refused_blocks_total",

@@ -161,6 +161,7 @@ BlockTier::Counters BlockTier::counters() const {
   Counters counters = counters_;
   counters.kind = options_.kind;
   counters.sizes = sizes;
+  counters.queue_bytes = offered_bytes_;
   return counters;
 }
 

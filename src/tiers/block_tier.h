@@ -81,6 +81,7 @@ class BlockTier {
     TierKind kind = TierKind::kDisk;
     uint64_t written = 0, read = 0;
     uint64_t queue_dropped = 0;  // offered while the queue was full
+    uint64_t queue_bytes = 0;    // that wait to be written now
     uint64_t refused = 0;        // no room beside what is promised
     uint64_t evicted = 0, expired = 0;
     uint64_t read_failures = 0;   // the system refused
