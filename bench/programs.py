@@ -113,13 +113,17 @@ def start_reprise(name, model, *options, binary=REPRISE):
     return _wait(program, ready)
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def start_llama(name, model, *options):
     """llama-server on `model`; ready when /health is 200."""
     if not LLAMA.exists():
         raise DidNotStart("llama-server is absent: bench/peers/setup.sh makes it")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = Program(name, [LLAMA, "-m", model, "--host", "127.0.0.1", "--port", port, *options])
     program.url = f"http://127.0.0.1:{port}"
 

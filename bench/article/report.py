@@ -3,11 +3,11 @@ import json
 
 from article import charts, numbers
 from article.sections import (cost, first_token, hit_rate, lifetime, not_shared, offers, parameters,
-                              workloads)
+                              restart, workloads)
 from page import table
 
-MEASURED = (offers, first_token, hit_rate, parameters, lifetime, workloads, not_shared)
-CHAPTERS = (first_token, hit_rate, parameters, lifetime, cost, workloads, not_shared)
+MEASURED = (offers, first_token, hit_rate, parameters, lifetime, workloads, not_shared, restart)
+CHAPTERS = (first_token, hit_rate, parameters, lifetime, cost, workloads, not_shared, restart)
 
 CAPTIONS = {
     "first-token": "Time to the first token; the band is the middle half of the runs",
@@ -42,7 +42,7 @@ def write(study, path, command):
 def _head(study, command):
     lines = ["# What prompt caching buys", "",
              "A well-known article on prompt caching makes seven statements. Each is measured "
-             f"here. Written by `{command}`; the raw figures are in the JSON file beside this "
+             f"here, and an eighth that its readers ask for. Written by `{command}`; the raw figures are in the JSON file beside this "
              "page, the charts also as SVG.", "", study.results.head["machine"], "",
              f"Measuring took {study.results.seconds / 60:.0f} minutes. {study.corpus.described()} "
             "Every new prompt begins with a line of its own. Servers are asked over HTTP through "

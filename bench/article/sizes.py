@@ -28,6 +28,8 @@ class Sizes:
     varied_replies: int
     greedy_prompts: int
     short_tokens: int         # of prompts whose length does not matter
+    restarts: int             # of each server
+    restart_tokens: int       # of the document
 
 
 FULL = Sizes(
@@ -38,7 +40,8 @@ FULL = Sizes(
     workload_requests=20, cold_requests=8, rag_documents=4, policy_characters=8_000,
     long_document_tokens=4500, agent_tokens=6500, chat_system_tokens=600, reply_tokens=32,
     varied_replies=10, greedy_prompts=8,
-    short_tokens=1100)
+    short_tokens=1100,
+    restarts=5, restart_tokens=3_700)
 
 QUICK = Sizes(
     lengths=(128, 512, 1200), runs=2,
@@ -48,4 +51,5 @@ QUICK = Sizes(
     workload_requests=4, cold_requests=2, rag_documents=2, policy_characters=1_500,
     long_document_tokens=600, agent_tokens=2200, chat_system_tokens=200, reply_tokens=8,
     varied_replies=3, greedy_prompts=2,
-    short_tokens=300)
+    short_tokens=300,
+    restarts=1, restart_tokens=700)

@@ -12,6 +12,7 @@ import itertools
 import pathlib
 import random
 import re
+import shutil
 import statistics
 import sys
 import time
@@ -24,6 +25,9 @@ from stream import Server
 
 SOURCE = pathlib.Path("/usr/share/common-licenses/GPL-3")
 PARAGRAPHS = re.split(r"\n\s*\n", SOURCE.read_text())
+
+
+LENGTHS = (2_000, 8_500, 17_000, 32_000)  # characters
 
 
 def prose(characters, seed):
@@ -48,7 +52,7 @@ def median_ms(values):
 def time_to_first_token(server, repeats, progress):
     yield "| prompt tokens | cold, ms | other question, ms | same again, ms | read | tokens/s cold |"
     yield "|---:|---:|---:|---:|---:|---:|"
-    for characters in (2_000, 8_500, 17_000, 32_000):
+    for characters in LENGTHS:
         cold, warm, same = [], [], []
         for i in range(repeats):
             document = prose(characters, random.getrandbits(40))
@@ -62,6 +66,28 @@ def time_to_first_token(server, repeats, progress):
         yield (f"| {tokens:,.0f} | {median_ms([r['first'] for r in cold])} "
                f"| {median_ms([r['first'] for r in warm])} | {median_ms([r['first'] for r in same])} "
                f"| {100 * read:.1f} % | {speed:,.0f} |")
+
+
+def after_a_restart(repeats, progress):
+    """The first thing that a new process is asked: another question about what the one before had read."""
+    folder = ROOT / "build/bench/restarted"
+    options = ("-q", "--disk", folder, "--disk-size", "4G")
+    yield "| prompt tokens | first token after a restart (`--disk`), ms | read |"
+    yield "|---:|---:|---:|"
+    for characters in LENGTHS:
+        replies = []
+        for i in range(repeats):
+            shutil.rmtree(folder, ignore_errors=True)
+            document = prose(characters, random.getrandbits(40))
+            with programs.start_reprise("before", programs.MODEL, *options) as program:
+                Server(program.url).chat(messages(document, "What is this about?"))
+            with programs.start_reprise("after", programs.MODEL, *options) as program:
+                replies.append(Server(program.url).chat(messages(document, "Who wrote it, and when?")))
+            progress(f"restart, {characters} characters, {i + 1} of {repeats}")
+        tokens = statistics.median(r["prompt"] for r in replies)
+        read = sum(r["read"] for r in replies) / sum(r["prompt"] for r in replies)
+        yield f"| {tokens:,.0f} | {median_ms([r['first'] for r in replies])} | {100 * read:.1f} % |"
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def decode(server, repeats, progress):
@@ -148,18 +174,23 @@ def workloads(server, repeats, progress):
     yield f"| the same: prompt tokens computed | {computed / prompt:.2f} × the prompt |"
 
 
-def measure(server, repeats):
-    def progress(what):
-        print(f"  {what}", flush=True)
+def progress(what):
+    print(f"  {what}", flush=True)
 
-    sections = [("Time to first token", time_to_first_token(server, repeats, progress)),
-                ("Decode", decode(server, repeats, progress)),
-                ("Workloads", workloads(server, repeats, progress))]
+
+def write_down(sections):
     lines = []
     for title, rows in sections:
         print(title, flush=True)
         lines += [f"## {title}", "", *rows, ""]
     return "\n".join(lines)
+
+
+def measure(server, repeats):
+    return write_down([
+        ("Time to first token", time_to_first_token(server, repeats, progress)),
+        ("Decode", decode(server, repeats, progress)),
+        ("Workloads", workloads(server, repeats, progress))])
 
 
 def main():
@@ -174,6 +205,7 @@ def main():
     else:
         with programs.start_reprise("measured", programs.MODEL, "-q") as program:
             report = measure(Server(program.url), options.repeats)
+        report += "\n" + write_down([("After a restart", after_a_restart(options.repeats, progress))])
     text = (f"Written by `bench/server/measure.py --repeats {options.repeats} "
             f"--write docs/measurements.md`; medians.\nSmolLM2-135M-Instruct, Q4_1, over HTTP on the "
             f"same machine.\n\n{page.machine()}\n\n{report}")

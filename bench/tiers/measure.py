@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Measures the cache on disk: after a restart and a kill, beside too little memory, and what it costs a step.
+"""Measures the stores below memory: after a restart and a kill, beside too little memory, shared by two servers,
+what they cost a step, and when they are slow.
 
-usage: bench/tiers/measure.py [--repeats N] [--kills N] [--write FILE]
+usage: bench/tiers/measure.py [--repeats N] [--kills N] [--trace FILE] [--write FILE]
 
-Starts build/release/src/app/reprise on the default model over a folder of its own under build/bench. Prints
-Markdown; --write puts it, with machine and commit, into its place in FILE. --kills N does something
-else: N times it kills the server at a random moment under load, checks the whole folder, and compares the
-next start's replies with those computed cold.
+Starts build/release/src/app/reprise on the default model over a folder of its own under build/bench, and
+redis-server for what is shared. Prints Markdown; --write puts it, with machine and commit, into its place in FILE.
+Two options do something else. --kills N: N times it kills the server at a random moment under load, checks the
+whole folder, and compares the next start's replies with those computed cold. --trace FILE replays a trace of
+requests in Mooncake's form (github.com/kvcache-ai/Mooncake) without a model; see replay.cc.
 """
 import argparse
+import contextlib
 import json
 import pathlib
 import random
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,9 +25,10 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server")]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server"), str(ROOT / "bench/tiers")]
 import page
 import programs
+import throttle
 from measure import messages, prose
 
 FOLDER = ROOT / "build/bench/tiers"
@@ -108,6 +113,88 @@ def beside_little_memory(progress):
                     progress(f"{name}, round {round_ + 1}, {i + 1} of {TENANTS}")
         read = sum(row[2] for row in rows) / sum(row[1] for row in rows)
         yield f"| {name} | {100 * read:.1f} % | {milliseconds([row[0] for row in rows])} |"
+
+
+@contextlib.contextmanager
+def store():
+    """A redis-server; yields its port."""
+    with programs.Program("redis", ["redis-server", "--port", programs.free_port(), "--bind", "127.0.0.1", "--save", "",
+                                    "--dir", FOLDER.parent]) as running:
+        port = int(running.process.args[2])
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.02)
+        yield port
+
+
+def share(port, name):
+    return serve(name, "--shared", f"redis://127.0.0.1:{port}", disk=False)
+
+
+def counters(server):
+    with urllib.request.urlopen(server.url + "/cache") as answer:
+        return json.load(answer)["shared"]["counters"]
+
+
+def two_servers(repeats, progress):
+    yield "| prompt tokens | cold, ms | read by the second of what the first computed | first token there, ms | of cold | logits |"
+    yield "|---:|---:|---:|---:|---:|---|"
+    cold, second, read, equal, tokens = [], [], [], 0, 0
+    for i in range(repeats):
+        text = prose(17_000, random.getrandbits(40))
+        with store() as port, share(port, "one") as one, share(port, "other") as other:
+            for server in (one, other):
+                ask(server, "Warm the machine up.", "Yes?")
+            seconds, tokens, _, _, wanted = ask(one, text, "Who wrote it?")
+            cold.append(seconds)
+            until = time.monotonic() + 20
+            while counters(one)["written_blocks"] < tokens // 32 and time.monotonic() < until:
+                time.sleep(0.05)
+            seconds, _, hit, _, checksum = ask(other, text, "Who wrote it?")
+            second.append(seconds)
+            read.append(hit / tokens)
+            equal += checksum == wanted
+        progress(f"two servers, {i + 1} of {repeats}")
+    part = statistics.median(second) / statistics.median(cold)
+    yield (f"| {tokens:,} | {milliseconds(cold)} | {100 * statistics.median(read):.1f} % | {milliseconds(second)} "
+           f"| {100 * part:.1f} % | {equal} of {repeats} equal |")
+
+
+def slow_stores(repeats, progress):
+    """Behind a relay that lets so many bytes through a second; computing takes 25 MB of K and V a second."""
+    yield "| what the store lets through | first token, ms | of cold | read |"
+    yield "|---|---:|---:|---:|"
+    figures = {rate: [] for rate in (None, 1, 5, 10, 0)}
+    for i in range(repeats):
+        text = prose(17_000, random.getrandbits(40))
+        with store() as port:
+            with share(port, "filler") as filler:
+                ask(filler, text, "Who wrote it?")
+                time.sleep(1)
+            for rate in figures:
+                with throttle.Relay(port, rate) as relay:
+                    with share(relay.port, "slow") if rate is not None else serve("cold", disk=False) as server:
+                        ask(server, "Warm the machine up.", "Yes?")
+                        relay.stands_still = rate == 0
+                        seconds, tokens, read, _, _ = ask(server, text, "Who wrote it?")
+                        figures[rate].append((seconds, read / tokens))
+                        relay.stands_still = False
+                progress(f"slow stores, {i + 1} of {repeats}, {rate} MB/s")
+    cold = statistics.median(row[0] for row in figures[None])
+    for rate, rows in figures.items():
+        name = "no store: cold" if rate is None else f"{rate} MB/s" if rate else "nothing: it stands still"
+        yield (f"| {name} | {milliseconds([row[0] for row in rows])} | {statistics.median(row[0] for row in rows) / cold:.2f} x "
+               f"| {100 * statistics.median(row[1] for row in rows):.0f} % |")
+
+
+def replay(trace):
+    subprocess.run(["ninja", "-C", ROOT / "build/release", "tier_replay"], check=True, capture_output=True)
+    done = subprocess.run([ROOT / "build/release/bench/tiers/tier_replay", trace, FOLDER], check=True,
+                          capture_output=True, text=True)
+    yield from done.stdout.rstrip().split("\n")
 
 
 def gaps(server, seed):
@@ -203,6 +290,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--trace", type=pathlib.Path)
     parser.add_argument("--write", type=pathlib.Path)
     options = parser.parse_args()
 
@@ -211,17 +299,24 @@ def main():
 
     if options.kills:
         name, lines = "tier-kills", [*kills(options.kills, progress)]
+    elif options.trace:
+        name, lines = "tier-trace", [*replay(options.trace)]
     else:
         name = "tiers"
         lines = ["### After the process's end", "", *after_the_end(options.repeats, progress), "",
                  "### Beside too little memory", "", *beside_little_memory(progress), "",
+                 "### Two servers and one store", "", *two_servers(options.repeats, progress), "",
+                 "### Stores that are slow", "", *slow_stores(options.repeats, progress), "",
                  "### What it costs a step", "", *cost_of_a_step(options.repeats, progress)]
     print("", file=sys.stderr)
     shutil.rmtree(FOLDER, ignore_errors=True)
     print("\n".join(lines))
     if options.write:
-        command = "bench/tiers/measure.py " + (f"--kills {options.kills}" if options.kills else f"--repeats {options.repeats}")
-        title = "The cache on disk, killed" if options.kills else "The cache on disk"
+        what = (f"--kills {options.kills}" if options.kills else f"--trace {options.trace.name}" if options.trace
+                else f"--repeats {options.repeats}")
+        command = f"bench/tiers/measure.py {what}"
+        title = {"tiers": "Below memory", "tier-kills": "The cache on disk, killed",
+                 "tier-trace": "A trace replayed over memory and disk"}[name]
         head = f"## {title}\n\nWritten by `{command} --write {options.write}`. {page.machine()}\n\n"
         page.replace_block(options.write, name, head + "\n".join(lines))
 

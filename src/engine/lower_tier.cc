@@ -9,7 +9,7 @@ namespace {
 
 // A store that says nothing for so long, or for this share of what computing takes, stands still.
 constexpr double kLeastPatience = 0.05;
-constexpr double kPatience = 0.25;
+constexpr double kPatience = 0.05;
 
 }  // namespace
 
@@ -39,7 +39,7 @@ const std::vector<BlockKey>& LowerTier::Keys(Sequence& sequence, size_t blocks) 
 
 double LowerTier::ComputeSeconds(size_t tokens, size_t first) const {
   const double cost = pace_->Cost(tokens, first);
-  return cost * pace_->seconds_per_cost().value_or(options_.seconds_per_cost);
+  return cost * pace_->bulk_seconds_per_cost().value_or(options_.seconds_per_cost);
 }
 
 // ---- up ---------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ namespace {
 // Smaller steps measure what every step takes, not what a row does.
 constexpr double kLeastObserved = 16;
 
+// From here on what every step takes does not count.
+constexpr double kBulk = 128;
+
 // Of an observation, in what is believed next: a machine that slows down is followed within a few
 // steps, one slow step does not halve the next.
 constexpr double kWeight = 0.25;
@@ -37,13 +40,21 @@ size_t StepPace::RowsWithin(double cost, size_t first_position) const {
 void StepPace::Observe(double cost, Duration took) {
   if (cost < kLeastObserved || took <= Duration::zero()) return;
   const double seen = std::chrono::duration<double>(took).count() / cost;
-  seconds_per_cost_ =
-      seconds_per_cost_ == 0 ? seen : seconds_per_cost_ + kWeight * (seen - seconds_per_cost_);
+  const auto learn = [seen](double& believed) {
+    believed = believed == 0 ? seen : believed + kWeight * (seen - believed);
+  };
+  learn(seconds_per_cost_);
+  if (cost >= kBulk) learn(bulk_seconds_per_cost_);
 }
 
 std::optional<double> StepPace::seconds_per_cost() const {
   if (seconds_per_cost_ == 0) return std::nullopt;
   return seconds_per_cost_;
+}
+
+std::optional<double> StepPace::bulk_seconds_per_cost() const {
+  if (bulk_seconds_per_cost_ == 0) return std::nullopt;
+  return bulk_seconds_per_cost_;
 }
 
 std::optional<double> StepPace::CostWithin(Duration pause) const {

@@ -26,12 +26,15 @@ class StepPace {
   void Observe(double cost, Duration took);
   // nullopt while nothing was observed.
   std::optional<double> seconds_per_cost() const;
+  // The same of large steps alone: what a long prompt costs, without what every step takes besides.
+  std::optional<double> bulk_seconds_per_cost() const;
   // What a step may cost to take so long; nullopt while nothing was observed.
   std::optional<double> CostWithin(Duration pause) const;
 
  private:
   double cost_per_key_;
-  double seconds_per_cost_ = 0;  // 0: nothing observed
+  double seconds_per_cost_ = 0;       // 0: nothing observed
+  double bulk_seconds_per_cost_ = 0;  // 0: no large step was observed
 };
 
 }  // namespace reprise

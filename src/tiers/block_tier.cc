@@ -25,7 +25,7 @@ constexpr auto kUseInterval = std::chrono::seconds(2);
 constexpr double kWeight = 0.25;
 
 // One slow block does not count, as long as it is not more than this share of the whole.
-constexpr double kGrace = 0.05;
+constexpr double kGrace = 0.03;
 
 // A store that was too slow is tried again after this time, with one block.
 constexpr auto kTryAgain = std::chrono::seconds(30);

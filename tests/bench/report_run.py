@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYTHON = pathlib.Path(os.environ.get("REPRISE_BENCH_PYTHON", ROOT / ".bench/bin/python"))
 BINARY = pathlib.Path(os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise"))
-CHAPTERS = 7
+CHAPTERS = 8
 
 
 def start(page, *options):

@@ -23,3 +23,5 @@ def test_the_articles_sentences_hold_on_the_real_server(tmp_path):
         if key.startswith("refresh/"):
             assert run == [True] * 6 + [False]
     assert len(set(report.figures["varied/Reprise"]["texts"])) > 1
+    before, after = (report.figures[f"restart/Reprise/0/{life}"] for life in ("first", "second"))
+    assert after["first"] < before["first"] / 2 and after["read"] > 0.9 * after["prompt"]

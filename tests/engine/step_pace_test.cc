@@ -45,6 +45,14 @@ TEST(StepPaceTest, WhatFitsAPauseIsLearntFromSteps) {
   EXPECT_NEAR(*pace.CostWithin(100ms), 50, 1);
 }
 
+TEST(StepPaceTest, WhatALongPromptCostsIsLearntFromLargeStepsOnly) {
+  StepPace pace(0);
+  pace.Observe(30, 60ms);  // most of it is what every step takes
+  EXPECT_EQ(pace.bulk_seconds_per_cost(), std::nullopt);
+  pace.Observe(500, 350ms);
+  EXPECT_DOUBLE_EQ(*pace.bulk_seconds_per_cost(), 0.0007);
+}
+
 TEST(StepPaceTest, OneSlowStepDoesNotHalveTheNext) {
   StepPace pace(0);
   for (int i = 0; i < 5; ++i) pace.Observe(100, 50ms);
