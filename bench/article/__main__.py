@@ -42,6 +42,8 @@ def arguments():
                         help="GGUF file for the servers started here; default: the default model "
                              "as Q4_0, llama-server's fastest format, if bench/peers/setup.sh has "
                              "made it")
+    parser.add_argument("--only", choices=[report.name_of(section) for section in report.MEASURED[1:]],
+                        help="measure and report one chapter")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=float,
                         help="seconds for one request; default 300, quick 60")
@@ -51,9 +53,9 @@ def arguments():
     options = parser.parse_args()
     options.timeout = options.timeout or (60 if options.quick else 300)
     options.budget = options.budget or (3 if options.quick else 60)
-    name = "article-quick" if options.quick else "article"
-    page_of_run = WORK / f"{name}/article.md" if options.quick else \
-        ROOT / "docs/measurements/article.md"
+    name = "article-quick" if options.quick else f"article-{options.only}" if options.only else "article"
+    page_of_run = ROOT / "docs/measurements/article.md" if name == "article" else \
+        WORK / f"{name}/article.md"
     options.results = options.output.with_suffix(".jsonl") if options.output else \
         WORK / f"{name}.jsonl"
     options.output = options.output or page_of_run
@@ -98,7 +100,7 @@ def main():
         targets = targets_of(options)
     except ValueError as error:
         sys.exit(f"./run bench: {error}")
-    asked = {"quick": options.quick, "targets": {n: t.described() for n, t in targets.items()}}
+    asked = {"quick": options.quick, "only": options.only, "targets": {n: t.described() for n, t in targets.items()}}
     results = Results(options.results, {"options": asked, "machine": page.machine()},
                       options.resume)
     if results.resumed_in_vain:
@@ -106,11 +108,11 @@ def main():
               file=sys.stderr)
     study = Study(targets, sizes.QUICK if options.quick else sizes.FULL, Corpus(), results)
     try:
-        study.run(report.MEASURED)
+        study.run(report.measured(options.only))
     except KeyboardInterrupt:
         sys.exit(f"\n./run bench: stopped; {len(results.values)} figures are kept, "
                  "--resume goes on")
-    report.write(study, options.output, command_line())
+    report.write(study, options.output, command_line(), options.only)
     print(f"{len(results.values)} figures, {len(results.failures)} missing; written to "
           f"{options.output}")
 

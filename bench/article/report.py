@@ -19,11 +19,21 @@ CAPTIONS = {
 }
 
 
-def write(study, path, command):
+def name_of(section):
+    return section.__name__.rpartition(".")[2]
+
+
+def measured(only=None):
+    """The sections to measure: all, or what one chapter needs."""
+    return [section for section in MEASURED if only is None or section is offers or name_of(section) == only]
+
+
+def write(study, path, command, only=None):
     """`path`: the page; charts go into the folder of its name, raw figures into its name.json."""
     folder = path.with_suffix("")
-    lines = _head(study, command)
-    for section in CHAPTERS:
+    chapters = [section for section in CHAPTERS if only is None or name_of(section) == only]
+    lines = _head(study, command, chapters)
+    for section in chapters:
         lines += [f"## {section.TITLE}", "", f"> {section.SENTENCE}", ""]
         drawn = section.charts_of(study)
         charts.save(drawn, folder)
@@ -39,7 +49,7 @@ def write(study, path, command):
     path.with_suffix(".json").write_text(json.dumps(raw, indent=0, sort_keys=True) + "\n")
 
 
-def _head(study, command):
+def _head(study, command, chapters):
     lines = ["# What prompt caching buys", "",
              "A well-known article on prompt caching makes seven statements. Each is measured "
              f"here, and an eighth that its readers ask for. Written by `{command}`; the raw figures are in the JSON file beside this "
@@ -50,7 +60,7 @@ def _head(study, command):
     lines += [f"- **{name}**: {target.described()}{_offered(study, name)}"
               for name, target in study.targets.items()]
     rows = [[section.SENTENCE, *(section.summary(study, target) for target in study.targets)]
-            for section in CHAPTERS]
+            for section in chapters]
     lines += ["", *table(["the article", *study.targets], rows), ""]
     return lines
 
