@@ -21,7 +21,7 @@ namespace {
 const std::map<std::string, double> kSeconds = {
     {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
 
-CLI::AsNumberWithUnit InSecondsOf() {
+CLI::AsNumberWithUnit AsSeconds() {
   return CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME");
 }
 
@@ -107,7 +107,7 @@ void AddTiers(CLI::App& serve, TierOptions& tiers, Times& times) {
   serve
       .add_option("--disk-retention", times.disk_retention_s,
                   "how long a prompt lives there unused; default: 24h")
-      ->transform(InSecondsOf())
+      ->transform(AsSeconds())
       ->check(CLI::PositiveNumber);
   serve
       .add_option("--shared", tiers.shared.urls,
@@ -128,7 +128,7 @@ void AddTiers(CLI::App& serve, TierOptions& tiers, Times& times) {
   serve
       .add_option("--shared-retention", times.shared_retention_s,
                   "how long a prompt lives there unused; default: 24h")
-      ->transform(InSecondsOf())
+      ->transform(AsSeconds())
       ->check(CLI::Range(1.0, 1e9));
 }
 
@@ -155,7 +155,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       .add_option("--retention", times.retention_s,
                   "how long a cached prompt lives unused, such as 90s, 10m or 1h; default: until "
                   "its room is needed")
-      ->transform(InSecondsOf())
+      ->transform(AsSeconds())
       ->check(CLI::PositiveNumber);
   AddTiers(serve, options.tiers, times);
   serve
@@ -169,7 +169,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
   serve
       .add_option("--stream-pause", times.pause_s,
                   "how long a stream may pause for others' prompts, such as 50ms; default: 100ms")
-      ->transform(InSecondsOf())
+      ->transform(AsSeconds())
       ->check(CLI::PositiveNumber);
   serve.add_option("--block-tokens", options.model.block_tokens, "tokens in a block of the cache")
       ->check(CLI::IsMember({16, 32, 64}));
@@ -187,7 +187,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       .add_option("--drain", times.drain_s,
                   "how long replies that have begun may go on when the server is told to stop; "
                   "default: 5s")
-      ->transform(InSecondsOf())
+      ->transform(AsSeconds())
       ->check(CLI::NonNegativeNumber);
   serve.add_option("--trace", options.trace_path,
                    "write where the time of each request goes to this file, for chrome://tracing");
@@ -218,7 +218,7 @@ void AddCache(CLI::App& app, CacheOptions& options, Times& times) {
   prune.add_option("--size", options.bytes, "and the oldest beyond this size, such as 10G")
       ->transform(CLI::AsSizeValue(false));
   prune.add_option("--older-than", times.prune_retention_s, "how long unused is old; default: 24h")
-      ->transform(InSecondsOf())
+      ->transform(AsSeconds())
       ->check(CLI::PositiveNumber);
   add("clear", Verb::kClear, "Erase everything");
 }

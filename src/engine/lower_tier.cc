@@ -81,6 +81,7 @@ void LowerTier::Begin(Sequence& sequence, Level& level, size_t first_block, size
   below.patience = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
       std::chrono::duration<double>(std::max(kLeastPatience, kPatience * order.compute_seconds)));
   below.gives_up = std::chrono::steady_clock::now() + below.patience;
+  below.progress = level.tier->progress();
   below.fetch = level.tier->Fetch(std::move(order));
 }
 
@@ -96,7 +97,10 @@ void LowerTier::Collect(Sequence& sequence) {
     level.tier->Recycle(std::move(block));
   }
   const auto now = std::chrono::steady_clock::now();
-  if (!blocks.empty()) below.gives_up = now + below.patience;
+  // Its reader may be busy with others' blocks.
+  const uint64_t progress = level.tier->progress();
+  if (progress != below.progress) below.gives_up = now + below.patience;
+  below.progress = progress;
   TierMiss miss = done ? below.fetch->miss() : TierMiss::kNone;
   if (!done && room && now >= below.gives_up) {
     level.given_up = below.fetch;

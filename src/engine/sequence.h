@@ -78,6 +78,7 @@ struct Sequence {
     PerTier<TierMiss> missed;          // why no more came
     std::chrono::steady_clock::duration patience{};  // without any news
     std::chrono::steady_clock::time_point gives_up;
+    uint64_t progress = 0;  // of the tier, when it last moved
   };
   Below below;
 

@@ -115,6 +115,9 @@ class BlockTier {
   void Recycle(TierFetch::Block buffer);
 
   TierKind kind() const { return options_.kind; }
+  // Changes with each block that was read and each order that ended: as long as it does, who waits
+  // for an order of his own is not waiting in vain. Any thread.
+  uint64_t progress() const { return progress_; }
   Counters counters() const;
 
  private:
@@ -149,6 +152,7 @@ class BlockTier {
   bool writer_ended_ = false;                               // GUARDED_BY(mutex_)
   bool write_fault_logged_ = false, read_fault_logged_ = false, corrupt_logged_ = false;
 
+  std::atomic<uint64_t> progress_{0};
   std::chrono::steady_clock::time_point slow_since_{};  // reader: when it was found too slow
   double seconds_per_block_ = 0;                        // reader; 0: not known
   std::thread writer_, reader_;                         // last: they use the rest

@@ -111,21 +111,28 @@ void SharedStore::Answered(Store& store) {
   LogInfo("the shared cache: {} answers again", store.address.Label());
 }
 
-Status SharedStore::With(Store& store, Line& line, const Talk& talk) {
-  if (Rests(store))
-    return Fail(ErrorCode::kOverloaded,
-                fmt::format("{} does not answer and is left alone", store.address.Label()));
-  Status done;
+Status SharedStore::Converse(Store& store, Line& line, const Talk& talk) {
   if (line.connection == nullptr) {
     line.asked.clear();
     auto opened = StoreConnection::Open(store.address, tls_.get(), record_bytes_, DeadlineFor(0));
-    if (opened) {
-      line.connection = *std::move(opened);
-    } else {
-      done = std::unexpected(opened.error());
-    }
+    if (!opened) return std::unexpected(opened.error());
+    line.connection = *std::move(opened);
   }
-  if (done) done = talk(*line.connection);
+  return talk(*line.connection);
+}
+
+Status SharedStore::With(Store& store, Line& line, const Talk& talk) {
+  if (Rests(store)) {
+    return Fail(ErrorCode::kOverloaded,
+                fmt::format("{} does not answer and is left alone", store.address.Label()));
+  }
+  const bool was_open = line.connection != nullptr;
+  Status done = Converse(store, line, talk);
+  if (!done && was_open && line.connection->closed()) {
+    // It was idle for too long, or the store began anew.
+    line.connection.reset();
+    done = Converse(store, line, talk);
+  }
   if (done || done.error().code == ErrorCode::kNotFound ||
       done.error().code == ErrorCode::kCorrupt) {
     Answered(store);

@@ -83,7 +83,10 @@ class SharedStore final : public BlockStore {
   Store& StoreOf(const BlockKey& key) { return *stores_[IndexOf(key)]; }
   StoreDeadline DeadlineFor(size_t bytes) const;
   bool Rests(const Store& store) const;
-  // Connects if need be. An Error of `talk` but kNotFound and kCorrupt has the store left alone.
+  // Connects if need be.
+  Status Converse(Store& store, Line& line, const Talk& talk);
+  // The same, once more where the connection had been closed. An Error of `talk` but kNotFound and
+  // kCorrupt has the store left alone.
   Status With(Store& store, Line& line, const Talk& talk);
   void LeaveAlone(Store& store, const Error& error);
   void Answered(Store& store);

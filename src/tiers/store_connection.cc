@@ -176,6 +176,7 @@ Result<size_t> StoreConnection::Move(Direction direction, char* data, size_t siz
     if (done == 1) return moved;
     const int why = SSL_get_error(ssl_, done);
     if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
+      closed_ = true;
       return std::unexpected(Broken("closed the connection"));
     }
     next = why == SSL_ERROR_WANT_READ ? Direction::kRead : Direction::kWrite;
@@ -185,6 +186,7 @@ Result<size_t> StoreConnection::Move(Direction direction, char* data, size_t siz
                                                       : send(socket_, data, size, MSG_NOSIGNAL);
   if (moved > 0) return static_cast<size_t>(moved);
   if (moved < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+  closed_ = true;
   return std::unexpected(
       Broken(moved == 0 ? "closed the connection" : "is gone: " + SystemText(errno)));
 }

@@ -48,6 +48,8 @@ class StoreConnection {
   StoreConnection& operator=(const StoreConnection&) = delete;
 
   const std::string& label() const { return label_; }
+  // The store has closed it, as stores do with those that were idle for long.
+  bool closed() const { return closed_; }
 
   // Will be sent by Flush.
   void Add(std::initializer_list<std::string_view> words);
@@ -78,6 +80,7 @@ class StoreConnection {
   std::string out_;
   std::vector<char> in_;
   size_t received_ = 0;  // since the last whole reply
+  bool closed_ = false;
 };
 
 }  // namespace reprise

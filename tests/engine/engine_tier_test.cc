@@ -26,6 +26,7 @@ class EngineTierTest : public EngineTest {
             std::move(store), BlockTier::Options{.kind = kind,
                                                  .block_bytes = block_bytes,
                                                  .block_tokens = static_cast<size_t>(block_tokens),
+                                                 .queue_bytes = queue_blocks_ * block_bytes,
                                                  .worthwhile = worthwhile_}));
       };
       auto store = DiskStore::Open({.folder = (elsewhere_ ? other_folder_ : folder_).path(),
@@ -71,6 +72,7 @@ class EngineTierTest : public EngineTest {
   FaultyFiles files_;
   std::unique_ptr<PlayedStore> played_;  // none: nothing is shared
   size_t blocks_on_disk_ = 1000;
+  size_t queue_blocks_ = 1000;
   double worthwhile_ = 1e9;  // the tiny model computes faster than anything is read
   size_t record_bytes_ = 0;
 };
@@ -176,6 +178,17 @@ TEST_F(EngineTierTest, NoFaultOfTheDiskIsSeenInAReply) {
   }
 }
 
+TEST_F(EngineTierTest, WhatFoundTheQueueFullIsOfferedAgainWhenARequestEnds) {
+  queue_blocks_ = 2;
+  Restart();
+  for (uint64_t round = 1; round <= 5 && Tier().sizes.records < 6; ++round) {
+    AskAndWait(Request(Prompt(200), 2));  // from memory, but for the first
+    for (int i = 0; i < 4000 && Tier().queue_bytes > 0; ++i) std::this_thread::sleep_for(1ms);
+  }
+  EXPECT_EQ(Tier().sizes.records, 6U);
+  EXPECT_GT(Tier().queue_dropped, 0U);
+}
+
 TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
   const GenerationRequest request = Request(Prompt(200), 6);
   const uint64_t cold = Cold(request);
@@ -192,6 +205,20 @@ TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
   const TimePoint again = clock_.Now();
   AskAndWait(Request(Prompt(200, 3), 2));
   EXPECT_LT(clock_.Now() - again, 1000ms);
+  files_.read_delay_ms = 0;
+}
+
+TEST_F(EngineTierTest, WhoStandsBehindOthersOrdersWaitsForHisOwn) {
+  Restart();
+  for (TokenId i = 0; i < 6; ++i) AskAndWait(Request(Prompt(200, i), 2));
+  Restart();
+  files_.read_delay_ms = 15;  // 90 ms for each, one after the other
+  std::vector<std::shared_ptr<Reply>> replies;
+  for (TokenId i = 0; i < 6; ++i) replies.push_back(Ask(Request(Prompt(200, i), 2)));
+  for (const auto& reply : replies) {
+    reply->Wait();
+    EXPECT_EQ(Sum(reply->started.stored), 192U);
+  }
   files_.read_delay_ms = 0;
 }
 

@@ -36,6 +36,7 @@ class PlayedStore {
   };
   std::atomic<Mood> mood{Mood::kHonest};
   std::atomic<int> commands{0};
+  std::atomic<bool> closes_all{false};  // once: as stores do with idle connections
 
   struct Value {
     std::string text;
@@ -85,6 +86,12 @@ class PlayedStore {
       std::vector<pollfd> wanted = {{listener_, POLLIN, 0}};
       for (const Client& client : clients) wanted.push_back({client.socket, POLLIN, 0});
       poll(wanted.data(), wanted.size(), 20);
+      if (closes_all) {
+        for (const Client& client : clients) close(client.socket);
+        clients.clear();
+        closes_all = false;
+        continue;
+      }
       for (size_t i = wanted.size() - 1; i > 0; --i) {
         if ((wanted[i].revents & (POLLIN | POLLHUP)) == 0 || Talk(clients[i - 1])) continue;
         close(clients[i - 1].socket);

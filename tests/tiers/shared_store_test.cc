@@ -221,6 +221,27 @@ TEST_F(SharedStoreTest, OneThatIsSilentCostsADeadlineAndIsLeftAlone) {
   EXPECT_EQ(store.sizes().stores_away, 0U);
 }
 
+TEST_F(SharedStoreTest, AConnectionThatWasClosedMeanwhileIsOpenedAnew) {
+  SharedStore& store = Open();
+  const TestChain chain("a", 9);
+  const auto close_all = [&] {
+    played().closes_all = true;
+    while (played().closes_all) std::this_thread::sleep_for(milliseconds(1));
+  };
+  Write(store, chain);
+  for (int i = 0; i < 3; ++i) {
+    close_all();
+    EXPECT_EQ(store.Find(chain.keys), 9U);
+    store.Announce(chain.keys);
+    EXPECT_EQ(chain.Read(store, 0), std::nullopt);
+    close_all();  // while more is on its way
+    for (size_t j = 1; j < 9; ++j) EXPECT_EQ(chain.Read(store, j), std::nullopt);
+    close_all();
+    EXPECT_EQ(Write(store, chain).known, 9U);
+  }
+  EXPECT_EQ(store.sizes().stores_away, 0U);
+}
+
 TEST_F(SharedStoreTest, WhateverItSaysIsAMiss) {
   const TestChain chain("a", 3);
   for (const Mood mood : {Mood::kGarbage, Mood::kFlood, Mood::kHangsUp, Mood::kLoading}) {
