@@ -9,6 +9,15 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
+def generation(info):
+    """Where the name does not say it, as virtual machines' often do not: AMD's family, " (Zen 5)"."""
+    if "AuthenticAMD" not in info:
+        return ""
+    family = re.search(r"^cpu family\s*: (\d+)$", info, re.M)
+    zen = {"25": "Zen 4" if "avx512f" in info else "Zen 3", "26": "Zen 5"}.get(family and family.group(1))
+    return f" ({zen})" if zen else ""
+
+
 def machine():
     """Processor, cores, commit (with + if the tree has changes) and day."""
     info = pathlib.Path("/proc/cpuinfo").read_text()
@@ -18,7 +27,7 @@ def machine():
     changed = subprocess.run(git + ["status", "--porcelain", "--untracked-files=no"],
                              capture_output=True, text=True).stdout.strip()
     name = commit.stdout.strip() + ("+" if changed else "") or "unknown"
-    return (f"{names[0] if names else platform.machine()}, {len(names) or '?'} cores; "
+    return (f"{names[0] if names else platform.machine()}{generation(info)}, {len(names) or '?'} cores; "
             f"commit {name}; {time.strftime('%Y-%m-%d')}")
 
 

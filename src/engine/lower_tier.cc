@@ -9,7 +9,7 @@ namespace {
 
 // A store that says nothing for so long, or for this share of what computing takes, stands still.
 constexpr double kLeastPatience = 0.05;
-constexpr double kPatience = 0.05;
+constexpr double kPatience = 0.03;
 
 }  // namespace
 

@@ -18,7 +18,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 // Blocks that are written and synchronised together.
-constexpr size_t kBatchBlocks = 64;
+constexpr size_t kBatchBlocks = 16;
 
 constexpr int kWriterNiceness = 10;
 
@@ -29,7 +29,7 @@ constexpr auto kUseInterval = std::chrono::seconds(2);
 constexpr double kWeight = 0.25;
 
 // One slow block does not count, as long as it is not more than this share of the whole.
-constexpr double kGrace = 0.03;
+constexpr double kGrace = 0.02;
 
 // A store that was too slow is tried again after this time, with one block.
 constexpr auto kTryAgain = std::chrono::seconds(30);
