@@ -80,35 +80,22 @@ StoreDeadline SharedStore::DeadlineFor(size_t bytes) const {
   return SteadyNow::now() + options_.deadline + options_.per_byte * bytes;
 }
 
-bool SharedStore::Rests(const Store& store) const {
-  const std::lock_guard lock(store.mutex);
-  return SteadyNow::now() < store.rests_until;
+bool SharedStore::Rests(const Line& line) { return SteadyNow::now() < line.rests_until; }
+
+void SharedStore::LeaveAlone(Line& line, const Error& error) const {
+  const std::chrono::milliseconds before = line.pause;
+  line.pause =
+      before.count() == 0 ? options_.first_pause : std::min(2 * before, options_.longest_pause);
+  line.rests_until = SteadyNow::now() + line.pause.load();
+  if (before.count() > 0) return;
+  LogWarning("the shared cache: {}; it is left alone for {}, and tried again now and then",
+             error.message, line.what);
 }
 
-void SharedStore::LeaveAlone(Store& store, const Error& error) {
-  bool answered_before = false;
-  {
-    const std::lock_guard lock(store.mutex);
-    // Its other thread may have found so meanwhile.
-    if (SteadyNow::now() < store.rests_until) return;
-    answered_before = store.pause.count() == 0;
-    store.pause =
-        answered_before ? options_.first_pause : std::min(2 * store.pause, options_.longest_pause);
-    store.rests_until = SteadyNow::now() + store.pause;
-  }
-  if (answered_before) {
-    LogWarning("the shared cache: {}; it is left alone, and tried again now and then",
-               error.message);
-  }
-}
-
-void SharedStore::Answered(Store& store) {
-  std::unique_lock lock(store.mutex);
-  if (store.pause.count() == 0) return;
-  store.pause = {};
-  store.rests_until = {};
-  lock.unlock();
-  LogInfo("the shared cache: {} answers again", store.address.Label());
+void SharedStore::Answered(const Store& store, Line& line) {
+  if (line.pause.load().count() == 0) return;
+  line.pause = std::chrono::milliseconds(0);
+  LogInfo("the shared cache: {} answers again, for {}", store.address.Label(), line.what);
 }
 
 Status SharedStore::Converse(Store& store, Line& line, const Talk& talk) {
@@ -122,7 +109,7 @@ Status SharedStore::Converse(Store& store, Line& line, const Talk& talk) {
 }
 
 Status SharedStore::With(Store& store, Line& line, const Talk& talk) {
-  if (Rests(store)) {
+  if (Rests(line)) {
     return Fail(ErrorCode::kOverloaded,
                 fmt::format("{} does not answer and is left alone", store.address.Label()));
   }
@@ -135,12 +122,12 @@ Status SharedStore::With(Store& store, Line& line, const Talk& talk) {
   }
   if (done || done.error().code == ErrorCode::kNotFound ||
       done.error().code == ErrorCode::kCorrupt) {
-    Answered(store);
+    Answered(store, line);
     return done;
   }
   line.connection.reset();
   line.asked.clear();
-  LeaveAlone(store, done.error());
+  LeaveAlone(line, done.error());
   return done;
 }
 
@@ -158,8 +145,7 @@ StoreSizes SharedStore::sizes() const {
   StoreSizes sizes;
   sizes.stores = stores_.size();
   for (const auto& store : stores_) {
-    const std::lock_guard lock(store->mutex);
-    sizes.stores_away += store->pause.count() > 0;
+    sizes.stores_away += store->reading.pause.load().count() > 0;
   }
   return sizes;
 }
@@ -204,7 +190,7 @@ size_t SharedStore::Find(std::span<const BlockKey> chain) {
 }
 
 TierMiss SharedStore::WhyMissing(const BlockKey& key) const {
-  return Rests(*stores_[IndexOf(key)]) ? TierMiss::kFailed : TierMiss::kAbsent;
+  return Rests(stores_[IndexOf(key)]->reading) ? TierMiss::kFailed : TierMiss::kAbsent;
 }
 
 void SharedStore::Announce(std::span<const BlockKey> chain) {

@@ -7,17 +7,16 @@
 //
 // A store that does not answer costs one deadline; then it is left alone for a second, then two, up
 // to a minute, and what it holds is a miss meanwhile. The reader and the writer have a connection
-// to each store of their own.
+// to each store of their own, and leave it alone on their own: one that takes nothing may be read.
 //
 // See block_store.h for threads.
 
-#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -64,17 +63,17 @@ class SharedStore final : public BlockStore {
  private:
   // What one thread says to a store, and what it was promised to be asked for.
   struct Line {
-    std::unique_ptr<StoreConnection> connection;
-    std::deque<BlockKey> announced;  // not asked for yet
-    std::deque<BlockKey> asked;      // GETs whose replies have not come
+    const char* what;  // it is for
+    std::unique_ptr<StoreConnection> connection = {};
+    std::deque<BlockKey> announced = {};  // not asked for yet
+    std::deque<BlockKey> asked = {};      // GETs whose replies have not come
+    std::chrono::steady_clock::time_point rests_until{};
+    std::atomic<std::chrono::milliseconds> pause{};  // 0: it answers
   };
   struct Store {
     StoreAddress address;
     uint64_t seed = 0;  // of its hash
-    Line reading, writing;
-    mutable std::mutex mutex;
-    std::chrono::milliseconds pause{0};                   // GUARDED_BY(mutex); 0: it answers
-    std::chrono::steady_clock::time_point rests_until{};  // GUARDED_BY(mutex)
+    Line reading{"reading"}, writing{"writing"};
   };
   using Talk = std::function<Status(StoreConnection&)>;
 
@@ -82,14 +81,14 @@ class SharedStore final : public BlockStore {
   size_t IndexOf(const BlockKey& key) const;
   Store& StoreOf(const BlockKey& key) { return *stores_[IndexOf(key)]; }
   StoreDeadline DeadlineFor(size_t bytes) const;
-  bool Rests(const Store& store) const;
+  static bool Rests(const Line& line);
   // Connects if need be.
   Status Converse(Store& store, Line& line, const Talk& talk);
   // The same, once more where the connection had been closed. An Error of `talk` but kNotFound and
   // kCorrupt has the store left alone.
   Status With(Store& store, Line& line, const Talk& talk);
-  void LeaveAlone(Store& store, const Error& error);
-  void Answered(Store& store);
+  void LeaveAlone(Line& line, const Error& error) const;
+  static void Answered(const Store& store, Line& line);
   // So that the next reply is the next command's.
   Status Drain(Line& line);
   Status AskAhead(Line& line, StoreConnection& connection);

@@ -74,7 +74,8 @@ Status StoreConnection::Connect(const StoreAddress& address, StoreDeadline deadl
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int unknown = getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
-  if (unknown != 0) return std::unexpected(Broken(fmt::format(": {}", gai_strerror(unknown))));
+  if (unknown != 0)
+    return std::unexpected(Broken(fmt::format("cannot be found: {}", gai_strerror(unknown))));
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
   Error last = Broken("has no address");
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
@@ -141,14 +142,21 @@ Status StoreConnection::Introduce(const StoreAddress& address, StoreDeadline dea
     Add({"SELECT", std::to_string(address.database)});
     ++asked;
   }
-  Add({"PING"});
+  // Lifetimes are only ever made longer, which version 7 learnt.
+  Add({"EXPIRE", "reprise:1:", "1", "GT"});
   ++asked;
   if (Status sent = Flush(deadline); !sent) return sent;
   for (; asked > 0; --asked) {
     Result<StoreReply> reply = Receive(deadline);
     if (!reply) return std::unexpected(reply.error());
-    if ((*reply)->type == REDIS_REPLY_ERROR) {
-      return std::unexpected(Broken(fmt::format("refuses: {}", TextOf(**reply))));
+    const std::string_view said = TextOf(**reply);
+    // Replicas, and stores that cannot save, can be read.
+    const bool takes_nothing = said.starts_with("READONLY") || said.starts_with("MISCONF");
+    if ((*reply)->type == REDIS_REPLY_ERROR && !takes_nothing) {
+      if (said.starts_with("ERR wrong number of arguments for 'expire'")) {
+        return std::unexpected(Broken("is older than version 7"));
+      }
+      return std::unexpected(Broken(fmt::format("refuses: {}", said)));
     }
   }
   return {};

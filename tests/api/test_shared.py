@@ -178,7 +178,7 @@ def test_a_store_that_is_paused_restarted_or_gone(start, stores):
         salt += 1
         time.sleep(0.1)
     assert said(other, "answers again")
-    assert len(said(other, "it is left alone")) == 1, "one line for the whole time"
+    assert len(said(other, "it is left alone for reading")) == 1, "one line for the whole time"
     store.stop()
     assert ask(other, request)[0] == cold
     assert ask(other, body(310))[0] == ask(start(), body(310))[0]

@@ -27,12 +27,14 @@ class PlayedStore {
  public:
   enum class Mood {
     kHonest,
-    kSilent,   // takes what comes and says nothing
-    kGarbage,  // says what is no reply
-    kFlood,    // begins a reply that is longer than any record
-    kHangsUp,  // closes instead of a reply
-    kLoading,  // has no time yet
-    kFull,     // takes no value
+    kSilent,    // takes what comes and says nothing
+    kGarbage,   // says what is no reply
+    kFlood,     // begins a reply that is longer than any record
+    kHangsUp,   // closes instead of a reply
+    kLoading,   // has no time yet
+    kFull,      // takes no value
+    kOld,       // knows no EXPIRE … GT
+    kStubborn,  // takes nothing for another reason
   };
   std::atomic<Mood> mood{Mood::kHonest};
   std::atomic<int> commands{0};
@@ -166,6 +168,8 @@ class PlayedStore {
       return ":1\r\n";
     }
     if (verb == "EXPIRE") {
+      if (mood == Mood::kOld) return "-ERR wrong number of arguments for 'expire' command\r\n";
+      if (mood == Mood::kStubborn) return "-MISCONF not now\r\n";
       EXPECT_EQ(words.at(3), "GT");
       const int64_t seconds = std::stoll(std::string(words.at(2)));
       if (value == values.end() || seconds <= value->second.seconds) return ":0\r\n";
@@ -173,6 +177,7 @@ class PlayedStore {
       return ":1\r\n";
     }
     if (verb == "SET") {
+      if (mood == Mood::kStubborn) return "-MISCONF not now\r\n";
       if (mood == Mood::kFull) return "-OOM command not allowed when used memory > 'maxmemory'\r\n";
       EXPECT_EQ(words.at(3), "EX");
       values[std::string(words.at(1))] = {std::string(words.at(2)),

@@ -201,6 +201,9 @@ TEST_F(SharedStoreTest, OneThatIsSilentCostsADeadlineAndIsLeftAlone) {
   ASSERT_EQ(store.Find(chain.keys), 3U);
   played().mood = Mood::kSilent;
   EXPECT_LT(Time([&] { EXPECT_EQ(store.Find(chain.keys), 0U); }), milliseconds(200));
+  EXPECT_LT(
+      Time([&] { EXPECT_FALSE(store.Write(chain.Writes(WallSecondsNow()), WallSecondsNow())); }),
+      milliseconds(200));
   const int before = played().commands;
   EXPECT_LT(Time([&] {
               for (int i = 0; i < 1000; ++i) EXPECT_EQ(store.Find(chain.keys), 0U);
@@ -272,6 +275,25 @@ TEST_F(SharedStoreTest, OneThatIsFullIsStillRead) {
   EXPECT_EQ(Write(store, more).refused, 3U);
   EXPECT_EQ(chain.Read(store, 0), std::nullopt);
   EXPECT_EQ(store.sizes().stores_away, 0U);
+}
+
+TEST_F(SharedStoreTest, OneThatTakesNothingIsStillReadAndOneThatIsTooOldIsNot) {
+  const TestChain chain("a", 3), more("b", 3);
+  SharedStore& store = Open();
+  Write(store, chain);
+  played().mood = Mood::kStubborn;
+  const WallSeconds now = WallSecondsNow();
+  EXPECT_FALSE(store.Write(more.Writes(now), now));
+  EXPECT_EQ(Write(store, more).refused, 3U) << "writing rests";
+  EXPECT_EQ(chain.Read(store, 0), std::nullopt);
+  EXPECT_EQ(store.sizes().stores_away, 0U);
+  EXPECT_EQ(chain.Read(Open(), 0), std::nullopt) << "by one that connects now, too";
+  played().mood = Mood::kOld;
+  SharedStore& other = Open();
+  const std::vector<Error> wrong = other.Greet();
+  ASSERT_EQ(wrong.size(), 1U);
+  EXPECT_NE(wrong[0].message.find("is older than version 7"), std::string::npos);
+  EXPECT_EQ(other.Find(chain.keys), 0U);
 }
 
 TEST_F(SharedStoreTest, APlantedRecordIsRefusedAndRemoved) {
