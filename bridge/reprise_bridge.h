@@ -1,7 +1,7 @@
 #pragma once
 
-/* The C interface of the Rust crate in this folder: byte pair encoding (crate `tokenizers`) and chat
- * templates (crate `minijinja`). Only src/text includes it.
+/* The C interface of the Rust crate in this folder: byte pair encoding (crate `tokenizers`), chat
+ * templates (crate `minijinja`) and grammars (crate `llguidance`). Only src/text includes it.
  *
  * Text is UTF-8 with an explicit length, never NUL-terminated. What a call returns in a RepriseText
  * or RepriseIds belongs to the caller, who gives it back with reprise_text_free or reprise_ids_free;
@@ -10,7 +10,8 @@
  * A function that can fail takes `error`: on failure (NULL or false) it holds a sentence to be freed,
  * on success it is empty. No panic crosses this interface: it becomes such a sentence.
  *
- * Objects are immutable after creation; any thread may use them at the same time. */
+ * Objects are immutable after creation; any thread may use them at the same time. A RepriseReply alone
+ * is not: it belongs to one thread at a time. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -99,6 +100,54 @@ void reprise_template_free(RepriseTemplate* chat_template); /* NULL is allowed *
 /* context_json: an object, whose keys become the template's variables. */
 bool reprise_template_render(const RepriseTemplate* chat_template, RepriseView context_json,
                              RepriseText* output, RepriseText* error);
+
+/* -- Grammars ----------------------------------------------------------------------------- */
+
+typedef struct RepriseGrammarCompiler RepriseGrammarCompiler;
+typedef struct RepriseGrammar RepriseGrammar;
+typedef struct RepriseReply RepriseReply; /* on its way through a grammar */
+
+typedef struct RepriseTokenConfig {
+  const RepriseView* tokens; /* the bytes of each */
+  const bool* is_control;    /* of each */
+  size_t token_count;
+  const int32_t* ends; /* ids that end a reply: at least one */
+  size_t end_count;
+  /* The ids of plain text, handed to reprise_ids_append(to, …). Must give back the text's own bytes, so
+   * NULL for a tokenizer that writes a space before it: then nothing is forced. Any thread calls it, as
+   * long as the process lives. */
+  const void* tokenizer;
+  void (*encode)(const void* tokenizer, RepriseView text, void* to);
+} RepriseTokenConfig;
+
+void reprise_ids_append(void* to, const int32_t* ids, size_t count);
+
+RepriseGrammarCompiler* reprise_grammar_compiler_create(const RepriseTokenConfig* config,
+                                                        RepriseText* error);
+void reprise_grammar_compiler_free(RepriseGrammarCompiler* compiler); /* NULL is allowed */
+
+typedef enum RepriseGrammarKind {
+  REPRISE_GRAMMAR_SCHEMA = 0, /* JSON schema, perhaps with llguidance's options in x-guidance */
+  REPRISE_GRAMMAR_LARK = 1,   /* as llguidance extends Lark */
+  REPRISE_GRAMMAR_REGEX = 2,
+} RepriseGrammarKind;
+
+/* `ignored`: what was left out of account; empty: nothing. */
+RepriseGrammar* reprise_grammar_compile(const RepriseGrammarCompiler* compiler,
+                                        RepriseGrammarKind kind, RepriseView source,
+                                        RepriseText* ignored, RepriseText* error);
+void reprise_grammar_free(RepriseGrammar* grammar); /* NULL is allowed */
+
+RepriseReply* reprise_reply_begin(const RepriseGrammar* grammar, RepriseText* error);
+void reprise_reply_free(RepriseReply* reply); /* NULL is allowed */
+
+/* Which tokens may come next: bit i % 32 of words[i / 32]. Valid until the next call. */
+bool reprise_reply_mask(RepriseReply* reply, const uint32_t** words, size_t* count,
+                        RepriseText* error);
+bool reprise_reply_accept(RepriseReply* reply, int32_t token, RepriseText* error);
+/* What must come next, whatever the model says: accepted already. */
+bool reprise_reply_take_forced(RepriseReply* reply, RepriseIds* ids, RepriseText* error);
+bool reprise_reply_is_complete(const RepriseReply* reply); /* nothing may follow */
 
 #ifdef __cplusplus
 }

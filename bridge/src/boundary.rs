@@ -1,10 +1,12 @@
 //! The C interface. Mirrors `reprise_bridge.h`, where the contract is written.
 
+use std::ffi::c_void;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::slice;
 
 use crate::bpe::{Bpe, Kind, Vocabulary};
+use crate::grammar::{Compiler, Encode, Grammar, Reply, Source};
 use crate::splitter;
 use crate::template::{ChatTemplate, Limits};
 
@@ -227,4 +229,188 @@ pub unsafe extern "C" fn reprise_template_render(
     let success = rendered.is_some();
     output.write(text_of(rendered.unwrap_or_default()));
     success
+}
+
+#[repr(C)]
+pub struct TokenConfig {
+    tokens: *const View,
+    is_control: *const bool,
+    token_count: usize,
+    ends: *const i32,
+    end_count: usize,
+    tokenizer: *const c_void,
+    encode: Option<extern "C" fn(*const c_void, View, *mut c_void)>,
+}
+
+struct CallerTokenizer {
+    context: *const c_void,
+    encode: extern "C" fn(*const c_void, View, *mut c_void),
+}
+
+// The caller promises it (reprise_bridge.h).
+unsafe impl Send for CallerTokenizer {}
+unsafe impl Sync for CallerTokenizer {}
+
+impl CallerTokenizer {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids: Vec<u32> = Vec::new();
+        let view = View { data: text.as_ptr(), size: text.len() };
+        (self.encode)(self.context, view, ptr::from_mut(&mut ids).cast());
+        ids
+    }
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_ids_append(to: *mut c_void, ids: *const i32, count: usize) {
+    (*to.cast::<Vec<u32>>()).extend(array(ids, count).iter().map(|&id| id as u32));
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_grammar_compiler_create(
+    config: *const TokenConfig,
+    error: *mut Text,
+) -> *mut Compiler {
+    let created = guarded(error, || {
+        let config = &*config;
+        let is_control = array(config.is_control, config.token_count);
+        let tokens: Vec<Vec<u8>> = array(config.tokens, config.token_count)
+            .iter()
+            .zip(is_control)
+            .map(|(view, &control)| {
+                let mut bytes = if control { vec![0xff] } else { Vec::new() };
+                bytes.extend_from_slice(view.bytes());
+                bytes
+            })
+            .collect();
+        let ends: Vec<u32> =
+            array(config.ends, config.end_count).iter().map(|&id| id as u32).collect();
+        let encode = config.encode.map(|encode| -> Encode {
+            let caller = CallerTokenizer { context: config.tokenizer, encode };
+            Box::new(move |text| caller.encode(text))
+        });
+        Compiler::new(&tokens, &ends, encode)
+    });
+    created.map_or(ptr::null_mut(), |compiler| Box::into_raw(Box::new(compiler)))
+}
+
+/// # Safety
+/// `compiler` must come from `reprise_grammar_compiler_create` and not have been freed.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_grammar_compiler_free(compiler: *mut Compiler) {
+    if !compiler.is_null() {
+        drop(Box::from_raw(compiler));
+    }
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_grammar_compile(
+    compiler: *const Compiler,
+    kind: u32,
+    source: View,
+    ignored: *mut Text,
+    error: *mut Text,
+) -> *mut Grammar {
+    let compiled = guarded(error, || {
+        let text = source.text()?;
+        let source = match kind {
+            0 => Source::Schema(text),
+            1 => Source::Lark(text),
+            2 => Source::Regex(text),
+            other => return Err(format!("no kind of grammar has the number {other}")),
+        };
+        (*compiler).compile(source)
+    });
+    let (grammar, warnings) = match compiled {
+        Some((grammar, warnings)) => (Box::into_raw(Box::new(grammar)), warnings),
+        None => (ptr::null_mut(), String::new()),
+    };
+    ignored.write(text_of(warnings));
+    grammar
+}
+
+/// # Safety
+/// `grammar` must come from `reprise_grammar_compile` and not have been freed.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_grammar_free(grammar: *mut Grammar) {
+    if !grammar.is_null() {
+        drop(Box::from_raw(grammar));
+    }
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_reply_begin(
+    grammar: *const Grammar,
+    error: *mut Text,
+) -> *mut Reply {
+    let begun = guarded(error, || Ok((*grammar).begin()));
+    begun.map_or(ptr::null_mut(), |reply| Box::into_raw(Box::new(reply)))
+}
+
+/// # Safety
+/// `reply` must come from `reprise_reply_begin` and not have been freed.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_reply_free(reply: *mut Reply) {
+    if !reply.is_null() {
+        drop(Box::from_raw(reply));
+    }
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_reply_mask(
+    reply: *mut Reply,
+    words: *mut *const u32,
+    count: *mut usize,
+    error: *mut Text,
+) -> bool {
+    let reply = &mut *reply;
+    let mask = guarded(error, || reply.mask().map(|mask| (mask.as_ptr(), mask.len())));
+    let (first, size) = mask.unwrap_or((ptr::null(), 0));
+    words.write(first);
+    count.write(size);
+    mask.is_some()
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_reply_accept(
+    reply: *mut Reply,
+    token: i32,
+    error: *mut Text,
+) -> bool {
+    guarded(error, || (*reply).accept(token as u32)).is_some()
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_reply_take_forced(
+    reply: *mut Reply,
+    ids: *mut Ids,
+    error: *mut Text,
+) -> bool {
+    let forced = guarded(error, || {
+        Ok((*reply).take_forced().into_iter().map(|id| id as i32).collect::<Vec<_>>())
+    });
+    let success = forced.is_some();
+    let (data, size) = give(forced.unwrap_or_default());
+    ids.write(Ids { data, size });
+    success
+}
+
+/// # Safety
+/// See `reprise_bridge.h`.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_reply_is_complete(reply: *const Reply) -> bool {
+    (*reply).is_complete()
 }

@@ -10,6 +10,7 @@
 
 #include "api/continuation.h"
 #include "api/miss_log.h"
+#include "dialect/thinking_budget.h"
 #include "history/cache_diagnosis.h"
 #include "vendor/sse.h"
 
@@ -48,6 +49,7 @@ CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
       service_(exchange.service),
       call_(std::move(call)),
       format_(endpoint.format(label, *call_, service_.model)),
+      call_id_prefix_(endpoint.call_id_prefix),
       number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id))),
       choices_(call_->choices()),
       reply_memory_(exchange.request.memory->Another()),
@@ -71,7 +73,8 @@ PastRequest::State CompletionRun::EndState() const {
 
 asio::awaitable<void> CompletionRun::Run() {
   for (size_t i = 0; i < choices_.size(); ++i) {
-    GenerationRequest request = RequestOfChoice(*call_, i);
+    GenerationRequest request = RequestOfChoice(*call_, i, service_.model);
+    choices_[i].reader = ReaderOfChoice(*call_, service_.model);
     request.work = work_;
     const SequenceId sequence = generation_.Submit(std::move(request));
     service_.history.NoteSubmitted(number_, PromptOf(i), sequence);
@@ -130,21 +133,43 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
 
 void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events) {
   Choice& choice = choices_[index];
-  if (!streams() && !HoldReply(reply_bytes_ + BytesOf(event))) return;
+  // Its text is kept as it came and in parts.
+  if (!streams() && !HoldReply(reply_bytes_ + BytesOf(event) + event.text.size())) return;
   if (choice.text.empty()) service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
     exchange_.figures.ttft_ms = exchange_.ElapsedMs();
     service_.metrics.ObserveTimeToFirstToken(exchange_.figures.ttft_ms / 1000);
   }
-  if (streams()) format_->WriteText(index, event, choice, events);
+  std::ranges::move(event.tokens, std::back_inserter(choice.tokens));
+  if (choice.reader != nullptr) {
+    TakePieces(index, choice.reader->Push(event.text), events);
+  } else if (!event.text.empty() || !choice.tokens.empty()) {
+    TakePieces(index, {{ReplyPiece::Kind::kText, event.text}}, events);
+  }
   choice.text += event.text;
-  if (!streams()) std::ranges::move(event.tokens, std::back_inserter(choice.tokens));
+}
+
+void CompletionRun::TakePieces(size_t index, const std::vector<ReplyPiece>& pieces,
+                               std::string& events) {
+  Choice& choice = choices_[index];
+  for (const ReplyPiece& piece : pieces) {
+    const bool is_call = piece.kind == ReplyPiece::Kind::kCall;
+    const bool begins =
+        choice.Add(piece, is_call ? Service::NewId(call_id_prefix_) : std::string());
+    if (streams()) format_->WritePiece(index, piece, begins, choice, events);
+  }
 }
 
 void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& events) {
   Choice& choice = choices_[index];
   service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   choice.finished = std::move(event);
+  if (choice.reader != nullptr) {
+    const bool cut = choice.finished->reason != FinishReason::kStop;
+    TakePieces(index, choice.reader->Finish(cut), events);
+    choice.thinking_tokens = CountThinking(service_.model.dialect, *service_.model.tokenizer,
+                                           call_->in_thinking, choice.finished->reply);
+  }
   if (streams()) format_->WriteFinish(index, choice, events);
   if (call_->is_conversation()) {
     PrefillContinuation(service_, exchange_.Order(), call_, choice.finished->reply, choice.text);

@@ -42,6 +42,7 @@ class CompletionRun {
   void Take(ChoiceEvent& event, std::string& events);
   void TakeStart(size_t index, StartedEvent& event, std::string& events);
   void TakeText(size_t index, TextEvent& event, std::string& events);
+  void TakePieces(size_t index, const std::vector<ReplyPiece>& pieces, std::string& events);
   void TakeFinish(size_t index, FinishedEvent& event, std::string& events);
   // Where the client asked for it: why less was read than its previous request left.
   std::optional<CacheMissReason> Diagnosis() const;
@@ -64,6 +65,7 @@ class CompletionRun {
   Service& service_;
   const std::shared_ptr<const Call> call_;
   const std::unique_ptr<const ReplyFormat> format_;
+  const std::string_view call_id_prefix_;
   const uint64_t number_;  // in the history
   const std::shared_ptr<WorkDone> work_ = std::make_shared<WorkDone>();
   std::vector<Choice> choices_;

@@ -17,6 +17,7 @@
 #include "api/routes.h"
 #include "api/service.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/trace.h"
 #include "http/authentication.h"
 #include "http/listener.h"
@@ -40,6 +41,14 @@ ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer>
   if (model.chat_template != nullptr) {
     model.template_traits =
         DetectTraits(*model.chat_template, options.bos_token, options.eos_token);
+  }
+  model.dialect = DialectOf(options.chat_template_source, model.template_traits.tools);
+  if (options.tool_format) model.dialect.tools = *options.tool_format;
+  model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);
+  if (auto grammars = GrammarCompiler::Create(model.tokenizer)) {
+    model.grammars = std::move(*grammars);
+  } else {
+    LogWarning("replies cannot be held to a form: {}", grammars.error().message);
   }
   model.vocabulary = engine.model_config().vocabulary;
   model.max_sequence_tokens = engine.max_sequence_tokens();

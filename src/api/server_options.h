@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "dialect/dialect.h"
 #include "engine/engine.h"
 #include "http/api_keys.h"
 #include "http/web_origin.h"
@@ -31,6 +32,7 @@ struct ServerOptions {
   std::string chat_template_source;  // shown by /props
   std::string bos_token;             // texts for the template's context; may be empty
   std::string eos_token;
+  std::optional<ToolFormat> tool_format;  // none: as the template's words tell
   bool strict_model = false;              // another name in `model` is a 404
   bool expose_logits_checksum = false;    // each choice carries logits_checksum (for tests)
   std::optional<int> default_max_tokens;  // of a chat completion that names none

@@ -132,7 +132,8 @@ void AddTiers(CLI::App& serve, TierOptions& tiers, Times& times) {
       ->check(CLI::Range(1.0, 1e9));
 }
 
-void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_tokens) {
+void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_tokens,
+              std::string& tool_format) {
   CLI::App& serve = *app.add_subcommand(
       "serve", "Serve a model over the OpenAI and Anthropic APIs, with prompt caching");
   AddModelOptions(serve, options.model);
@@ -177,6 +178,13 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
                    "name to serve the model under; default: the file's");
   serve.add_flag("--strict-model", options.server.strict_model,
                  "answer 404 to requests that name another model");
+  serve
+      .add_option("--tool-format", tool_format,
+                  "how the model writes calls of tools: " + ToolFormatNames() +
+                      "; default: as the words of its chat template tell")
+      ->check([](const std::string& name) {
+        return ToolFormatOf(name) ? std::string() : "one of " + ToolFormatNames() + " is meant";
+      });
   serve
       .add_option("--default-max-tokens", max_tokens,
                   "longest reply of a request that sets no limit; default: up to the context")
@@ -241,7 +249,8 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
               .shared_retention_s = InSeconds(serve.tiers.shared.retention),
               .prune_retention_s = InSeconds(cache.retention)};
   int max_tokens = 0;
-  AddServe(app, serve, times, max_tokens);
+  std::string tool_format;
+  AddServe(app, serve, times, max_tokens, tool_format);
   AddCache(app, cache, times);
 
   PerplexityOptions perplexity;
@@ -274,6 +283,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   }
   if (verbose) SetLogLevel(LogLevel::kDebug);
   if (quiet) SetLogLevel(LogLevel::kWarning);
+  serve.server.tool_format = ToolFormatOf(tool_format);
   if (max_tokens > 0) serve.server.default_max_tokens = max_tokens;
   if (times.retention_s > 0) serve.engine.retention = FromSeconds(times.retention_s);
   serve.tiers.disk.retention = FromSeconds(times.disk_retention_s);

@@ -43,12 +43,16 @@ inline constexpr size_t kMaxTextToolTokens = 1u << 18;   // 400
 
 // -- Requests (400 naming the field) ----------------------------------------------------------
 inline constexpr size_t kMaxJsonDepth = 64;
+inline constexpr size_t kMaxJsonNumberBytes = 512;  // in a call that a model writes
 inline constexpr size_t kMaxMessages = 100'000;
 inline constexpr size_t kMaxStopStrings = 16;  // OpenAI allows 4; agents send more
 inline constexpr size_t kMaxStopStringBytes = 1024;
 inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr int kMaxChoices = 16;  // n
 inline constexpr size_t kMaxLogitBias = 4096;
+
+// -- Grammars and schemas (400) -----------------------------------------------------------------
+inline constexpr size_t kMaxGrammarBytes = 1u << 20;
 
 // -- Keys (a clear error that names the line; at a reload the keys before stay) ----------------
 inline constexpr size_t kMaxApiKeys = 1024;
@@ -61,6 +65,7 @@ inline constexpr size_t kMaxQueuedRequests = 4096;    // 429 / overloaded, Retry
 inline constexpr size_t kMaxQueuedBackground = 64;    // further fills in the background are dropped
 inline constexpr size_t kMaxRunningSequences = 256;   // further ones wait
 inline constexpr size_t kPromptEndBytes = 32u << 20;  // logits of prompts' ends; oldest dropped
+inline constexpr size_t kMaxForcedRows = 64;          // more tokens without a choice: like a prompt
 inline constexpr size_t kMaxStepRows = 1024;          // rows of one batch; further ones wait a step
 
 // -- Cache -------------------------------------------------------------------------------------

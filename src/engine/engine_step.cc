@@ -125,32 +125,89 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
                   logits_.data());
 }
 
+std::optional<TokenId> EngineThread::ChooseToken(Sequence& sequence,
+                                                 std::span<const float> logits) {
+  TokenConstraint* constraint = sequence.request.constraint.get();
+  const auto take_forced = [&] {
+    const std::vector<TokenId> forced = constraint->TakeForced();
+    sequence.forced.insert(sequence.forced.end(), forced.begin(), forced.end());
+  };
+  if (constraint != nullptr && sequence.completion_tokens == 0) take_forced();
+  if (!sequence.forced.empty()) {
+    const TokenId token = sequence.forced.front();
+    sequence.forced.pop_front();
+    sequence.sampler.Note(token);
+    return token;
+  }
+  std::span<const uint32_t> mask;
+  if (constraint != nullptr) {
+    const Result<std::span<const uint32_t>> allowed = constraint->Mask();
+    if (!allowed) {
+      sequence.ending = {.error = allowed.error()};
+      return std::nullopt;
+    }
+    mask = *allowed;
+  }
+  const std::optional<TokenId> token = sequence.sampler.Sample(logits, mask);
+  if (!token) {
+    sequence.ending = {.error = Error{ErrorCode::kInternal, "the model gave no finite logit", {}}};
+    return std::nullopt;
+  }
+  if (constraint == nullptr) return token;
+  if (const Status accepted = constraint->Accept(*token); !accepted) {
+    sequence.ending = {.error = accepted.error()};
+    return std::nullopt;
+  }
+  take_forced();
+  return token;
+}
+
+void EngineThread::AddToken(Sequence& sequence, TokenId token, std::string& text) {
+  const GenerationRequest& request = sequence.request;
+  ++sequence.completion_tokens;
+  ++counters_.generated_tokens;
+  if (WorkDone* work = request.work.get()) ++work->generated;
+  const bool may_end = !request.ignore_eos || request.constraint != nullptr;
+  if (may_end && tokenizer_->IsEndOfGeneration(token)) {
+    sequence.ending = {.reason = FinishReason::kStop};
+    return;
+  }
+  sequence.tokens.push_back(token);
+  // A control token has no text of its own that a reader should see.
+  const bool silent =
+      tokenizer_->IsControl(token) &&
+      std::ranges::find(request.shown_control, token) == request.shown_control.end();
+  text += sequence.text.Push(silent ? std::string_view{} : tokenizer_->Piece(token));
+  const int most = request.max_tokens.value_or(max_sequence_tokens_);
+  if (sequence.completion_tokens >= most ||
+      sequence.tokens.size() >= static_cast<size_t>(max_sequence_tokens_)) {
+    sequence.ending = {.reason = FinishReason::kLength};
+  } else if (request.constraint != nullptr && sequence.forced.empty() &&
+             request.constraint->complete()) {
+    sequence.ending = {.reason = FinishReason::kStop};
+  }
+}
+
 void EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
   TraceScope trace("sample");
   if (options_.checksum_logits) sequence.checksum = ChecksumLogits(sequence.checksum, logits);
-  const std::optional<TokenId> token = sequence.sampler.Sample(logits);
-  if (!token) {
-    sequence.ending = {.error = Error{ErrorCode::kInternal, "the model gave no finite logit", {}}};
-    return;
-  }
-  if (sequence.completion_tokens++ == 0) sequence.first_token = clock_->Now();
-  ++counters_.generated_tokens;
-  if (WorkDone* work = sequence.request.work.get()) ++work->generated;
+  const std::optional<TokenId> token = ChooseToken(sequence, logits);
+  if (!token) return;
+  if (sequence.completion_tokens == 0) sequence.first_token = clock_->Now();
   std::string text;
-  if (tokenizer_->IsEndOfGeneration(*token) && !sequence.request.ignore_eos) {
-    sequence.ending = {.reason = FinishReason::kStop};
-  } else {
-    sequence.tokens.push_back(*token);
-    if (sequence.request.top_logprobs >= 0) {
+  const size_t before = sequence.tokens.size();
+  AddToken(sequence, *token, text);
+  if (sequence.request.top_logprobs >= 0) {
+    // One a step: those that are forced have log probabilities too.
+    if (sequence.tokens.size() > before) {
       sequence.held_infos.push_back(Logprobs(logits, *token, sequence.request.top_logprobs));
     }
-    // A control token has no text of its own that a reader should see.
-    const bool silent = tokenizer_->IsControl(*token);
-    text = sequence.text.Push(silent ? std::string_view{} : tokenizer_->Piece(*token));
-    const int most = sequence.request.max_tokens.value_or(max_sequence_tokens_);
-    if (sequence.completion_tokens >= most ||
-        sequence.tokens.size() >= static_cast<size_t>(max_sequence_tokens_)) {
-      sequence.ending = {.reason = FinishReason::kLength};
+  } else {
+    while (!sequence.ending && !sequence.text.stopped() && !sequence.forced.empty()) {
+      const TokenId next = sequence.forced.front();
+      sequence.forced.pop_front();
+      sequence.sampler.Note(next);
+      AddToken(sequence, next, text);
     }
   }
   if (sequence.ending && !sequence.text.stopped()) text += sequence.text.Finish();

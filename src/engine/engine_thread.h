@@ -77,8 +77,13 @@ class EngineThread final : public Engine {
   void Step();
   // Runs the model over the plan; row i of logits_ is the i-th share's that wants logits.
   void ForwardPlan(const std::vector<Scheduler::Share>& plan);
-  // Samples one token, and sets the sequence's ending when it was the last.
+  // Samples one token, with those that follow it in any case, and sets the sequence's ending when
+  // one was the last.
   void Continue(Sequence& sequence, std::span<const float> logits);
+  // nullopt, with the ending set: there is none.
+  std::optional<TokenId> ChooseToken(Sequence& sequence, std::span<const float> logits);
+  // Adds a token to the reply, and what text it makes certain to `text`.
+  void AddToken(Sequence& sequence, TokenId token, std::string& text);
   // Takes an ended sequence out and reports its ending.
   void Finish(SequenceId id);
   void FinishSatisfied();

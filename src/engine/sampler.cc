@@ -61,6 +61,13 @@ void Sampler::Penalize() {
   }
 }
 
+void Sampler::Forbid(std::span<const uint32_t> mask) {
+  for (size_t token = 0; token < logits_.size(); ++token) {
+    const size_t word = token / 32;
+    if (word >= mask.size() || (mask[word] >> (token % 32) & 1) == 0) logits_[token] = kNever;
+  }
+}
+
 // candidates_ hold the tokens to draw from; logits are divided by the temperature here.
 TokenId Sampler::Draw() {
   const auto descending = [](const Candidate& a, const Candidate& b) {
@@ -106,15 +113,18 @@ TokenId Sampler::Draw() {
   return candidates_[kept - 1].token;
 }
 
-std::optional<TokenId> Sampler::Sample(std::span<const float> logits) {
-  const bool plain = parameters_.logit_bias.empty() && parameters_.repetition_penalty == 1.0F &&
-                     parameters_.presence_penalty == 0 && parameters_.frequency_penalty == 0;
+std::optional<TokenId> Sampler::Sample(std::span<const float> logits,
+                                       std::span<const uint32_t> mask) {
+  const bool plain = mask.empty() && parameters_.logit_bias.empty() &&
+                     parameters_.repetition_penalty == 1.0F && parameters_.presence_penalty == 0 &&
+                     parameters_.frequency_penalty == 0;
   std::optional<TokenId> token;
   if (plain && parameters_.temperature <= 0) {
     token = Greedy(logits);
   } else {
     logits_.assign(logits.begin(), logits.end());
     Penalize();
+    if (!mask.empty()) Forbid(mask);
     if (parameters_.temperature <= 0) {
       token = Greedy(logits_);
     } else {
@@ -127,9 +137,13 @@ std::optional<TokenId> Sampler::Sample(std::span<const float> logits) {
   }
   if (!token) return std::nullopt;
   ++drawn_;
-  ++reply_counts_[*token];
-  if (parameters_.repetition_penalty != 1.0F) seen_.emplace(*token, 1);
+  Note(*token);
   return token;
+}
+
+void Sampler::Note(TokenId token) {
+  ++reply_counts_[token];
+  if (parameters_.repetition_penalty != 1.0F) seen_.emplace(token, 1);
 }
 
 TokenInfo Logprobs(std::span<const float> logits, TokenId chosen, int top) {

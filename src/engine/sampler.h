@@ -1,8 +1,8 @@
 #pragma once
 
-// Chooses the next token from logits. Order: logit bias, penalties, temperature, top_k, min_p,
-// top_p, then one draw. Draws are a function of (seed, index of the reply's token) alone, so a
-// sequence that was set aside and taken up again goes on as if nothing had happened.
+// Chooses the next token from logits. Order: logit bias, penalties, mask, temperature, top_k,
+// min_p, top_p, then one draw. Draws are a function of (seed, index of the reply's token) alone, so
+// a sequence that was set aside and taken up again goes on as if nothing had happened.
 //
 // One per sequence; engine thread.
 
@@ -22,8 +22,11 @@ class Sampler {
   // and frequency penalties look at the reply (as in OpenAI's API).
   Sampler(SamplingParameters parameters, std::span<const TokenId> prompt);
 
-  // logits: [vocabulary]. Equal logits: the lowest id. nullopt when no logit is finite.
-  std::optional<TokenId> Sample(std::span<const float> logits);
+  // logits: [vocabulary]. Equal logits: the lowest id. nullopt when no logit is finite. `mask`: bit
+  // t % 32 of word t / 32 says whether token t may be chosen; empty: all may.
+  std::optional<TokenId> Sample(std::span<const float> logits, std::span<const uint32_t> mask = {});
+  // A token of the reply that was not chosen here.
+  void Note(TokenId token);
 
  private:
   struct Candidate {
@@ -32,6 +35,7 @@ class Sampler {
   };
 
   void Penalize();
+  void Forbid(std::span<const uint32_t> mask);
   TokenId Draw();
 
   SamplingParameters parameters_;

@@ -222,24 +222,30 @@ void Scheduler::SetAside(size_t running_index) {
   ++preempted_;
 }
 
-// A block for the sequence's next row. Where there is none, sets the youngest aside, be it this
+// Blocks for all of the sequence's rows. Where there are none, sets the youngest aside, be it this
 // one.
-void Scheduler::EnsureBlock(Sequence& sequence) {
-  if (sequence.computed < sequence.blocks.size() * block_tokens_) return;
-  if (const std::optional<BlockId> block = cache_->Allocate(sequence.id)) {
+void Scheduler::EnsureBlocks(Sequence& sequence) {
+  while (sequence.tokens.size() > sequence.blocks.size() * block_tokens_) {
+    const std::optional<BlockId> block = cache_->Allocate(sequence.id);
+    if (!block) {
+      CHECK(running_.size() > 1, "a sequence that runs alone fits");
+      SetAside(YoungestRunning());
+      return;
+    }
     AddBlock(sequence, *block);
-    return;
   }
-  CHECK(running_.size() > 1, "a sequence that runs alone fits");
-  SetAside(YoungestRunning());
 }
 
-// Streams, those that read the same blocks side by side: attention reads what they share once.
+// Streams, those that read the same blocks side by side: attention reads what they share once. A
+// row each, and what grammars left no choice in as far as there is room in a step.
 void Scheduler::PlanDecode() {
+  size_t room = options_.prefill_chunk_beside_decode;
   for (const auto& sequence : running_) {
-    if (!sequence->prefilling() && sequence->uncomputed() == 1) {
-      plan_.push_back({sequence.get(), 1, true});
-    }
+    if (sequence->prefilling() || sequence->uncomputed() == 0) continue;
+    const size_t rows = 1 + std::min(sequence->uncomputed() - 1, room);
+    room -= rows - 1;
+    if (rows > 1) plan_cost_ += pace_.Cost(rows, sequence->computed);
+    plan_.push_back({sequence.get(), rows, rows == sequence->uncomputed()});
   }
   std::ranges::stable_sort(plan_, [](const Share& a, const Share& b) {
     return std::ranges::lexicographical_compare(a.sequence->blocks, b.sequence->blocks);
@@ -298,7 +304,7 @@ const std::vector<Scheduler::Share>& Scheduler::Plan() {
   // Blocks first, from the beginning again after each setting aside, which moves the others.
   for (size_t i = 0; i < running_.size();) {
     const uint64_t before = preempted_;
-    if (!running_[i]->prefilling()) EnsureBlock(*running_[i]);
+    if (running_[i]->computed >= running_[i]->prompt_size()) EnsureBlocks(*running_[i]);
     i = preempted_ == before ? i + 1 : 0;
   }
   plan_.clear();

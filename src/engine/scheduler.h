@@ -97,7 +97,7 @@ class Scheduler {
   bool WaitsForPrefill(Sequence& sequence);
   // Takes blocks for sequence.tokens after a match; false (and nothing taken) if they do not fit.
   bool TakePromptBlocks(Sequence& sequence, PrefixMatch match);
-  void EnsureBlock(Sequence& sequence);
+  void EnsureBlocks(Sequence& sequence);
   void SetAside(size_t running_index);
   size_t YoungestRunning() const;
   Sequence* FindRunning(SequenceId id) const;

@@ -13,6 +13,7 @@
 // step, and never if the reply ends with it.
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "cache/prefix_cache.h"
 #include "engine/prompt_ends.h"
 #include "engine/reply_text.h"
@@ -42,9 +44,12 @@ struct Sequence {
 
   size_t prompt_size() const { return request.prompt.size(); }
   bool generates() const { return request.max_tokens.value_or(1) > 0; }
-  // Rows still to compute: all but the newest for a prompt being read, one for a stream.
+  // Rows still to compute: all for a prompt being read, one for a stream, or a few where a grammar
+  // left no choice.
   size_t uncomputed() const { return tokens.size() - computed; }
-  bool prefilling() const { return computed < prompt_size() || uncomputed() > 1; }
+  bool prefilling() const {
+    return computed < prompt_size() || uncomputed() > limits::kMaxForcedRows;
+  }
   bool background() const { return request.priority == Priority::kBackground && !urgent; }
   bool publishes() const { return request.cache == CacheUse::kReadAndPublish; }
 
@@ -101,6 +106,7 @@ struct Sequence {
   std::optional<Loss> lost;                    // why no more, if the cache remembers
   std::vector<BreakpointOutcome> breakpoints;  // kept, or not for want of room
   Sampler sampler;
+  std::deque<TokenId> forced;  // that the reply goes on with in any case (request.constraint)
   ReplyText text;
   std::vector<TokenInfo> held_infos;  // of tokens whose text is held back
   uint64_t checksum = 0xCBF29CE484222325ULL;

@@ -21,6 +21,7 @@
 #include "base/tier_kind.h"
 #include "cache/breakpoint.h"
 #include "cache/loss.h"
+#include "text/token_constraint.h"
 
 namespace reprise {
 
@@ -62,6 +63,10 @@ struct GenerationRequest {
   std::vector<std::string> stop;  // strings; the reply ends before the first of them
   int top_logprobs = -1;          // -1: no log probabilities; 0..20 alternatives beside the token's
   bool ignore_eos = false;
+  // What the reply's tokens may be; null: anything. No part of the cache's key.
+  std::shared_ptr<TokenConstraint> constraint = {};
+  // Control tokens whose text is part of the reply's; that of others is not.
+  std::vector<TokenId> shown_control = {};
   CacheUse cache = CacheUse::kReadAndPublish;
   // What of the prompt is to be kept, and how long; ascending by tokens. Any number: what a client
   // may send is limited by the api layer.

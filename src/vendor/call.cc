@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cache/scope.h"
+#include "dialect/thinking_budget.h"
 #include "prompt/rendered_prompt.h"
 #include "prompt/template_context.h"
 
@@ -74,7 +75,7 @@ Status CheckPrompts(Call& call, const ServedModel& model, const PromptWords& wor
 
 std::string CacheScope(const Call& call) { return ScopeOf(call.tenant, call.cache_key); }
 
-GenerationRequest RequestOfChoice(const Call& call, size_t choice) {
+GenerationRequest RequestOfChoice(const Call& call, size_t choice, const ServedModel& model) {
   const size_t per_prompt = static_cast<size_t>(call.parameters.choices);
   GenerationRequest request;
   request.scope = CacheScope(call);
@@ -87,7 +88,29 @@ GenerationRequest RequestOfChoice(const Call& call, size_t choice) {
   request.top_logprobs = call.parameters.top_logprobs;
   request.ignore_eos = call.parameters.ignore_eos;
   request.cache = call.parameters.cache;
+  if (call.reads_reply) request.shown_control = model.shown_control;
+  if (call.grammar != nullptr) request.constraint = call.grammar->Begin();
+  if (call.thinking_budget && !model.dialect.think_end.empty()) {
+    request.constraint =
+        std::make_shared<ThinkingBudget>(model.dialect, *model.tokenizer, call.in_thinking,
+                                         *call.thinking_budget, std::move(request.constraint));
+  }
   return request;
+}
+
+std::unique_ptr<ReplyReader> ReaderOfChoice(const Call& call, const ServedModel& model) {
+  const bool plain = call.tools == nullptr && model.dialect.think_end.empty() &&
+                     model.dialect.tools != ToolFormat::kHarmony;
+  if (!call.reads_reply || plain) return nullptr;
+  return std::make_unique<ReplyReader>(ReplyReader::Options{
+      .dialect = model.dialect, .tools = call.tools, .in_thinking = call.in_thinking});
+}
+
+void NoteIgnored(std::string_view sentence, std::string& ignored) {
+  constexpr size_t kMostBytes = 1024;
+  if (ignored.size() + sentence.size() > kMostBytes) return;
+  if (!ignored.empty()) ignored += ", ";
+  for (const char byte : sentence) ignored += byte >= ' ' && byte <= '~' ? byte : '?';
 }
 
 }  // namespace reprise

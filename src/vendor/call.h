@@ -7,16 +7,19 @@
 
 #include <boost/json.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "dialect/reply_reader.h"
 #include "generation/request.h"
 #include "prompt/conversation.h"
 #include "prompt/outline.h"
 #include "prompt/prompt_parts.h"
+#include "text/grammar.h"
 #include "vendor/json_reader.h"
 #include "vendor/served_model.h"
 
@@ -66,6 +69,14 @@ struct Call {
   std::string ignored;    // names of fields that are not known here
   bool dropped_billing_line = false;
 
+  // How the reply is made and read (wanted_form.h).
+  bool reads_reply = false;              // else all of it is text
+  std::shared_ptr<const ToolSet> tools;  // that it may call; null: nothing is a call
+  std::shared_ptr<const Grammar> grammar;
+  bool in_thinking = false;  // the prompt ends with the mark that begins thinking
+  std::optional<int> thinking_budget;
+  bool legacy_functions = false;  // OpenAI's `functions`, before there were tools
+
   size_t choices() const { return prompts.size() * static_cast<size_t>(parameters.choices); }
   bool is_conversation() const { return !template_variables.empty(); }
 };
@@ -91,6 +102,10 @@ Status CheckPrompts(Call& call, const ServedModel& model, const PromptWords& wor
 // Who shares what the call leaves in the cache.
 std::string CacheScope(const Call& call);
 // What the engine is to do for one choice.
-GenerationRequest RequestOfChoice(const Call& call, size_t choice);
+GenerationRequest RequestOfChoice(const Call& call, size_t choice, const ServedModel& model);
+// What its text is read by; null: all of it is text.
+std::unique_ptr<ReplyReader> ReaderOfChoice(const Call& call, const ServedModel& model);
+// Adds a sentence on what was ignored, in printable ASCII, as far as a header can bear it.
+void NoteIgnored(std::string_view sentence, std::string& ignored);
 
 }  // namespace reprise

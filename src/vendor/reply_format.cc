@@ -7,6 +7,7 @@ CallUsage UsageOf(const std::vector<Choice>& choices, size_t choices_per_prompt)
   for (size_t i = 0; i < choices.size(); ++i) {
     const Choice& choice = choices[i];
     if (choice.finished) usage.completion_tokens += choice.finished->completion_tokens;
+    usage.thinking_tokens += choice.thinking_tokens;
     if (i % choices_per_prompt != 0) continue;
     Usage prompt;
     if (choice.started) {

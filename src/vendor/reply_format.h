@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "generation/request.h"
 #include "generation/usage.h"
-#include "history/cache_diagnosis.h"
+#include "vendor/choice.h"
 
 namespace reprise {
 
@@ -27,20 +27,11 @@ struct ReplyLabel {
   bool checksum = false;  // show logits_checksum
 };
 
-// What has come of one choice so far.
-struct Choice {
-  std::optional<StartedEvent> started;
-  std::optional<CacheMissReason> cache_miss;  // where the client asked for diagnostics
-  std::string text;
-  std::vector<TokenInfo> tokens;  // with log probabilities, whole replies only
-  std::optional<FinishedEvent> finished;
-  int64_t written_characters = 0;  // of the tokens written: text_offset of the next
-};
-
 // Of the whole call: each prompt counts once, as its first choice found it.
 struct CallUsage {
   Usage prompt;
   int completion_tokens = 0;
+  int thinking_tokens = 0;  // of those
 };
 // `choices_per_prompt`: n
 CallUsage UsageOf(const std::vector<Choice>& choices, size_t choices_per_prompt);
@@ -52,12 +43,13 @@ class ReplyFormat {
   // The body of an unstreamed reply. REQUIRES: every choice has finished.
   virtual std::string Body(std::vector<Choice>& choices, const CallUsage& usage) const = 0;
 
-  // Of a stream: each appends the server-sent events that a client is sent for it. Text is written
-  // before it is added to the choice.
+  // Of a stream: each appends the server-sent events that a client is sent for it. A piece has been
+  // added to the choice; `begins`: as a new part. Log probabilities that are written are taken out
+  // of the choice.
   virtual void WriteStart(size_t index, const Choice& choice, std::string& stream) const = 0;
-  virtual void WriteText(size_t index, const TextEvent& event, Choice& choice,
-                         std::string& stream) const = 0;
-  virtual void WriteFinish(size_t index, const Choice& choice, std::string& stream) const = 0;
+  virtual void WritePiece(size_t index, const ReplyPiece& piece, bool begins, Choice& choice,
+                          std::string& stream) const = 0;
+  virtual void WriteFinish(size_t index, Choice& choice, std::string& stream) const = 0;
   virtual void WriteEnd(const CallUsage& usage, std::string& stream) const = 0;
   virtual void WriteError(const Error& error, std::string& stream) const = 0;
   // Sent when there has been nothing else to send for a while.

@@ -3,10 +3,14 @@
 // What reading a call needs of the model that is served: names, texts and bounds. Immutable after
 // start; any thread.
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "dialect/dialect.h"
 #include "prompt/prompt_model.h"
+#include "text/grammar.h"
 #include "vendor/api_policy.h"
 
 namespace reprise {
@@ -17,6 +21,9 @@ struct ServedModel : PromptModel {
   std::optional<int> default_max_tokens;
   ApiPolicy policy;
   int vocabulary = 0;
+  Dialect dialect;                                  // how it calls tools and thinks
+  std::vector<TokenId> shown_control;               // control tokens that the dialect reads
+  std::shared_ptr<const GrammarCompiler> grammars;  // null: replies cannot be held to a form
 };
 
 }  // namespace reprise

@@ -28,6 +28,7 @@ struct WireForm {
 struct WireEndpoint {
   std::string_view path;             // "/v1/chat/completions"
   std::string_view reply_id_prefix;  // "chatcmpl-"
+  std::string_view call_id_prefix;   // of the calls of tools in it, "call_"
   Result<Call> (*read)(std::string_view body, const Caller& caller, const ServedModel& model);
   std::unique_ptr<const ReplyFormat> (*format)(ReplyLabel label, const Call& call,
                                                const ServedModel& model);

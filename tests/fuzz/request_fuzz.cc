@@ -84,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   Require(call->choices() >= 1 && call->choices() <= reprise::limits::kMaxChoices);
-  for (size_t i = 0; i < call->choices(); ++i) CheckRequest(reprise::RequestOfChoice(*call, i));
+  for (size_t i = 0; i < call->choices(); ++i) CheckRequest(reprise::RequestOfChoice(*call, i, Model()));
   // Of a header: printable ASCII, not long.
   Require(call->warning.size() < 2048);
   Require(std::ranges::all_of(call->warning, [](char c) { return c >= ' ' && c <= '~'; }));

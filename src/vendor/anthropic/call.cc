@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "vendor/anthropic/conversation.h"
 #include "vendor/anthropic/fields.h"
+#include "vendor/anthropic/form.h"
 #include "vendor/json_reader.h"
 #include "vendor/marker_rules.h"
 
@@ -82,25 +83,6 @@ std::optional<DiagnosticsRequest> ReadDiagnostics(FieldReader& fields, MarkerRul
   return diagnostics;
 }
 
-// What would constrain the reply is refused, because ignoring it would look like success.
-void RefuseConstraints(FieldReader& fields) {
-  if (const json::object* choice = fields.Object("tool_choice")) {
-    const json::value* type = choice->if_contains("type");
-    if (type == nullptr || (*type != "auto" && *type != "none")) {
-      fields.Refuse(
-          ErrorCode::kUnsupported, "tool_choice",
-          "tool_choice.type may be 'auto' or 'none'; forcing a call is not supported yet");
-    }
-  }
-  const json::object* output = fields.Object("output_config");
-  if (output == nullptr) return;
-  const json::value* format = output->if_contains("format");
-  if (format != nullptr && !format->is_null()) {
-    fields.Refuse(ErrorCode::kUnsupported, "output_config",
-                  "output_config.format is not supported yet");
-  }
-}
-
 std::string TooLong(size_t tokens, size_t longest, int /*context*/) {
   // Agents look for these words to know that a conversation must be shortened.
   return fmt::format("prompt is too long: {} tokens > {} maximum", tokens, longest);
@@ -113,9 +95,13 @@ Status ReadPrompt(FieldReader& fields, const ServedModel& model, MarkerRules& ru
   call.diagnostics = ReadDiagnostics(fields, rules);
   fields.Adopt(rules.status());
   if (!fields.ok()) return fields.status();
+  WantedForm wanted = ReadAnthropicForm(fields, read.conversation.arguments);
+  if (!fields.ok()) return fields.status();
   call.dropped_billing_line = read.dropped_billing_line;
   call.warning = rules.warning();
-  return AddPrompt(read.conversation, model, call);
+  const Status added = AddPrompt(read.conversation, model, call);
+  if (!added) return added;
+  return ApplyForm(std::move(wanted), read.conversation.tools, model, call);
 }
 
 }  // namespace
@@ -128,7 +114,6 @@ Result<Call> ReadMessagesCall(std::string_view body, const Caller& caller,
   FieldReader fields(*object, "");
   MarkerRules rules(model.policy);
   call.ignored = ApplyFieldRules(kAnthropicFields, fields);
-  RefuseConstraints(fields);
   call.model_name = ReadModelName(fields, model);
   ReadMessagesParameters(fields, call.parameters);
   if (fields.ok()) fields.Adopt(ReadPrompt(fields, model, rules, call));
@@ -143,12 +128,12 @@ Result<size_t> CountMessageTokens(std::string_view body, const Caller& caller,
   if (!object) return std::unexpected(object.error());
   FieldReader fields(*object, "");
   ApplyFieldRules(kAnthropicFields, fields);
-  RefuseConstraints(fields);
   ReadModelName(fields, model);
   if (!fields.ok()) return std::unexpected(fields.status().error());
   MarkerRules rules(model.policy);
   AnthropicConversation read =
       ReadAnthropicConversation(fields, model.policy.drop_billing_line, rules);
+  ReadAnthropicForm(fields, read.conversation.arguments);
   fields.Adopt(rules.status());
   if (!fields.ok()) return std::unexpected(fields.status().error());
   // Only the count is wanted, so neither marks nor parts are looked for in the prompt.

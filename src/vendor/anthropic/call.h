@@ -1,8 +1,8 @@
 #pragma once
 
 // Calls of POST /v1/messages and /v1/messages/count_tokens, understood. What the vendor's API has
-// and this server does not need (thinking, metadata, context_management, tool_choice, betas, …) is
-// not looked at. Free functions over immutable parts; any thread.
+// and this server does not need (metadata, context_management, betas, …) is not looked at. Free
+// functions over immutable parts; any thread.
 
 #include <cstddef>
 #include <string_view>

@@ -17,6 +17,6 @@ std::unique_ptr<const ReplyFormat> Format(ReplyLabel label, const Call& call,
 }  // namespace
 
 const WireForm kAnthropic = {AnthropicError, "request-id"};
-const WireEndpoint kMessages = {"/v1/messages", "msg_", ReadMessagesCall, Format};
+const WireEndpoint kMessages = {"/v1/messages", "msg_", "toolu_", ReadMessagesCall, Format};
 
 }  // namespace reprise

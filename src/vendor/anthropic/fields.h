@@ -15,10 +15,12 @@ inline constexpr std::array kAnthropicFields = {
     FieldRule{"messages", FieldUse::kRead},
     FieldRule{"model", FieldUse::kRead},
     FieldRule{"output_config", FieldUse::kRead},
+    FieldRule{"output_format", FieldUse::kRead},
     FieldRule{"stop_sequences", FieldUse::kRead},
     FieldRule{"stream", FieldUse::kRead},
     FieldRule{"system", FieldUse::kRead},
     FieldRule{"temperature", FieldUse::kRead},
+    FieldRule{"thinking", FieldUse::kRead},
     FieldRule{"tool_choice", FieldUse::kRead},
     FieldRule{"tools", FieldUse::kRead},
     FieldRule{"top_k", FieldUse::kRead},
@@ -37,13 +39,11 @@ inline constexpr std::array kAnthropicFields = {
     FieldRule{"metadata", FieldUse::kWithoutEffect},
     FieldRule{"service_tier", FieldUse::kWithoutEffect},
     FieldRule{"speed", FieldUse::kWithoutEffect},
-    FieldRule{"thinking", FieldUse::kWithoutEffect},
     FieldRule{"user_profile_id", FieldUse::kWithoutEffect},
     FieldRule{"workspace_id", FieldUse::kWithoutEffect},
 
     FieldRule{"container", FieldUse::kRefused},
     FieldRule{"mcp_servers", FieldUse::kRefused},
-    FieldRule{"output_format", FieldUse::kRefused},
     FieldRule{"thread", FieldUse::kRefused},
 };
 

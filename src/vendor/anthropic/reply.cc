@@ -33,6 +33,47 @@ void AppendEvent(std::string& stream, const json::object& data) {
   AppendNamedSseEvent(stream, std::string_view(data.at("type").as_string()), json::serialize(data));
 }
 
+// Thinking is signed so that clients send it back; here nothing depends on it.
+constexpr const char* kSignature = "reprise";
+
+json::object BlockOf(const ReplyPart& part) {
+  if (part.kind == ReplyPart::Kind::kThinking) {
+    return {{"type", "thinking"}, {"thinking", part.text}, {"signature", kSignature}};
+  }
+  if (part.kind == ReplyPart::Kind::kText) return {{"type", "text"}, {"text", part.text}};
+  // A call that was cut has no input to show.
+  if (part.state != ReplyPart::State::kWhole) return {{"type", "text"}, {"text", part.written}};
+  return {{"type", "tool_use"},
+          {"id", part.call_id},
+          {"name", part.name},
+          {"input", json::parse(part.text)}};
+}
+
+// As a block begins in a stream.
+json::object EmptyBlockOf(const ReplyPart& part) {
+  switch (part.kind) {
+    case ReplyPart::Kind::kThinking:
+      return {{"type", "thinking"}, {"thinking", ""}, {"signature", ""}};
+    case ReplyPart::Kind::kText:
+      return {{"type", "text"}, {"text", ""}};
+    case ReplyPart::Kind::kCall:
+      return {{"type", "tool_use"},
+              {"id", part.call_id},
+              {"name", part.name},
+              {"input", json::object()}};
+  }
+  return {};
+}
+
+void EndBlock(const std::vector<ReplyPart>& parts, size_t index, std::string& stream) {
+  if (parts[index].kind == ReplyPart::Kind::kThinking) {
+    AppendEvent(stream, {{"type", "content_block_delta"},
+                         {"index", index},
+                         {"delta", {{"type", "signature_delta"}, {"signature", kSignature}}}});
+  }
+  AppendEvent(stream, {{"type", "content_block_stop"}, {"index", index}});
+}
+
 Usage UsageOfStart(const Choice& choice) {
   return ComputeUsage(choice.started->prompt_tokens, choice.started->cached_tokens,
                       choice.started->breakpoints);
@@ -53,11 +94,12 @@ json::object AnthropicReply::Message(json::array content, const Choice& choice,
           {"diagnostics", DiagnosticsJson(choice.cache_miss)}};
 }
 
-void AnthropicReply::AddStop(const FinishedEvent& event, json::object& into) const {
+void AnthropicReply::AddStop(const Choice& choice, json::object& into) const {
+  const FinishedEvent& event = *choice.finished;
   into["stop_sequence"] = nullptr;
   switch (event.reason) {
     case FinishReason::kStop:
-      into["stop_reason"] = "end_turn";
+      into["stop_reason"] = choice.calls_tools() ? "tool_use" : "end_turn";
       break;
     case FinishReason::kStopString:
       into["stop_reason"] = "stop_sequence";
@@ -74,9 +116,13 @@ void AnthropicReply::AddStop(const FinishedEvent& event, json::object& into) con
 std::string AnthropicReply::Body(std::vector<Choice>& choices, const CallUsage& usage) const {
   const Choice& choice = choices.front();
   json::array content;
-  if (!choice.text.empty()) content.push_back({{"type", "text"}, {"text", choice.text}});
+  for (const ReplyPart& part : choice.parts) {
+    if (part.kind == ReplyPart::Kind::kCall && part.state == ReplyPart::State::kNone) continue;
+    if (part.kind != ReplyPart::Kind::kCall && part.text.empty()) continue;
+    content.push_back(BlockOf(part));
+  }
   json::object message = Message(std::move(content), choice, usage.completion_tokens);
-  AddStop(*choice.finished, message);
+  AddStop(choice, message);
   return json::serialize(message);
 }
 
@@ -84,24 +130,41 @@ void AnthropicReply::WriteStart(size_t /*index*/, const Choice& choice, std::str
   AppendEvent(stream, {{"type", "message_start"}, {"message", Message({}, choice, 0)}});
 }
 
-void AnthropicReply::WriteText(size_t /*index*/, const TextEvent& event, Choice& choice,
-                               std::string& stream) const {
-  if (event.text.empty()) return;
-  if (choice.text.empty()) {
+void AnthropicReply::WritePiece(size_t /*index*/, const ReplyPiece& piece, bool begins,
+                                Choice& choice, std::string& stream) const {
+  using Kind = ReplyPiece::Kind;
+  if (choice.parts.empty() || (piece.text.empty() && !begins)) return;
+  const size_t block = choice.parts.size() - 1;
+  if (begins) {
+    if (block > 0) EndBlock(choice.parts, block - 1, stream);
     AppendEvent(stream, {{"type", "content_block_start"},
-                         {"index", 0},
-                         {"content_block", {{"type", "text"}, {"text", ""}}}});
+                         {"index", block},
+                         {"content_block", EmptyBlockOf(choice.parts.back())}});
   }
-  AppendEvent(stream, {{"type", "content_block_delta"},
-                       {"index", 0},
-                       {"delta", {{"type", "text_delta"}, {"text", event.text}}}});
+  json::object delta;
+  switch (piece.kind) {
+    case Kind::kText:
+    case Kind::kNoCall:
+      delta = {{"type", "text_delta"}, {"text", piece.text}};
+      break;
+    case Kind::kThinking:
+      delta = {{"type", "thinking_delta"}, {"thinking", piece.text}};
+      break;
+    case Kind::kArguments:
+      delta = {{"type", "input_json_delta"}, {"partial_json", piece.text}};
+      break;
+    case Kind::kCall:
+    case Kind::kCallEnd:
+    case Kind::kCutCall:
+      return;
+  }
+  AppendEvent(stream, {{"type", "content_block_delta"}, {"index", block}, {"delta", delta}});
 }
 
-void AnthropicReply::WriteFinish(size_t /*index*/, const Choice& choice,
-                                 std::string& stream) const {
-  if (!choice.text.empty()) AppendEvent(stream, {{"type", "content_block_stop"}, {"index", 0}});
+void AnthropicReply::WriteFinish(size_t /*index*/, Choice& choice, std::string& stream) const {
+  if (!choice.parts.empty()) EndBlock(choice.parts, choice.parts.size() - 1, stream);
   json::object delta;
-  AddStop(*choice.finished, delta);
+  AddStop(choice, delta);
   AppendEvent(stream,
               {{"type", "message_delta"},
                {"delta", std::move(delta)},

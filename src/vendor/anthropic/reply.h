@@ -20,9 +20,9 @@ class AnthropicReply final : public ReplyFormat {
 
   std::string Body(std::vector<Choice>& choices, const CallUsage& usage) const override;
   void WriteStart(size_t index, const Choice& choice, std::string& stream) const override;
-  void WriteText(size_t index, const TextEvent& event, Choice& choice,
-                 std::string& stream) const override;
-  void WriteFinish(size_t index, const Choice& choice, std::string& stream) const override;
+  void WritePiece(size_t index, const ReplyPiece& piece, bool begins, Choice& choice,
+                  std::string& stream) const override;
+  void WriteFinish(size_t index, Choice& choice, std::string& stream) const override;
   void WriteEnd(const CallUsage& usage, std::string& stream) const override;
   void WriteError(const Error& error, std::string& stream) const override;
   std::string_view ping() const override;
@@ -31,7 +31,7 @@ class AnthropicReply final : public ReplyFormat {
   boost::json::object Message(boost::json::array content, const Choice& choice,
                               int output_tokens) const;
   // stop_reason and stop_sequence
-  void AddStop(const FinishedEvent& event, boost::json::object& into) const;
+  void AddStop(const Choice& choice, boost::json::object& into) const;
 
   const ReplyLabel label_;
   const int max_tokens_;

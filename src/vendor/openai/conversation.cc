@@ -13,37 +13,51 @@ namespace reprise {
 namespace json = boost::json;
 namespace {
 
-// What would have to constrain the reply is refused, because ignoring it would look like success.
+// What tools were before they had that name.
+json::array ToolsOfFunctions(const json::array& functions) {
+  json::array tools;
+  for (const json::value& function : functions) {
+    tools.push_back({{"type", "function"}, {"function", function}});
+  }
+  return tools;
+}
+
+void CheckTool(FieldReader& fields, const json::value& tool, const std::string& name) {
+  if (!tool.is_object()) {
+    return fields.Refuse(ErrorCode::kInvalidArgument, name,
+                         fmt::format("'{}' must be an object.", name));
+  }
+  const json::value* type = tool.get_object().if_contains("type");
+  if (type != nullptr && *type != "function") {
+    const std::string path = name + ".type";
+    fields.Refuse(ErrorCode::kUnsupported, path,
+                  fmt::format("'{}' may be 'function'; other tools are not supported.", path));
+  }
+}
+
 json::array ReadTools(FieldReader& fields, OutlineWriter& outline) {
-  if (fields.Find("functions") != nullptr) {
-    fields.Refuse(ErrorCode::kUnsupported, "functions",
-                  "'functions' is not supported; send 'tools' instead.");
+  const json::array* functions = fields.Array("functions", limits::kMaxMessages);
+  const json::array* list = fields.Array("tools", limits::kMaxMessages);
+  json::array tools;
+  if (list != nullptr) {
+    tools = *list;
+  } else if (functions != nullptr) {
+    tools = ToolsOfFunctions(*functions);
   }
-  const json::value* choice = fields.Find("tool_choice");
-  const bool none = choice != nullptr && *choice == "none";
-  if (choice != nullptr && !none && *choice != "auto") {
-    fields.Refuse(ErrorCode::kUnsupported, "tool_choice",
-                  "'tool_choice' may be 'auto' or 'none'; forcing a call is not supported yet.");
+  for (size_t i = 0; i < tools.size() && fields.ok(); ++i) {
+    CheckTool(fields, tools[i], fmt::format("tools[{}]", i));
+    if (fields.ok()) outline.AddTool(tools[i].get_object());
   }
-  const json::array* tools = fields.Array("tools", limits::kMaxMessages);
-  if (tools == nullptr || none) return {};
-  for (size_t i = 0; i < tools->size(); ++i) {
-    if (!(*tools)[i].is_object()) {
-      const std::string name = fmt::format("tools[{}]", i);
-      fields.Refuse(ErrorCode::kInvalidArgument, name,
-                    fmt::format("'{}' must be an object.", name));
-      return {};
-    }
-    const json::value* type = (*tools)[i].get_object().if_contains("type");
-    if (type != nullptr && *type != "function") {
-      const std::string name = fmt::format("tools[{}].type", i);
-      fields.Refuse(ErrorCode::kUnsupported, name,
-                    fmt::format("'{}' may be 'function'; other tools are not supported.", name));
-      return {};
-    }
-  }
-  for (const json::value& tool : *tools) outline.AddTool(tool.get_object());
-  return *tools;
+  return tools;
+}
+
+// How much to think, in the words of templates: gpt-oss and others know the effort by name, others
+// only whether.
+void ReadEffort(FieldReader& fields, json::object& arguments) {
+  const auto effort = fields.String("reasoning_effort");
+  if (!effort) return;
+  if (!arguments.contains("reasoning_effort")) arguments["reasoning_effort"] = *effort;
+  if (!arguments.contains("enable_thinking")) arguments["enable_thinking"] = *effort != "none";
 }
 
 }  // namespace
@@ -61,6 +75,7 @@ Result<Conversation> ReadOpenAiConversation(const json::object& body, std::optio
   if (const json::object* arguments = fields.Object("chat_template_kwargs")) {
     conversation.arguments = *arguments;
   }
+  ReadEffort(fields, conversation.arguments);
   if (!fields.ok()) return std::unexpected(fields.status().error());
   conversation.outline = outline.Take();
   return conversation;

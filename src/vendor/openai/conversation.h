@@ -1,7 +1,7 @@
 #pragma once
 
-// A conversation in OpenAI's form: `messages`, `tools`, `tool_choice`, `chat_template_kwargs` and
-// `add_generation_prompt`. Free function; any thread.
+// A conversation in OpenAI's form: `messages`, `tools` or `functions`, `chat_template_kwargs`,
+// `reasoning_effort` and `add_generation_prompt`. Free function; any thread.
 
 #include <boost/json.hpp>
 #include <optional>

@@ -11,6 +11,7 @@
 #include "vendor/openai/conversation.h"
 #include "vendor/openai/errors.h"
 #include "vendor/openai/fields.h"
+#include "vendor/openai/form.h"
 #include "vendor/openai/parameters.h"
 #include "vendor/openai/reply.h"
 #include "vendor/openai/text_prompt.h"
@@ -74,7 +75,12 @@ Status ReadChatPrompt(const json::object& body, CallReading& reading) {
       ReadOpenAiConversation(body, reading.caching.ttl, reading.rules);
   if (!conversation) return std::unexpected(std::move(conversation).error());
   KeepLatestMarks(reading.caching, conversation->marks);
-  return AddPrompt(*conversation, reading.model, reading.call);
+  WantedForm wanted = ReadOpenAiForm(reading.fields);
+  if (!reading.fields.ok()) return reading.fields.status();
+  const Status added = AddPrompt(*conversation, reading.model, reading.call);
+  if (!added) return added;
+  reading.call.legacy_functions = reading.fields.Find("functions") != nullptr;
+  return ApplyForm(std::move(wanted), conversation->tools, reading.model, reading.call);
 }
 
 Result<Call> ReadChatCompletion(std::string_view body, const Caller& caller,
@@ -98,7 +104,9 @@ Result<Call> ReadTextCompletion(std::string_view body, const Caller& caller,
   ReadParameters(reading.fields, model.vocabulary, reading.call.parameters);
   ReadTextLogprobs(reading.fields, reading.call.parameters);
   RefuseUnsupportedText(reading.fields, reading.call.parameters);
+  const WantedForm wanted = ReadOpenAiForm(reading.fields);
   if (reading.fields.ok()) ReadTextPrompts(reading.fields, model, reading.call);
+  if (reading.fields.ok()) reading.fields.Adopt(ApplyGrammar(wanted, model, reading.call));
   return reading.Finish("prompt");
 }
 
@@ -110,16 +118,17 @@ std::unique_ptr<const ReplyFormat> FormatOf(ReplyLabel label, const Call& call,
       object, std::move(label),
       OpenAiReplyOptions{.logprobs = parameters.top_logprobs >= 0,
                          .stream = parameters.stream,
-                         .usage_in_stream = parameters.include_usage},
+                         .usage_in_stream = parameters.include_usage,
+                         .legacy_functions = call.legacy_functions},
       *model.tokenizer);
 }
 
 }  // namespace
 
 const WireForm kOpenAi = {OpenAiError, ""};
-const WireEndpoint kChatCompletions = {"/v1/chat/completions", "chatcmpl-", ReadChatCompletion,
-                                       FormatOf<OpenAiObject::kChat>};
-const WireEndpoint kTextCompletions = {"/v1/completions", "cmpl-", ReadTextCompletion,
+const WireEndpoint kChatCompletions = {"/v1/chat/completions", "chatcmpl-", "call_",
+                                       ReadChatCompletion, FormatOf<OpenAiObject::kChat>};
+const WireEndpoint kTextCompletions = {"/v1/completions", "cmpl-", "", ReadTextCompletion,
                                        FormatOf<OpenAiObject::kText>};
 
 }  // namespace reprise

@@ -44,6 +44,18 @@ inline constexpr std::array kOpenAiFields = {
     FieldRule{"tools", FieldUse::kRead},
     FieldRule{"add_generation_prompt", FieldUse::kRead},
     FieldRule{"chat_template_kwargs", FieldUse::kRead},
+    FieldRule{"function_call", FieldUse::kRead},
+    FieldRule{"parallel_tool_calls", FieldUse::kRead},
+    FieldRule{"reasoning_effort", FieldUse::kRead},
+    FieldRule{"thinking_budget", FieldUse::kRead},
+    // The reply's form, of ours and of other servers.
+    FieldRule{"grammar", FieldUse::kRead},
+    FieldRule{"guided_choice", FieldUse::kRead},
+    FieldRule{"guided_grammar", FieldUse::kRead},
+    FieldRule{"guided_json", FieldUse::kRead},
+    FieldRule{"guided_regex", FieldUse::kRead},
+    FieldRule{"json_schema", FieldUse::kRead},
+    FieldRule{"regex", FieldUse::kRead},
     // Text.
     FieldRule{"prompt", FieldUse::kRead},
     FieldRule{"best_of", FieldUse::kRead},
@@ -52,9 +64,7 @@ inline constexpr std::array kOpenAiFields = {
 
     // For accounts, billing and storage, for speed alone, or a hint that no model here can take.
     FieldRule{"metadata", FieldUse::kWithoutEffect},
-    FieldRule{"parallel_tool_calls", FieldUse::kWithoutEffect},  // calls come as text
     FieldRule{"prediction", FieldUse::kWithoutEffect},
-    FieldRule{"reasoning_effort", FieldUse::kWithoutEffect},
     FieldRule{"safety_identifier", FieldUse::kWithoutEffect},
     FieldRule{"service_tier", FieldUse::kWithoutEffect},
     FieldRule{"store", FieldUse::kWithoutEffect},
@@ -62,7 +72,6 @@ inline constexpr std::array kOpenAiFields = {
     FieldRule{"verbosity", FieldUse::kWithoutEffect},
 
     FieldRule{"audio", FieldUse::kRefused},
-    FieldRule{"function_call", FieldUse::kRefused},
     FieldRule{"moderation", FieldUse::kRefused},
     FieldRule{"web_search_options", FieldUse::kRefused},
     FieldRule{"allowed_token_ids", FieldUse::kRefused},
@@ -72,13 +81,7 @@ inline constexpr std::array kOpenAiFields = {
     FieldRule{"documents", FieldUse::kRefused},
     FieldRule{"dry_multiplier", FieldUse::kRefused},
     FieldRule{"dynatemp_range", FieldUse::kRefused},
-    FieldRule{"grammar", FieldUse::kRefused},
-    FieldRule{"guided_choice", FieldUse::kRefused},
-    FieldRule{"guided_grammar", FieldUse::kRefused},
-    FieldRule{"guided_json", FieldUse::kRefused},
-    FieldRule{"guided_regex", FieldUse::kRefused},
     FieldRule{"include_stop_str_in_output", FieldUse::kRefused},
-    FieldRule{"json_schema", FieldUse::kRefused},
     FieldRule{"min_tokens", FieldUse::kRefused},
     FieldRule{"mirostat", FieldUse::kRefused},
     FieldRule{"n_predict", FieldUse::kRefused},

@@ -52,12 +52,13 @@ void ReadParts(FieldReader& message, const json::array& parts, size_t index, Rea
     }
     FieldReader part(*object, message.PathOf(name));
     const std::string_view type = part.String("type").value_or("");
-    if (part.ok() && type != "text") {
+    const bool refusal = type == "refusal";  // of an assistant
+    if (part.ok() && type != "text" && !refusal) {
       part.Refuse(ErrorCode::kUnsupported, "type",
                   fmt::format("'{}' is of type '{}'; this model takes content of type 'text' only.",
                               message.PathOf(name), type));
     }
-    const auto piece = part.String("text");
+    const auto piece = part.String(refusal ? "refusal" : "text");
     if (part.ok() && !piece) {
       part.Refuse(ErrorCode::kInvalidArgument, "text",
                   fmt::format("'{}' lacks its 'text'.", message.PathOf(name)));
@@ -153,10 +154,14 @@ Result<json::value> ReadMessage(const json::value& value, size_t index, Reading&
                               path, role));
   }
   const json::array* calls = fields.Array("tool_calls", limits::kMaxMessages);
-  const bool may_lack_content = role == "assistant" && calls != nullptr && !calls->empty();
-  const std::string content = ReadContent(fields, may_lack_content, index, reading);
+  const std::string content = ReadContent(fields, role == "assistant", index, reading);
   json::array unfolded;
-  if (calls != nullptr) unfolded = ReadToolCalls(fields, *calls);
+  if (calls != nullptr) {
+    unfolded = ReadToolCalls(fields, *calls);
+  } else if (const json::object* call = fields.Object("function_call")) {
+    // What calls were before they had that name.
+    unfolded = ReadToolCalls(fields, {{{"type", "function"}, {"function", *call}}});
+  }
   if (!fields.ok()) return std::unexpected(fields.status().error());
 
   json::object message;
@@ -164,7 +169,9 @@ Result<json::value> ReadMessage(const json::value& value, size_t index, Reading&
   message["content"] = content;
   if (!unfolded.empty()) message["tool_calls"] = unfolded;
   for (const auto& [key, field] : value.get_object()) {
-    if (field.is_null() || message.contains(key) || key == "tool_calls") continue;
+    if (field.is_null() || message.contains(key) || key == "tool_calls" || key == "function_call") {
+      continue;
+    }
     message[key] = field;
   }
   WriteOutline(value.get_object(), shown_role, content, unfolded, reading.outline);

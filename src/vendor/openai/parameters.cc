@@ -98,21 +98,6 @@ void ReadSampling(FieldReader& fields, int vocabulary, SamplingParameters& sampl
   ReadLogitBias(fields, vocabulary, sampling);
 }
 
-// {"type":"text"} asks for what is given anyway; anything else would be silently ignored, so it is
-// refused.
-void ReadResponseFormat(FieldReader& fields) {
-  const json::object* format = fields.Object("response_format");
-  if (format == nullptr) return;
-  FieldReader entries(*format, "response_format");
-  const auto type = entries.String("type");
-  if (entries.ok() && type != "text") {
-    entries.Refuse(ErrorCode::kUnsupported, "type",
-                   fmt::format("'response_format' of type '{}' is not supported yet; 'text' is.",
-                               type.value_or("")));
-  }
-  fields.Adopt(entries.status());
-}
-
 // Text comes whatever is asked for besides.
 void ReadModalities(FieldReader& fields) {
   const json::array* list = fields.Array("modalities", limits::kMaxMessages);
@@ -138,7 +123,6 @@ void ReadParameters(FieldReader& fields, int vocabulary, CompletionParameters& p
   ReadSampling(fields, vocabulary, parameters.sampling);
   ReadSeed(fields, parameters);
   ReadStop(fields, parameters.stop);
-  ReadResponseFormat(fields);
   ReadModalities(fields);
   ReadStreaming(fields, parameters);
   // The newer name wins; both are checked.

@@ -14,10 +14,6 @@ namespace reprise {
 namespace json = boost::json;
 namespace {
 
-const char* ReasonName(FinishReason reason) {
-  return reason == FinishReason::kLength ? "length" : "stop";
-}
-
 // Inclusive counts: what was read and what was written are parts of the prompt.
 json::object UsageJson(const CallUsage& usage) {
   return {{"prompt_tokens", usage.prompt.total},
@@ -28,7 +24,7 @@ json::object UsageJson(const CallUsage& usage) {
             {"cache_write_tokens", usage.prompt.write()},
             {"audio_tokens", 0}}},
           {"completion_tokens_details",
-           {{"reasoning_tokens", 0},
+           {{"reasoning_tokens", usage.thinking_tokens},
             {"audio_tokens", 0},
             {"accepted_prediction_tokens", 0},
             {"rejected_prediction_tokens", 0}}}};
@@ -127,6 +123,35 @@ json::value OpenAiReply::TextLogprobs(const std::vector<TokenInfo>& tokens, Choi
                       {"text_offset", std::move(offsets)}};
 }
 
+const char* OpenAiReply::ReasonName(const Choice& choice) const {
+  if (choice.calls_tools()) return options_.legacy_functions ? "function_call" : "tool_calls";
+  return choice.finished->reason == FinishReason::kLength ? "length" : "stop";
+}
+
+json::object OpenAiReply::Message(const Choice& choice) const {
+  json::object message = {{"role", "assistant"}};
+  std::string text;
+  json::array calls;
+  for (const ReplyPart& part : choice.parts) {
+    if (part.kind == ReplyPart::Kind::kText) text += part.text;
+    if (!part.is_call()) continue;
+    calls.push_back({{"id", part.call_id},
+                     {"type", "function"},
+                     {"function", {{"name", part.name}, {"arguments", part.text}}}});
+  }
+  message["content"] = text.empty() && !calls.empty() ? json::value() : json::value(text);
+  message["refusal"] = nullptr;
+  if (std::string thinking = choice.TextOf(ReplyPart::Kind::kThinking); !thinking.empty()) {
+    message["reasoning_content"] = std::move(thinking);
+  }
+  if (options_.legacy_functions) {
+    if (!calls.empty()) message["function_call"] = calls.front().at("function");
+  } else if (!calls.empty()) {
+    message["tool_calls"] = std::move(calls);
+  }
+  return message;
+}
+
 std::string OpenAiReply::Body(std::vector<Choice>& choices, const CallUsage& usage) const {
   json::array shown;
   for (size_t i = 0; i < choices.size(); ++i) {
@@ -134,12 +159,12 @@ std::string OpenAiReply::Body(std::vector<Choice>& choices, const CallUsage& usa
     json::object entry;
     entry["index"] = i;
     if (object_ == OpenAiObject::kChat) {
-      entry["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+      entry["message"] = Message(choice);
     } else {
       entry["text"] = choice.text;
     }
     entry["logprobs"] = Logprobs(choice.tokens, choice);
-    entry["finish_reason"] = ReasonName(choice.finished->reason);
+    entry["finish_reason"] = ReasonName(choice);
     if (label_.checksum) AddChecksum(entry, *choice.finished);
     shown.push_back(std::move(entry));
   }
@@ -154,13 +179,14 @@ void OpenAiReply::WriteStart(size_t index, const Choice& /*choice*/, std::string
   if (object_ == OpenAiObject::kChat) AppendSseEvent(stream, RoleChunk(index));
 }
 
-void OpenAiReply::WriteText(size_t index, const TextEvent& event, Choice& choice,
-                            std::string& stream) const {
-  AppendSseEvent(stream, TextChunk(index, event, choice));
+void OpenAiReply::WritePiece(size_t index, const ReplyPiece& piece, bool /*begins*/, Choice& choice,
+                             std::string& stream) const {
+  json::object delta = Delta(piece, choice);
+  if (!delta.empty()) AppendSseEvent(stream, DeltaChunk(index, std::move(delta), choice));
 }
 
-void OpenAiReply::WriteFinish(size_t index, const Choice& choice, std::string& stream) const {
-  AppendSseEvent(stream, FinishChunk(index, *choice.finished));
+void OpenAiReply::WriteFinish(size_t index, Choice& choice, std::string& stream) const {
+  AppendSseEvent(stream, FinishChunk(index, choice));
 }
 
 void OpenAiReply::WriteEnd(const CallUsage& usage, std::string& stream) const {
@@ -190,20 +216,47 @@ std::string OpenAiReply::RoleChunk(size_t index) const {
                nullptr);
 }
 
-std::string OpenAiReply::TextChunk(size_t index, const TextEvent& event, Choice& choice) const {
+json::object OpenAiReply::Delta(const ReplyPiece& piece, const Choice& choice) const {
+  using Kind = ReplyPiece::Kind;
+  const auto call = [&](json::object entry, json::object function) -> json::object {
+    if (options_.legacy_functions) return {{"function_call", std::move(function)}};
+    entry["index"] = std::ranges::count(choice.parts, ReplyPart::Kind::kCall, &ReplyPart::kind) - 1;
+    entry["function"] = std::move(function);
+    return {{"tool_calls", json::array{std::move(entry)}}};
+  };
+  switch (piece.kind) {
+    case Kind::kText:
+    case Kind::kNoCall:  // what was said of it cannot be taken back; nothing is lost
+      return {{"content", piece.text}};
+    case Kind::kThinking:
+      return {{"reasoning_content", piece.text}};
+    case Kind::kCall:
+      return call({{"id", choice.parts.back().call_id}, {"type", "function"}},
+                  {{"name", piece.text}, {"arguments", ""}});
+    case Kind::kArguments:
+      return call({}, {{"arguments", piece.text}});
+    case Kind::kCallEnd:
+    case Kind::kCutCall:
+      return {};
+  }
+  return {};
+}
+
+std::string OpenAiReply::DeltaChunk(size_t index, json::object delta, Choice& choice) const {
   json::object entry;
   entry["index"] = index;
   if (object_ == OpenAiObject::kChat) {
-    entry["delta"] = {{"content", event.text}};
+    entry["delta"] = std::move(delta);
   } else {
-    entry["text"] = event.text;
+    entry["text"] = std::move(delta.at("content"));
   }
-  entry["logprobs"] = Logprobs(event.tokens, choice);
+  entry["logprobs"] = Logprobs(std::exchange(choice.tokens, {}), choice);
   entry["finish_reason"] = nullptr;
   return Chunk(std::move(entry), nullptr);
 }
 
-std::string OpenAiReply::FinishChunk(size_t index, const FinishedEvent& event) const {
+std::string OpenAiReply::FinishChunk(size_t index, Choice& choice) const {
+  const FinishedEvent& event = *choice.finished;
   json::object entry;
   entry["index"] = index;
   if (object_ == OpenAiObject::kChat) {
@@ -211,8 +264,9 @@ std::string OpenAiReply::FinishChunk(size_t index, const FinishedEvent& event) c
   } else {
     entry["text"] = "";
   }
-  entry["logprobs"] = nullptr;
-  entry["finish_reason"] = ReasonName(event.reason);
+  entry["logprobs"] =
+      choice.tokens.empty() ? nullptr : Logprobs(std::exchange(choice.tokens, {}), choice);
+  entry["finish_reason"] = ReasonName(choice);
   if (label_.checksum) AddChecksum(entry, event);
   return Chunk(std::move(entry), &event);
 }

@@ -71,7 +71,7 @@ TEST(AnthropicCallTest, ParametersReachTheEngine) {
               "stop_sequences":["u","v"],"stream":true,"seed":9,"thinking":{"type":"enabled"},
               "tool_choice":{"type":"auto"},"metadata":{"user_id":"u"},"unknown":[1])");
   ASSERT_TRUE(call) << call.error().message;
-  const GenerationRequest request = RequestOfChoice(*call, 0);
+  const GenerationRequest request = RequestOfChoice(*call, 0, TestModel());
   EXPECT_EQ(request.sampling.temperature, 0.5F);
   EXPECT_EQ(request.sampling.top_p, 0.25F);
   EXPECT_EQ(request.sampling.top_k, 7);

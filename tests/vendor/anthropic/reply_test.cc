@@ -66,8 +66,9 @@ std::vector<std::pair<std::string, json::value>> Events(const std::string& strea
 }
 
 TEST(MessagesReplyTest, BothVendorsCountTheSameEvents) {
-  std::vector<Choice> choices = {Marked()};
-  choices[0].text = "hi";
+  std::vector<Choice> choices;
+  choices.push_back(Marked());
+  choices[0].Add({ReplyPiece::Kind::kText, "hi"}, "");
   Finish(choices[0], FinishReason::kStop, 3);
   const CallUsage usage = UsageOf(choices, 1);
 
@@ -106,11 +107,10 @@ TEST(MessagesReplyTest, AStreamsEventsComeInTheVendorsOrderWithEqualCounters) {
   Choice choice = Marked();
   std::string stream;
   reply.WriteStart(0, choice, stream);
-  for (const char* text : {"", "he", "llo"}) {
-    TextEvent event;
-    event.text = text;
-    reply.WriteText(0, event, choice, stream);
-    choice.text += text;
+  for (const char* text : {"he", "llo"}) {
+    const ReplyPiece piece{ReplyPiece::Kind::kText, text};
+    const bool begins = choice.Add(piece, "");
+    reply.WritePiece(0, piece, begins, choice, stream);
   }
   Finish(choice, FinishReason::kLength, 7);
   reply.WriteFinish(0, choice, stream);
@@ -143,7 +143,8 @@ TEST(MessagesReplyTest, AReplyWithoutTextHasNoBlock) {
   Finish(choice, FinishReason::kStop, 1);
   reply.WriteFinish(0, choice, stream);
   EXPECT_EQ(Events(stream).size(), 2U);
-  std::vector<Choice> choices = {choice};
+  std::vector<Choice> choices;
+  choices.push_back(std::move(choice));
   EXPECT_EQ(json::parse(reply.Body(choices, {})).at("content"), json::array());
 }
 
@@ -157,7 +158,8 @@ TEST(MessagesReplyTest, WhyItEnded) {
        {Row{FinishReason::kStop, 3, "end_turn"}, Row{FinishReason::kStopString, 3, "stop_sequence"},
         Row{FinishReason::kLength, 7, "max_tokens"},
         Row{FinishReason::kLength, 3, "model_context_window_exceeded"}}) {
-    std::vector<Choice> choices = {Marked()};
+    std::vector<Choice> choices;
+  choices.push_back(Marked());
     Finish(choices[0], row.reason, row.tokens);
     const json::value message = json::parse(Messages().Body(choices, {}));
     EXPECT_EQ(message.at("stop_reason"), json::string(row.shown));

@@ -50,7 +50,7 @@ TEST(CallTest, ChatIsRenderedAndTokenised) {
 TEST(CallTest, AbsentParametersAreNeutral) {
   const auto call = Chat(R"(,"temperature":null,"stop":null,"seed":null)");
   ASSERT_TRUE(call);
-  const GenerationRequest request = RequestOfChoice(*call, 0);
+  const GenerationRequest request = RequestOfChoice(*call, 0, Model());
   EXPECT_EQ(request.sampling.temperature, 1.0F);
   EXPECT_EQ(request.sampling.seed, 42U);
   EXPECT_EQ(request.max_tokens, std::nullopt);
@@ -70,7 +70,7 @@ TEST(CallTest, EveryParameterReachesTheEngine) {
   EXPECT_TRUE(call->parameters.stream);
   EXPECT_TRUE(call->parameters.include_usage);
   EXPECT_EQ(call->choices(), 3U);
-  const GenerationRequest request = RequestOfChoice(*call, 2);
+  const GenerationRequest request = RequestOfChoice(*call, 2, Model());
   EXPECT_EQ(request.sampling.temperature, 0.5F);
   EXPECT_EQ(request.sampling.top_p, 0.25F);
   EXPECT_EQ(request.sampling.top_k, 40);
@@ -122,9 +122,15 @@ TEST(CallTest, AnAbsurdParameterIsRefusedByName) {
       {R"("logit_bias":{"-1":1})", "logit_bias"},
       {R"("logit_bias":{"999999":1})", "logit_bias"},
       {R"("logit_bias":{"1":101})", "logit_bias.1"},
-      {R"("response_format":{"type":"json_object"})", "response_format.type"},
+      {R"("response_format":{"type":"xml"})", "response_format.type"},
+      {R"("response_format":{"type":"json_schema"})", "response_format.json_schema"},
+      {R"("response_format":{"type":"json_schema","json_schema":{"name":"n"}})",
+       "response_format.json_schema.schema"},
+      {R"("tool_choice":"perhaps")", "tool_choice"},
+      {R"("tool_choice":{"type":"function"})", "tool_choice"},
+      {R"("parallel_tool_calls":1)", "parallel_tool_calls"},
       {R"("tool_choice":"required")", "tool_choice"},
-      {R"("functions":[{}])", "functions"},
+      {R"("functions":{})", "functions"},
       {R"("tools":[5])", "tools[0]"},
       {R"("ignore_eos":0)", "ignore_eos"},
       {R"("cache_prompt":"no")", "cache_prompt"},
@@ -147,8 +153,6 @@ TEST(CallTest, MessagesAreCheckedAndNamed) {
       {R"([{"role":"user"}])", "messages[0].content"},
       {R"([{"role":"user","content":null}])", "messages[0].content"},
       {R"([{"role":"user","content":7}])", "messages[0].content"},
-      {R"([{"role":"assistant","content":null}])", "messages[0].content"},
-      {R"([{"role":"assistant","content":null,"tool_calls":[]}])", "messages[0].content"},
       {R"([{"role":"assistant","content":null,"tool_calls":[1]}])", "messages[0].tool_calls[0]"},
       {R"([{"role":"user","content":[{"type":"image_url"}]}])", "messages[0].content[0].type"},
       {R"([{"role":"user","content":[{"type":"text"}]}])", "messages[0].content[0].text"},

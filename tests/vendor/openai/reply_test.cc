@@ -27,14 +27,12 @@ TokenInfo Info(const Vocabulary& vocabulary, const char* token, float logprob) {
 TEST(ReplyTest, LogprobsOfASplitCharacterShowItsBytesAndStayValidUtf8) {
   const ServedModel model = TestModel();
   // "é" is C3 A9; in the file's letters Ã and ©.
-  TextEvent event;
-  event.text = "é";
-  event.tokens = {Info(model.tokenizer->vocabulary(), "Ã", -1),
-                  Info(model.tokenizer->vocabulary(), "©", -2)};
   Choice choice;
+  choice.tokens = {Info(model.tokenizer->vocabulary(), "Ã", -1),
+                  Info(model.tokenizer->vocabulary(), "©", -2)};
   const OpenAiReply reply(OpenAiObject::kChat, {}, {.logprobs = true, .stream = true},
                           *model.tokenizer);
-  const std::string chunk = reply.TextChunk(0, event, choice);
+  const std::string chunk = reply.DeltaChunk(0, {{"content", "é"}}, choice);
   EXPECT_TRUE(IsValidUtf8(chunk));
   const json::value content = json::parse(chunk).at("choices").at(0).at("logprobs").at("content");
   ASSERT_EQ(content.as_array().size(), 2U);
@@ -48,12 +46,13 @@ TEST(ReplyTest, TextOffsetsCountCharactersOverChunks) {
   const ServedModel model = TestModel();
   Choice choice;
   const OpenAiReply reply(OpenAiObject::kText, {}, {.logprobs = true}, *model.tokenizer);
-  TextEvent event;
-  event.text = "hellohello";
-  event.tokens = {Info(model.tokenizer->vocabulary(), "hello", -1),
-                  Info(model.tokenizer->vocabulary(), "hello", -1)};
-  reply.TextChunk(0, event, choice);
-  const json::value next = json::parse(reply.TextChunk(0, event, choice));
+  const std::vector<TokenInfo> tokens = {Info(model.tokenizer->vocabulary(), "hello", -1),
+                                         Info(model.tokenizer->vocabulary(), "hello", -1)};
+  choice.tokens = tokens;
+  reply.DeltaChunk(0, {{"content", "hellohello"}}, choice);
+  choice.tokens = tokens;
+  const json::value next =
+      json::parse(reply.DeltaChunk(0, {{"content", "hellohello"}}, choice));
   EXPECT_EQ(next.at("choices").at(0).at("logprobs").at("text_offset"), (json::array{10, 15}));
 }
 
