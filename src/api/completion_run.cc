@@ -76,6 +76,9 @@ asio::awaitable<void> CompletionRun::Run() {
     GenerationRequest request = RequestOfChoice(*call_, i, service_.model);
     choices_[i].reader = ReaderOfChoice(*call_, service_.model);
     request.work = work_;
+    if (call_->is_conversation() && service_.options.before_submit) {
+      service_.options.before_submit(*service_.model.tokenizer, request);
+    }
     const SequenceId sequence = generation_.Submit(std::move(request));
     service_.history.NoteSubmitted(number_, PromptOf(i), sequence);
   }
@@ -172,7 +175,7 @@ void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& 
   }
   if (streams()) format_->WriteFinish(index, choice, events);
   if (call_->is_conversation()) {
-    PrefillContinuation(service_, exchange_.Order(), call_, choice.finished->reply, choice.text);
+    PrepareNextTurn(service_, exchange_.Order(), call_, choice);
   }
 }
 

@@ -5,17 +5,17 @@
 // sampled. Works on a worker thread; nobody waits for it.
 
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "api/service.h"
 #include "vendor/call.h"
+#include "vendor/choice.h"
 
 namespace reprise {
 
-// Prefills, at background priority, what the next turn's prompt will have where the tokens cached
-// by the reply diverge from it; nothing when they agree. I/O thread.
-void PrefillContinuation(Service& service, const WorkOrder& order, std::shared_ptr<const Call> call,
-                         std::vector<TokenId> reply, std::string text);
+// Remembers what the choice wrote if it called tools (prompt/reply_memory.h), and prefills, at
+// background priority, what the next turn's prompt will have where the tokens cached by the reply
+// diverge from it; nothing when they agree. REQUIRES: it has finished. I/O thread.
+void PrepareNextTurn(Service& service, const WorkOrder& order, std::shared_ptr<const Call> call,
+                     const Choice& choice);
 
 }  // namespace reprise

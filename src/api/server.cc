@@ -42,6 +42,7 @@ ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer>
     model.template_traits =
         DetectTraits(*model.chat_template, options.bos_token, options.eos_token);
   }
+  model.replies = std::make_shared<ReplyMemory>(limits::kReplyMemoryBytes);
   model.dialect = DialectOf(options.chat_template_source, model.template_traits.tools);
   if (options.tool_format) model.dialect.tools = *options.tool_format;
   model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);

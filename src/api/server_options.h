@@ -38,6 +38,9 @@ struct ServerOptions {
   std::optional<int> default_max_tokens;  // of a chat completion that names none
   ApiPolicy policy;
   std::vector<ExtraPage> extra_pages;
+  // Called with each choice of a conversation before the engine gets it, on the I/O thread; also of
+  // a program that is built around the server.
+  std::function<void(const Tokenizer&, GenerationRequest&)> before_submit;
   std::optional<ApiKeys> api_keys;  // none: nobody needs a key
   OriginPolicy origins;             // which web pages may use the server
   // Bytes that bodies, the work on them and replies hold together; beyond, requests are refused.

@@ -83,13 +83,14 @@ ReplyBody Detokenize(const json::object& body, const ServedModel& model, std::st
   return json::serialize(json::object{{"content", text}});
 }
 
-ReplyBody ApplyTemplate(const json::object& body, const ServedModel& model, std::string_view) {
+ReplyBody ApplyTemplate(const json::object& body, const ServedModel& model,
+                        std::string_view tenant) {
   const ApiPolicy lenient;
   MarkerRules ignored(lenient);
   const Result<Conversation> conversation = ReadOpenAiConversation(body, std::nullopt, ignored);
   if (!conversation) return std::unexpected(conversation.error());
-  const Result<std::string> rendered =
-      RenderTemplate(MakeTemplateContext(*conversation, model).variables, model);
+  const Result<std::string> rendered = RenderTemplate(
+      MakeTemplateContext(*conversation, model, std::string(tenant)).variables, model);
   if (!rendered) return rendered;
   return json::serialize(json::object{{"prompt", Tokenizer::Unescape(*rendered)}});
 }

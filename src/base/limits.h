@@ -51,6 +51,9 @@ inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr int kMaxChoices = 16;  // n
 inline constexpr size_t kMaxLogitBias = 4096;
 
+// -- Replies that called tools --------------------------------------------------------------------
+inline constexpr size_t kReplyMemoryBytes = 64u << 20;  // as they were written; oldest dropped
+
 // -- Grammars and schemas (400) -----------------------------------------------------------------
 inline constexpr size_t kMaxGrammarBytes = 1u << 20;
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "prompt/reply_memory.h"
 #include "prompt/template_traits.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -19,6 +20,7 @@ struct PromptModel {
   TemplateTraits template_traits;                     // of chat_template
   std::string bos_token, eos_token;                   // texts for the template; may be empty
   int max_sequence_tokens = 0;                        // longest prompt and reply together
+  std::shared_ptr<ReplyMemory> replies;               // may be null: nothing is remembered
 };
 
 // How many tokens a text has at least, told by its bytes alone, if those are more than the longest

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace reprise {
 namespace {
 
@@ -17,12 +19,6 @@ constexpr size_t kMaxPasses = 16;
 
 bool IsSpace(char byte) { return byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r'; }
 bool IsWord(char byte) { return std::isalnum(static_cast<unsigned char>(byte)) != 0; }
-
-std::string_view Trimmed(std::string_view text) {
-  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
-  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 std::string WithoutSpace(std::string_view text) {
   std::string rest;

@@ -38,6 +38,48 @@ json::value EscapeAll(const json::value& value, const Tokenizer& tokenizer) {
   return value;
 }
 
+// What the model wrote as the content, calls and all.
+void GiveBack(const std::vector<RestoredReply>& restored, TemplateContext& context) {
+  json::array& messages = context.variables.at("messages").as_array();
+  for (const auto& [index, reply] : restored) {
+    json::object& message = messages[index].as_object();
+    message["content"] = reply->written;
+    message.erase("tool_calls");
+    for (CacheMark& mark : context.marks) {
+      if (mark.index != index || mark.place == CacheMark::Place::kTool) continue;
+      if (mark.place == CacheMark::Place::kPromptEnd) continue;
+      // Behind its calls, or behind the text before them; in both cases the whole is as good.
+      mark = {CacheMark::Place::kText, index, std::string::npos, mark.ttl};
+    }
+  }
+}
+
+// Ids of nine letters and digits, each the same for the same id.
+void ShortenIds(json::array& messages) {
+  constexpr std::string_view kLetters =
+      "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const auto shorten = [&](json::object& object, std::string_view key) {
+    json::value* id = object.if_contains(key);
+    if (id == nullptr || !id->is_string() || id->get_string().size() == 9) return;
+    uint64_t hash = 0xCBF29CE484222325ULL;  // FNV-1a
+    for (const char byte : id->get_string()) {
+      hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001B3ULL;
+    }
+    std::string text;
+    for (int i = 0; i < 9; ++i, hash /= kLetters.size()) text += kLetters[hash % kLetters.size()];
+    *id = text;
+  };
+  for (json::value& value : messages) {
+    json::object& message = value.as_object();
+    shorten(message, "tool_call_id");
+    json::value* calls = message.if_contains("tool_calls");
+    if (calls == nullptr || !calls->is_array()) continue;
+    for (json::value& call : calls->get_array()) {
+      if (call.is_object()) shorten(call.get_object(), "id");
+    }
+  }
+}
+
 }  // namespace
 
 size_t EscapedOffset(std::string_view text, size_t offset, const Tokenizer& tokenizer) {
@@ -53,7 +95,8 @@ std::string_view ContentOf(const json::object& message) {
                                                     : std::string_view();
 }
 
-TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model) {
+TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model,
+                                    const std::string& tenant) {
   const Tokenizer& tokenizer = *model.tokenizer;
   TemplateContext context;
   context.continues_reply = conversation.continues_reply;
@@ -65,8 +108,13 @@ TemplateContext MakeTemplateContext(const Conversation& conversation, const Prom
         EscapedOffset(std::string_view(message.at("content").as_string()), mark.offset, tokenizer);
   }
 
+  json::array messages = conversation.messages;
+  std::vector<RestoredReply> restored;
+  if (model.replies != nullptr) restored = RestoreReplies(*model.replies, tenant, messages);
+  if (model.template_traits.nine_letter_ids) ShortenIds(messages);
   json::object& variables = context.variables;
-  variables["messages"] = EscapeAll(conversation.messages, tokenizer);
+  variables["messages"] = EscapeAll(messages, tokenizer);
+  if (model.template_traits.content_as_written) GiveBack(restored, context);
   if (!conversation.tools.empty()) variables["tools"] = EscapeAll(conversation.tools, tokenizer);
   variables["add_generation_prompt"] = conversation.add_generation_prompt;
   variables["bos_token"] = model.bos_token;

@@ -25,8 +25,10 @@ struct TemplateContext {
 // A message's text; empty where the content is absent or not a string. A view into the message.
 std::string_view ContentOf(const boost::json::object& message);
 
-// Escapes the conversation, and writes tools as text where the template knows none (tool_text.h).
-TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model);
+// Escapes the conversation, gives back what the model itself wrote (reply_memory.h), and writes
+// tools as text where the template knows none (tool_text.h).
+TemplateContext MakeTemplateContext(const Conversation& conversation, const PromptModel& model,
+                                    const std::string& tenant);
 
 // How many bytes of Escape(text) stand for the first `offset` bytes of `text`. Where the two sides
 // of the place spell a control token together, what lies before it.

@@ -7,6 +7,27 @@
 namespace reprise {
 namespace json = boost::json;
 
+namespace {
+
+template <typename Render>
+bool ShowsContentAsWritten(const Render& render, const json::object& user, bool tool_role) {
+  constexpr std::string_view kWritten = "qzxwritten {\"a\": 1}";
+  const json::object written = {{"role", "assistant"}, {"content", kWritten}};
+  const json::object result = {{"role", tool_role ? "tool" : "user"},
+                               {"tool_call_id", "call_0001"},
+                               {"name", "probe"},
+                               {"content", "r"}};
+  const json::object answer = {{"role", "assistant"}, {"content", "a"}};
+  const Result<std::string> begun = render({user}, {});
+  const Result<std::string> after = render({user, written, result, answer, user}, {});
+  const Result<std::string> open = render({user, written, result}, {});
+  if (!begun || !after || !open) return false;
+  const std::string wanted = *begun + std::string(kWritten);
+  return after->starts_with(wanted) && open->starts_with(wanted);
+}
+
+}  // namespace
+
 TemplateTraits DetectTraits(const ChatTemplate& chat_template, const std::string& bos_token,
                             const std::string& eos_token) {
   constexpr std::string_view kResult = "qzxresult";  // no template contains it
@@ -48,6 +69,10 @@ TemplateTraits DetectTraits(const ChatTemplate& chat_template, const std::string
                       adds(render({user, call, result}, {}), render({user, silent, result}, {}));
   const Result<std::string> answered = render({user, call, result}, {});
   traits.tool_role = answered && answered->find(kResult) != std::string::npos;
+  traits.content_as_written = ShowsContentAsWritten(render, user, traits.tool_role);
+  json::object long_call = call;
+  long_call["tool_calls"].as_array()[0].as_object()["id"] = "call_0123456789";
+  traits.nine_letter_ids = render({user, call}, {}) && !render({user, long_call}, {});
   return traits;
 }
 

@@ -29,7 +29,7 @@ std::string ReadModelName(FieldReader& fields, const ServedModel& model) {
 }
 
 Status AddPrompt(const Conversation& conversation, const ServedModel& model, Call& call) {
-  TemplateContext context = MakeTemplateContext(conversation, model);
+  TemplateContext context = MakeTemplateContext(conversation, model, call.tenant);
   Result<RenderedPrompt> rendered = RenderPrompt(context, model, call.tenant);
   if (!rendered) return std::unexpected(std::move(rendered).error());
   if (rendered->least_tokens > 0) call.least_tokens.push_back(rendered->least_tokens);

@@ -54,4 +54,48 @@ std::string Choice::TextOf(ReplyPart::Kind kind) const {
   return all;
 }
 
+namespace {
+
+// The reply's tokens as content for a template: a control token that the dialect reads is one again
+// in the next prompt, and no text that spells one becomes one.
+std::string ContentOfTokens(const std::vector<TokenId>& tokens, const ServedModel& model) {
+  std::string content;
+  std::string text;
+  const auto flush = [&] { content += model.tokenizer->EscapeUserText(std::exchange(text, {})); };
+  for (const TokenId token : tokens) {
+    if (!model.tokenizer->IsControl(token)) {
+      text += model.tokenizer->Piece(token);
+    } else if (std::ranges::find(model.shown_control, token) != model.shown_control.end()) {
+      flush();
+      content += model.tokenizer->Piece(token);
+    }
+  }
+  flush();
+  return content;
+}
+
+std::string BehindThinking(std::string content, const std::string& end) {
+  const size_t at = end.empty() ? std::string::npos : content.find(end);
+  if (at == std::string::npos) return content;
+  const size_t first = content.find_first_not_of(" \t\r\n", at + end.size());
+  return first == std::string::npos ? "" : content.substr(first);
+}
+
+}  // namespace
+
+WrittenReply WrittenReplyOf(const Choice& choice, const ServedModel& model) {
+  WrittenReply reply;
+  for (const ReplyPart& part : choice.parts) {
+    if (part.kind != ReplyPart::Kind::kCall || part.state != ReplyPart::State::kWhole) continue;
+    reply.calls.push_back({part.call_id, part.name, boost::json::parse(part.text).as_object()});
+  }
+  reply.text = choice.TextOf(ReplyPart::Kind::kText);
+  reply.thinking = choice.TextOf(ReplyPart::Kind::kThinking);
+  reply.written = ContentOfTokens(choice.finished->reply, model);
+  if (!reply.thinking.empty()) {
+    reply.written = BehindThinking(std::move(reply.written), model.dialect.think_end);
+  }
+  return reply;
+}
+
 }  // namespace reprise

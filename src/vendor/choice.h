@@ -12,6 +12,8 @@
 #include "dialect/reply_reader.h"
 #include "generation/request.h"
 #include "history/cache_diagnosis.h"
+#include "prompt/reply_memory.h"
+#include "vendor/served_model.h"
 
 namespace reprise {
 
@@ -53,5 +55,8 @@ struct Choice {
   // Parts of a kind, together.
   std::string TextOf(ReplyPart::Kind kind) const;
 };
+
+// What is to be remembered of a finished reply that called tools.
+WrittenReply WrittenReplyOf(const Choice& choice, const ServedModel& model);
 
 }  // namespace reprise

@@ -1,7 +1,8 @@
 """Starts the built server on a free port of 127.0.0.1 and talks to it.
 
 REPRISE_BIN names the program (default build/release/src/app/reprise), REPRISE_CLOCKED_BIN the same with a
-clock that tests move (default build/release/tests/app/reprise_clocked), REPRISE_MODEL the model.
+clock that tests move (default build/release/tests/app/reprise_clocked), REPRISE_SCRIPTED_BIN the one whose replies
+they write (default build/release/tests/app/reprise_scripted), REPRISE_MODEL the model.
 """
 
 import contextlib
@@ -24,6 +25,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("REPRISE_BIN", ROOT / "build/release/src/app/reprise"))
 CLOCKED_BINARY = pathlib.Path(
     os.environ.get("REPRISE_CLOCKED_BIN", ROOT / "build/release/tests/app/reprise_clocked")
+)
+SCRIPTED_BINARY = pathlib.Path(
+    os.environ.get("REPRISE_SCRIPTED_BIN", ROOT / "build/release/tests/app/reprise_scripted")
 )
 MODEL = pathlib.Path(
     os.environ.get("REPRISE_MODEL", ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf")
@@ -111,6 +115,10 @@ class Server:
         """Moves the clock of a clocked server, which stands still otherwise."""
         return self.post("/test/clock", {"advance_ms": milliseconds})["now_ms"]
 
+    def script(self, *replies):
+        """What the next replies of a scripted server will be."""
+        return self.post("/test/script", {"replies": list(replies)})["waiting"]
+
     def metric(self, name):
         _, _, page = self.ask("GET", "/metrics")
         return float(re.search(rf"^reprise_{re.escape(name)} (\S+)$", page.decode(), re.M).group(1))
@@ -162,11 +170,13 @@ def server(built):
 
 @pytest.fixture
 def start(built):
-    """start(*options) -> a Server of the test's own; with clocked=True one whose clock the test moves."""
+    """start(*options) -> a Server of the test's own; clocked=True: one whose clock the test moves; scripted=True:
+    one whose replies the test writes."""
     running = []
 
-    def begin(*options, clocked=False):
-        running.append(Server(*options, binary=CLOCKED_BINARY if clocked else BINARY))
+    def begin(*options, clocked=False, scripted=False):
+        binary = CLOCKED_BINARY if clocked else SCRIPTED_BINARY if scripted else BINARY
+        running.append(Server(*options, binary=binary))
         return running[-1]
 
     yield begin

@@ -90,7 +90,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Require(std::ranges::all_of(call->warning, [](char c) { return c >= ' ' && c <= '~'; }));
   if (call->is_conversation()) {
     CheckTurns(*call);
-    reprise::ContinuedPrompt(call->template_variables, "a reply <|im_end|>", Model(), "");
+    const boost::json::object reply = {{"role", "assistant"}, {"content", "a reply <|im_end|>"}};
+    reprise::ContinuedPrompt(call->template_variables, reply, Model(), "");
   }
   return 0;
 }

@@ -21,10 +21,13 @@ class ContinuedPromptTest : public ::testing::Test {
   json::object Variables(const ServedModel& model) {
     Conversation conversation;
     conversation.messages = {{{"role", "user"}, {"content", "q"}}};
-    return MakeTemplateContext(conversation, model).variables;
+    return MakeTemplateContext(conversation, model, "").variables;
+  }
+  static json::object Reply(std::string_view text) {
+    return {{"role", "assistant"}, {"content", text}};
   }
   std::string Continued(const ServedModel& model, std::string_view text) {
-    return model.tokenizer->Decode(ContinuedPrompt(Variables(model), text, model, ""), true);
+    return model.tokenizer->Decode(ContinuedPrompt(Variables(model), Reply(text), model, ""), true);
   }
 };
 
@@ -36,7 +39,7 @@ TEST_F(ContinuedPromptTest, EndsWithTheReplysText) {
 
 TEST_F(ContinuedPromptTest, KeepsAControlTokenInTheReplyAsText) {
   const ServedModel model = TestModel();
-  const auto tokens = ContinuedPrompt(Variables(model), "a<|im_end|>", model, "");
+  const auto tokens = ContinuedPrompt(Variables(model), Reply("a<|im_end|>"), model, "");
   EXPECT_EQ(std::ranges::count(tokens, 2), 1) << "the one that ends the user's turn";
   EXPECT_TRUE(model.tokenizer->Decode(tokens, true).ends_with("a<|im_end|>"));
 }
@@ -58,7 +61,7 @@ TEST_F(ContinuedPromptTest, IsEmptyWhereTheTemplateHidesTheReply) {
   const ServedModel model = TestModel(
       "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor "
       "%}");
-  EXPECT_TRUE(ContinuedPrompt(Variables(model), "hello", model, "").empty());
+  EXPECT_TRUE(ContinuedPrompt(Variables(model), Reply("hello"), model, "").empty());
 }
 
 }  // namespace

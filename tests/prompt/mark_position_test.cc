@@ -45,7 +45,7 @@ Found KeptOf(const ServedModel& model, const char* messages, std::vector<CacheMa
   conversation.messages = json::parse(messages).as_array();
   if (tools != nullptr) conversation.tools = json::parse(tools).as_array();
   conversation.marks = std::move(marks);
-  TemplateContext context = MakeTemplateContext(conversation, model);
+  TemplateContext context = MakeTemplateContext(conversation, model, "");
   const json::object before = context.variables;
   const Result<RenderedPrompt> rendered = RenderPrompt(context, model, "");
   EXPECT_TRUE(rendered);
@@ -147,7 +147,7 @@ TEST(MarkPositionTest, MarksAtOnePlaceAreOneOfTheLongestLifetime) {
   conversation.messages = json::parse(R"([{"role":"user","content":"a"}])").as_array();
   conversation.marks = {{Place::kText, 0, 1, std::chrono::hours(12)},
                         {Place::kText, 0, 1, minutes(30)}};
-  TemplateContext context = MakeTemplateContext(conversation, model);
+  TemplateContext context = MakeTemplateContext(conversation, model, "");
   const Result<RenderedPrompt> rendered = RenderPrompt(context, model, "");
   ASSERT_TRUE(rendered);
   ASSERT_EQ(rendered->breakpoints.size(), 1U);
@@ -170,7 +170,7 @@ TEST(MarkPositionTest, UnderEveryFamilysTemplateTheMarkedPrefixIsSharedWhateverF
       Conversation conversation;
       conversation.messages = std::move(messages);
       conversation.marks = std::move(marks);
-      TemplateContext context = MakeTemplateContext(conversation, model);
+      TemplateContext context = MakeTemplateContext(conversation, model, "");
       const Result<RenderedPrompt> rendered = RenderPrompt(context, model, "");
       EXPECT_TRUE(rendered) << rendered.error().message;
       return *rendered;
