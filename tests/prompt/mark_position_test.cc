@@ -225,9 +225,9 @@ TEST(MarkPositionTest, ACallsEndIsFoundAlsoWhereTheTemplateTakesOneCallOnly) {
 
 TEST(TemplateTraitsTest, SayWhatATemplateShows) {
   const auto traits = [](const char* source) { return TestModel(source).template_traits; };
-  EXPECT_EQ(traits(kWithTools), (TemplateTraits{true, true, true}));
+  EXPECT_EQ(traits(kWithTools), (TemplateTraits{true, true, true, false}));
   EXPECT_EQ(traits(kChatMl), (TemplateTraits{false, false, true}));
-  EXPECT_EQ(traits(kJoining), (TemplateTraits{false, false, true}));
+  EXPECT_EQ(traits(kJoining), (TemplateTraits{false, false, true, false}));
   EXPECT_EQ(traits("{% for m in messages %}{% if m.role not in ['user', 'assistant', 'system'] %}"
                    "{{ raise_exception('role') }}{% endif %}{{ m.content }}{% endfor %}"),
             (TemplateTraits{false, false, false}));
