@@ -55,8 +55,12 @@ void PrepareNextTurn(Service& service, const WorkOrder& order, std::shared_ptr<c
     request.prompt =
         ContinuedPrompt(call->template_variables, message, service.model, call->tenant);
     if (request.prompt.empty() ||
-        request.prompt.size() > static_cast<size_t>(service.model.max_sequence_tokens) ||
-        !Diverges(request.prompt, call->prompts.front(), reply)) {
+        request.prompt.size() > static_cast<size_t>(service.model.max_sequence_tokens)) {
+      return;
+    }
+    if (call->keep_reply) {
+      request.breakpoints = {{request.prompt.size(), *call->keep_reply}};
+    } else if (!Diverges(request.prompt, call->prompts.front(), reply)) {
       return;
     }
     request.max_tokens = 0;

@@ -14,11 +14,13 @@
 #include "api/completion.h"
 #include "api/error_response.h"
 #include "api/history_page.h"
+#include "api/stored_responses.h"
 #include "api/text_tools.h"
 #include "base/ascii.h"
 #include "http/route.h"
 #include "vendor/anthropic/endpoints.h"
 #include "vendor/openai/endpoints.h"
+#include "vendor/responses/endpoints.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -39,6 +41,9 @@ const std::array kRoutes = {
     HandledRoute{{"POST", kTextCompletions.path}, Complete<kTextCompletions>},
     HandledRoute{{"POST", kMessages.path}, Complete<kMessages>},
     HandledRoute{{"POST", "/v1/messages/count_tokens"}, HandleCountTokens},
+    HandledRoute{{"POST", kResponses.path}, Complete<kResponses>},
+    HandledRoute{{"GET", "/v1/responses/"}, HandleResponse},
+    HandledRoute{{"DELETE", "/v1/responses/"}, HandleDeleteResponse},
     HandledRoute{{"GET", "/v1/models"}, HandleModels},
     HandledRoute{{"GET", "/v1/models/"}, HandleModel},
     HandledRoute{{"GET", "/health", /*quiet=*/true}, HandleHealth},

@@ -22,10 +22,13 @@
 #include "http/authentication.h"
 #include "http/listener.h"
 #include "http/web_origin.h"
+#include "vendor/responses/response_store.h"
 
 namespace reprise {
 namespace asio = boost::asio;
 namespace {
+
+const SystemClock kStoreClock;  // of stored responses
 
 ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer> tokenizer,
                           std::shared_ptr<const ChatTemplate> tmpl, const ServerOptions& options) {
@@ -43,6 +46,8 @@ ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer>
         DetectTraits(*model.chat_template, options.bos_token, options.eos_token);
   }
   model.replies = std::make_shared<ReplyMemory>(limits::kReplyMemoryBytes);
+  model.responses = std::make_shared<ResponseStore>(&kStoreClock, options.response_retention,
+                                                    limits::kResponseStoreBytes);
   model.dialect = DialectOf(options.chat_template_source, model.template_traits.tools);
   if (options.tool_format) model.dialect.tools = *options.tool_format;
   model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);

@@ -2,11 +2,13 @@
 
 // What a server is started with. Values.
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "dialect/dialect.h"
 #include "engine/engine.h"
@@ -36,6 +38,7 @@ struct ServerOptions {
   bool strict_model = false;              // another name in `model` is a 404
   bool expose_logits_checksum = false;    // each choice carries logits_checksum (for tests)
   std::optional<int> default_max_tokens;  // of a chat completion that names none
+  Duration response_retention = std::chrono::minutes(30);  // of stored responses; 0: none is stored
   ApiPolicy policy;
   std::vector<ExtraPage> extra_pages;
   // Called with each choice of a conversation before the engine gets it, on the I/O thread; also of

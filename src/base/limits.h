@@ -54,6 +54,8 @@ inline constexpr size_t kMaxLogitBias = 4096;
 // -- Replies that called tools --------------------------------------------------------------------
 inline constexpr size_t kReplyMemoryBytes = 64u << 20;  // as they were written; oldest dropped
 
+inline constexpr size_t kResponseStoreBytes = 64u << 20;  // oldest dropped
+
 // -- Grammars and schemas (400) -----------------------------------------------------------------
 inline constexpr size_t kMaxGrammarBytes = 1u << 20;
 

@@ -50,6 +50,8 @@ struct DiagnosticsRequest {
   std::optional<std::string> previous_message_id;  // none on a conversation's first turn
 };
 
+struct ResponsePlan;  // responses/reply.h
+
 struct Call {
   CompletionParameters parameters;
   // All conversations have one. Choice p * parameters.choices + i is the i-th reply to prompt p.
@@ -75,7 +77,9 @@ struct Call {
   std::shared_ptr<const Grammar> grammar;
   bool in_thinking = false;  // the prompt ends with the mark that begins thinking
   std::optional<int> thinking_budget;
-  bool legacy_functions = false;  // OpenAI's `functions`, before there were tools
+  std::shared_ptr<const ResponsePlan> response_plan;  // of the Responses API
+  std::optional<Duration> keep_reply;  // the prompt and its reply are promised to be kept so long
+  bool legacy_functions = false;       // OpenAI's `functions`, before there were tools
 
   size_t choices() const { return prompts.size() * static_cast<size_t>(parameters.choices); }
   bool is_conversation() const { return !template_variables.empty(); }

@@ -15,6 +15,8 @@
 
 namespace reprise {
 
+class ResponseStore;  // responses/response_store.h
+
 struct ServedModel : PromptModel {
   std::string name;
   bool strict_model = false;  // another name in `model` is a 404
@@ -23,6 +25,7 @@ struct ServedModel : PromptModel {
   int vocabulary = 0;
   Dialect dialect;                                  // how it calls tools and thinks
   std::vector<TokenId> shown_control;               // control tokens that the dialect reads
+  std::shared_ptr<ResponseStore> responses;         // null: none is kept
   std::shared_ptr<const GrammarCompiler> grammars;  // null: replies cannot be held to a form
 };
 

@@ -51,16 +51,13 @@ json::array ReadTools(FieldReader& fields, OutlineWriter& outline) {
   return tools;
 }
 
-// How much to think, in the words of templates: gpt-oss and others know the effort by name, others
-// only whether.
-void ReadEffort(FieldReader& fields, json::object& arguments) {
-  const auto effort = fields.String("reasoning_effort");
+}  // namespace
+
+void AddEffort(std::optional<std::string_view> effort, json::object& arguments) {
   if (!effort) return;
   if (!arguments.contains("reasoning_effort")) arguments["reasoning_effort"] = *effort;
   if (!arguments.contains("enable_thinking")) arguments["enable_thinking"] = *effort != "none";
 }
-
-}  // namespace
 
 Result<Conversation> ReadOpenAiConversation(const json::object& body, std::optional<Duration> ttl,
                                             MarkerRules& rules) {
@@ -75,7 +72,7 @@ Result<Conversation> ReadOpenAiConversation(const json::object& body, std::optio
   if (const json::object* arguments = fields.Object("chat_template_kwargs")) {
     conversation.arguments = *arguments;
   }
-  ReadEffort(fields, conversation.arguments);
+  AddEffort(fields.String("reasoning_effort"), conversation.arguments);
   if (!fields.ok()) return std::unexpected(fields.status().error());
   conversation.outline = outline.Take();
   return conversation;

@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 #include <optional>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -16,5 +17,8 @@ namespace reprise {
 // `ttl` is the lifetime of marks that name none.
 Result<Conversation> ReadOpenAiConversation(const boost::json::object& body,
                                             std::optional<Duration> ttl, MarkerRules& rules);
+
+// How much to think, in the words of templates: some know the effort by name, others only whether.
+void AddEffort(std::optional<std::string_view> effort, boost::json::object& arguments);
 
 }  // namespace reprise

@@ -15,6 +15,7 @@
 #include "vendor/openai/parameters.h"
 #include "vendor/openai/reply.h"
 #include "vendor/openai/text_prompt.h"
+#include "vendor/openai/too_long.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -36,15 +37,6 @@ void RefuseUnsupportedText(FieldReader& fields, const CompletionParameters& para
   }
 }
 
-std::string TooLong(size_t tokens, size_t /*longest*/, int context) {
-  // OpenAI's words; agents look for them to know that a conversation must be shortened. Others look
-  // for the code, and some see nothing but the message (tests/clients/test_overflow.py).
-  return fmt::format(
-      "This model's maximum context length is {} tokens. However, your messages resulted in {} "
-      "tokens. Please reduce the length of the messages. (context_length_exceeded)",
-      context, tokens);
-}
-
 // What both endpoints read of a body before and after what is their own.
 struct CallReading {
   CallReading(const json::object& body, const Caller& caller, const ServedModel& served)
@@ -57,7 +49,7 @@ struct CallReading {
   Result<Call> Finish(const char* prompt_field) {
     fields.Adopt(rules.status());
     ApplyCaching(caching, model, call);
-    if (fields.ok()) fields.Adopt(CheckPrompts(call, model, {prompt_field, TooLong}));
+    if (fields.ok()) fields.Adopt(CheckPrompts(call, model, {prompt_field, TooLongForOpenAi}));
     if (!fields.ok()) return std::unexpected(fields.status().error());
     call.warning = rules.warning();
     return std::move(call);
@@ -124,6 +116,15 @@ std::unique_ptr<const ReplyFormat> FormatOf(ReplyLabel label, const Call& call,
 }
 
 }  // namespace
+
+std::string TooLongForOpenAi(size_t tokens, size_t /*longest*/, int context) {
+  // OpenAI's words; agents look for them to know that a conversation must be shortened. Others look
+  // for the code, and some see nothing but the message (tests/clients/test_overflow.py).
+  return fmt::format(
+      "This model's maximum context length is {} tokens. However, your messages resulted in {} "
+      "tokens. Please reduce the length of the messages. (context_length_exceeded)",
+      context, tokens);
+}
 
 const WireForm kOpenAi = {OpenAiError, ""};
 const WireEndpoint kChatCompletions = {"/v1/chat/completions", "chatcmpl-", "call_",
