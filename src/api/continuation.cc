@@ -60,7 +60,8 @@ void PrepareNextTurn(Service& service, const WorkOrder& order, std::shared_ptr<c
     }
     if (call->keep_reply) {
       request.breakpoints = {{request.prompt.size(), *call->keep_reply}};
-    } else if (!Diverges(request.prompt, call->prompts.front(), reply)) {
+    } else if (call->grammar == nullptr &&
+               !Diverges(request.prompt, call->prompts.front(), reply)) {
       return;
     }
     request.max_tokens = 0;

@@ -60,9 +60,9 @@ std::vector<TokenId> ContinuedPrompt(json::object variables, const json::object&
   conversation.messages.push_back(reply);
   const TemplateContext read = MakeTemplateContext(conversation, model, tenant);
   const json::object& message = read.variables.at("messages").as_array().back().as_object();
+  variables["add_generation_prompt"] = false;  // first: it may move what references point to
   json::array& messages = variables.at("messages").as_array();
   messages.push_back(message);
-  variables["add_generation_prompt"] = false;
   std::optional<Shown> shown;
   const json::value* calls = message.if_contains("tool_calls");
   if (calls != nullptr && calls->is_array() && !calls->get_array().empty()) {

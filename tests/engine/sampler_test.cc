@@ -31,6 +31,24 @@ TEST(Sampler, TakesTheHighestLogitAtTemperatureZero) {
   EXPECT_EQ(Draws({.temperature = 0}, {1, 3, 2}, 1).front(), 1);
 }
 
+TEST(Sampler, ChoosesOnlyWhatAMaskAllows) {
+  std::vector<float> logits(70, 1.0F);
+  logits[3] = 9;
+  std::vector<uint32_t> mask = {1U << 5, 0, 1U << 1};  // 5 and 65
+  for (const float temperature : {0.0F, 1.0F}) {
+    Sampler sampler({.temperature = temperature, .seed = 4}, {});
+    std::set<TokenId> seen;
+    for (int i = 0; i < 50; ++i) seen.insert(sampler.Sample(logits, mask).value());
+    EXPECT_EQ(seen, temperature == 0 ? std::set<TokenId>{5} : (std::set<TokenId>{5, 65}));
+  }
+  mask = {0, 0, 0};
+  EXPECT_FALSE(Sampler({.temperature = 0}, {}).Sample(logits, mask).has_value());
+  // Beyond the mask's words nothing is allowed.
+  mask = {1U << 5};
+  logits[65] = 20;
+  EXPECT_EQ(Sampler({.temperature = 0}, {}).Sample(logits, mask), 5);
+}
+
 TEST(Sampler, TakesTheLowestIdAmongEqualLogits) {
   EXPECT_EQ(Draws({.temperature = 0}, {1, 3, 3, 3}, 1).front(), 1);
 }

@@ -57,6 +57,20 @@ TEST_F(ContinuedPromptTest, StopsBeforeATokenThatReachesPastTheReply) {
   EXPECT_EQ(Continued(model, "he"), "<|im_start|>qllo<|im_start|>");
 }
 
+TEST_F(ContinuedPromptTest, HasNoThinkingThatTheTemplateDropsWhereTheUserComesNext) {
+  const ServedModel model = TestModel(
+      "{% for m in messages %}{% if m.reasoning_content and loop.last %}({{ m.reasoning_content }})"
+      "{% endif %}[{{ m.content }}]{% endfor %}");
+  json::object reply = Reply("hello");
+  reply["reasoning_content"] = "hm";
+  const auto continued = [&] {
+    return model.tokenizer->Decode(ContinuedPrompt(Variables(model), reply, model, ""), true);
+  };
+  EXPECT_EQ(continued(), "[q][hello");
+  reply["tool_calls"] = json::array{};  // and nobody says that they were remembered
+  EXPECT_EQ(continued(), "[q](hm)[hello");
+}
+
 TEST_F(ContinuedPromptTest, IsEmptyWhereTheTemplateHidesTheReply) {
   const ServedModel model = TestModel(
       "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor "
