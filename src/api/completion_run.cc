@@ -77,7 +77,7 @@ asio::awaitable<void> CompletionRun::Run() {
     choices_[i].reader = ReaderOfChoice(*call_, service_.model);
     request.work = work_;
     if (call_->is_conversation() && service_.options.before_submit) {
-      service_.options.before_submit(*service_.model.tokenizer, request);
+      service_.options.before_submit(*call_, *service_.model.tokenizer, request);
     }
     const SequenceId sequence = generation_.Submit(std::move(request));
     service_.history.NoteSubmitted(number_, PromptOf(i), sequence);

@@ -14,9 +14,9 @@ namespace reprise {
 
 // Remembers what the choice wrote if it called tools (prompt/reply_memory.h), and prefills, at
 // background priority, what the next turn's prompt will have where the tokens cached by the reply
-// diverge from it; nothing when they agree, unless a grammar forced the reply's last tokens, whose K
-// and V were not computed. Where the reply is to be kept, that is promised too.
-// REQUIRES: it has finished. I/O thread.
+// diverge from it; nothing when they agree, unless a grammar forced the reply's last tokens, whose
+// K and V were not computed. Where the reply is to be kept, that is promised too. REQUIRES: it has
+// finished. I/O thread.
 void PrepareNextTurn(Service& service, const WorkOrder& order, std::shared_ptr<const Call> call,
                      const Choice& choice);
 

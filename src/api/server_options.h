@@ -15,6 +15,7 @@
 #include "http/api_keys.h"
 #include "http/web_origin.h"
 #include "vendor/api_policy.h"
+#include "vendor/call.h"
 
 namespace reprise {
 
@@ -43,7 +44,7 @@ struct ServerOptions {
   std::vector<ExtraPage> extra_pages;
   // Called with each choice of a conversation before the engine gets it, on the I/O thread; also of
   // a program that is built around the server.
-  std::function<void(const Tokenizer&, GenerationRequest&)> before_submit;
+  std::function<void(const Call&, const Tokenizer&, GenerationRequest&)> before_submit;
   std::optional<ApiKeys> api_keys;  // none: nobody needs a key
   OriginPolicy origins;             // which web pages may use the server
   // Bytes that bodies, the work on them and replies hold together; beyond, requests are refused.

@@ -86,6 +86,7 @@ void AddDefences(CLI::App& serve, ServerOptions& server) {
 // As the parser takes them.
 struct Times {
   double pause_s, drain_s;
+  double response_retention_s;
   double retention_s = 0;  // 0: none was set
   double disk_retention_s, shared_retention_s, prune_retention_s;
 };
@@ -179,6 +180,17 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
   serve.add_flag("--strict-model", options.server.strict_model,
                  "answer 404 to requests that name another model");
   serve
+      .add_option(
+          "--response-retention", times.response_retention_s,
+          "how long a stored response (Responses API) can be gone on from, and its prompt is "
+          "kept; 0: none is stored; default: 30m")
+      ->transform(AsSeconds())
+      ->check(CLI::NonNegativeNumber);
+  serve
+      .add_option("--chat-template", options.chat_template_file,
+                  "a chat template (Jinja) in place of the model's own")
+      ->type_name("FILE");
+  serve
       .add_option("--tool-format", tool_format,
                   "how the model writes calls of tools: " + ToolFormatNames() +
                       "; default: as the words of its chat template tell")
@@ -245,6 +257,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   CacheOptions cache;
   Times times{.pause_s = InSeconds(serve.engine.stream_pause),
               .drain_s = InSeconds(serve.drain),
+              .response_retention_s = InSeconds(serve.server.response_retention),
               .disk_retention_s = InSeconds(serve.tiers.disk.retention),
               .shared_retention_s = InSeconds(serve.tiers.shared.retention),
               .prune_retention_s = InSeconds(cache.retention)};
@@ -291,6 +304,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   cache.retention = FromSeconds(times.prune_retention_s);
   serve.engine.stream_pause = FromSeconds(times.pause_s);
   serve.drain = FromSeconds(times.drain_s);
+  serve.server.response_retention = FromSeconds(times.response_retention_s);
 
   if (app.got_subcommand("serve")) return RunServe(std::move(serve));
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);

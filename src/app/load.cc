@@ -1,9 +1,14 @@
 #include "app/load.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
+#include <fstream>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "engine/vocabulary.h"
 
@@ -16,16 +21,28 @@ Result<Compute> ParseCompute(const std::string& name) {
   return Fail(ErrorCode::kInvalidArgument, "--compute is fast or exact, not " + name);
 }
 
+Result<std::optional<std::string>> ReadTemplateFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string source(limits::kMaxTemplateBytes + 1, '\0');
+  file.read(source.data(), static_cast<std::streamsize>(source.size()));
+  if (file.bad() || (!file.is_open())) {
+    return Fail(ErrorCode::kIo, fmt::format("--chat-template: {} cannot be read", path));
+  }
+  source.resize(static_cast<size_t>(file.gcount()));
+  return source;  // one that is too long is refused with the reason
+}
+
 }  // namespace
 
-Result<LoadedText> LoadText(const GgufFile& file) {
+Result<LoadedText> LoadText(const GgufFile& file, const std::string& chat_template_file) {
   LoadedText text;
   auto vocabulary = ReadVocabulary(file);
   if (!vocabulary) return std::unexpected(vocabulary.error());
   auto tokenizer = Tokenizer::Create(std::move(*vocabulary));
   if (!tokenizer) return std::unexpected(tokenizer.error());
   text.tokenizer = std::move(*tokenizer);
-  auto source = ReadChatTemplate(file);
+  auto source =
+      chat_template_file.empty() ? ReadChatTemplate(file) : ReadTemplateFile(chat_template_file);
   if (!source) return std::unexpected(source.error());
   if (source->has_value()) {
     auto chat_template = ChatTemplate::Create(**source);

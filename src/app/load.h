@@ -27,7 +27,9 @@ struct LoadedText {
   std::string chat_template_source;
 };
 
-Result<LoadedText> LoadText(const GgufFile& file);
+// `chat_template_file`: a template in place of the file's own; empty: none. kIo, kInvalidArgument
+// or kTooLarge where it cannot be read or is no template.
+Result<LoadedText> LoadText(const GgufFile& file, const std::string& chat_template_file = "");
 
 // Packs the weights; logs progress where that takes longer than a second.
 Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOptions& options);

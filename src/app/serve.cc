@@ -151,7 +151,7 @@ int RunServe(ServeOptions options) {
   }
   auto file = GgufFile::Open(options.model.path);
   if (!file) return Complain(file.error());
-  auto text = LoadText(*file);
+  auto text = LoadText(*file, options.chat_template_file);
   if (!text) return Complain(text.error());
   auto model = LoadModel(*file, options.model);
   if (!model) return Complain(model.error());

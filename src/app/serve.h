@@ -17,7 +17,8 @@ namespace reprise {
 struct ServeOptions {
   ModelOptions model;
   ServerOptions server;
-  std::string trace_path;  // of a file for chrome://tracing; empty: none
+  std::string chat_template_file;  // in place of the model's own; empty: none
+  std::string trace_path;          // of a file for chrome://tracing; empty: none
   TierOptions tiers;
   EngineOptions engine;          // kv_bytes 0: a quarter of the memory
   const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's

@@ -34,16 +34,17 @@ class ScriptedReply final : public TokenConstraint {
 
 }  // namespace
 
-void ReplyScript::Add(std::string reply) {
+void ReplyScript::Add(std::string reply, bool for_tools) {
   const std::lock_guard lock(mutex_);
-  replies_.push_back(std::move(reply));
+  replies_.push_back({std::move(reply), for_tools});
 }
 
-void ReplyScript::Apply(const Tokenizer& tokenizer, GenerationRequest& request) {
+void ReplyScript::Apply(bool has_tools, const Tokenizer& tokenizer, GenerationRequest& request) {
   const std::lock_guard lock(mutex_);
-  if (replies_.empty()) return;
-  std::vector<TokenId> tokens = tokenizer.Encode(replies_.front(), {.parse_special = true});
+  if (replies_.empty() || (replies_.front().for_tools && !has_tools)) return;
+  std::vector<TokenId> tokens = tokenizer.Encode(replies_.front().text, {.parse_special = true});
   replies_.pop_front();
+  request.max_tokens = std::nullopt;  // it says all of it
   request.constraint =
       std::make_shared<ScriptedReply>(std::move(tokens), tokenizer.vocabulary().tokens.size());
 }

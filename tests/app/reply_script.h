@@ -17,14 +17,19 @@ namespace reprise {
 
 class ReplyScript {
  public:
-  void Add(std::string reply);
-  // Takes the next reply, if there is one, as what the request must say.
-  void Apply(const Tokenizer& tokenizer, GenerationRequest& request);
+  // `for_tools`: the reply is for a request that has tools; agents ask other things beside.
+  void Add(std::string reply, bool for_tools);
+  // Takes the next reply, if there is one and it is meant for such a request, as what it must say.
+  void Apply(bool has_tools, const Tokenizer& tokenizer, GenerationRequest& request);
   size_t size() const;
 
  private:
   mutable std::mutex mutex_;
-  std::deque<std::string> replies_;  // guarded by mutex_
+  struct Reply {
+    std::string text;
+    bool for_tools = false;
+  };
+  std::deque<Reply> replies_;  // guarded by mutex_
 };
 
 }  // namespace reprise

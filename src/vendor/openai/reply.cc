@@ -19,6 +19,9 @@ json::object UsageJson(const CallUsage& usage) {
   return {{"prompt_tokens", usage.prompt.total},
           {"completion_tokens", usage.completion_tokens},
           {"total_tokens", usage.prompt.total + usage.completion_tokens},
+          // As another vendor says it; some clients show these.
+          {"prompt_cache_hit_tokens", usage.prompt.read},
+          {"prompt_cache_miss_tokens", usage.prompt.total - usage.prompt.read},
           {"prompt_tokens_details",
            {{"cached_tokens", usage.prompt.read},
             {"cache_write_tokens", usage.prompt.write()},

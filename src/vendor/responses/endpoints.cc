@@ -138,7 +138,9 @@ class Reading {
     Result<Conversation> conversation = ReadOpenAiConversation(chat, caching_.ttl, rules_);
     if (!conversation) return std::unexpected(std::move(conversation).error());
     ReadReasoning(fields_, conversation->arguments);
-    const bool store = model_.responses != nullptr && fields_.Bool("store").value_or(true);
+    const bool store = model_.responses != nullptr &&
+                       model_.responses->lifetime() > Duration::zero() &&
+                       fields_.Bool("store").value_or(true);
     if (store && caching_.keep.value_or(Duration::zero()) < model_.responses->lifetime()) {
       // So that what goes on from it finds it.
       caching_.keep = model_.responses->lifetime();
