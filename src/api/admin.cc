@@ -25,6 +25,8 @@ json::object ModelJson(const Service& service) {
           {"lifecycle", "active"},
           {"max_input_tokens", service.model.max_sequence_tokens},
           {"max_tokens", service.model.max_sequence_tokens},
+          {"max_model_len", service.model.max_sequence_tokens},
+          {"context_length", service.model.max_sequence_tokens},
           {"meta",
            {{"n_ctx", service.model.max_sequence_tokens},
             {"n_ctx_train", config.context},

@@ -12,6 +12,7 @@
 #include "api/admin.h"
 #include "api/cache_page.h"
 #include "api/completion.h"
+#include "api/embeddings.h"
 #include "api/error_response.h"
 #include "api/history_page.h"
 #include "api/stored_responses.h"
@@ -44,6 +45,7 @@ const std::array kRoutes = {
     HandledRoute{{"POST", kResponses.path}, Complete<kResponses>},
     HandledRoute{{"GET", "/v1/responses/"}, HandleResponse},
     HandledRoute{{"DELETE", "/v1/responses/"}, HandleDeleteResponse},
+    HandledRoute{{"POST", "/v1/embeddings"}, HandleEmbeddings},
     HandledRoute{{"GET", "/v1/models"}, HandleModels},
     HandledRoute{{"GET", "/v1/models/"}, HandleModel},
     HandledRoute{{"GET", "/health", /*quiet=*/true}, HandleHealth},

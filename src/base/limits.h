@@ -50,6 +50,7 @@ inline constexpr size_t kMaxStopStringBytes = 1024;
 inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr int kMaxChoices = 16;  // n
 inline constexpr size_t kMaxLogitBias = 4096;
+inline constexpr size_t kMaxEmbeddingInputs = 2048;  // of one request, as OpenAI has it
 
 // -- Replies that called tools --------------------------------------------------------------------
 inline constexpr size_t kReplyMemoryBytes = 64u << 20;  // as they were written; oldest dropped
@@ -71,7 +72,9 @@ inline constexpr size_t kMaxQueuedBackground = 64;    // further fills in the ba
 inline constexpr size_t kMaxRunningSequences = 256;   // further ones wait
 inline constexpr size_t kPromptEndBytes = 32u << 20;  // logits of prompts' ends; oldest dropped
 inline constexpr size_t kMaxForcedRows = 64;          // more tokens without a choice: like a prompt
-inline constexpr size_t kMaxStepRows = 1024;          // rows of one batch; further ones wait a step
+inline constexpr size_t kEmbeddingBytes =
+    32u << 20;                                // of embeddings, with their prompts; oldest dropped
+inline constexpr size_t kMaxStepRows = 1024;  // rows of one batch; further ones wait a step
 
 // -- Cache -------------------------------------------------------------------------------------
 // Dropped blocks whose fate is remembered, to explain misses; the oldest are forgotten. With their

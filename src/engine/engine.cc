@@ -85,6 +85,7 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
       max_sequence_tokens_(LongestSequence(*model_, *pool_, options.context)),
       cache_(pool_.get(), clock, CacheOptions(*model_, *pool_, options, max_sequence_tokens_)),
       ends_(limits::kPromptEndBytes),
+      embeddings_(limits::kEmbeddingBytes),
       tiers_(std::move(below.tiers)),
       scheduler_(
           pool_.get(), &cache_, &ends_, clock,
@@ -241,6 +242,7 @@ void EngineThread::Receive(SubmitMessage message) {
     message.sink(FailedEvent{std::move(*refused)});
     return;
   }
+  if (message.request.pooling && AnswerEmbedding(message)) return;
   scheduler_.Enqueue(std::make_unique<Sequence>(message.id, std::move(message.request),
                                                 std::move(message.sink), message.submitted));
 }
@@ -256,6 +258,7 @@ void EngineThread::Receive(CancelMessage message) {
 void EngineThread::Receive(FlushMessage message) {
   const size_t freed = cache_.Flush();
   ends_.Clear();
+  embeddings_.Clear();
   Publish();
   // Whichever tier's thread is the last tells what came of all.
   struct Outcome {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
@@ -78,6 +79,7 @@ void EngineThread::Step() {
     }
   }
   ForwardPlan(plan);
+  if (!hidden_rows_.empty()) Pool(plan);
   scheduler_.Advance();
   std::vector<SequenceId> ended;
   size_t row = 0;
@@ -106,6 +108,7 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
   batch_tokens_.clear();
   batch_spans_.clear();
   logit_rows_.clear();
+  hidden_rows_.clear();
   for (const Scheduler::Share& share : plan) {
     const Sequence& sequence = *share.sequence;
     const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.computed);
@@ -116,13 +119,79 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
     batch_tokens_.insert(batch_tokens_.end(), first,
                          first + static_cast<std::ptrdiff_t>(share.rows));
     if (share.wants_logits) logit_rows_.push_back(static_cast<int>(batch_tokens_.size()) - 1);
+    if (!sequence.request.pooling) continue;
+    const size_t last = batch_tokens_.size();
+    const bool all = sequence.request.pooling == Pooling::kMean;
+    const bool to_the_end = sequence.computed + share.rows == sequence.prompt_size();
+    for (size_t row = last - share.rows; row < last; ++row) {
+      if (all || (to_the_end && row + 1 == last)) hidden_rows_.push_back(static_cast<int>(row));
+    }
   }
   if (Tracing()) {
     trace.Describe(fmt::format("{} rows of {} sequences", batch_tokens_.size(), plan.size()));
   }
   logits_.resize(logit_rows_.size() * static_cast<size_t>(model_->config().vocabulary));
-  model_->Forward({.tokens = batch_tokens_, .sequences = batch_spans_, .logit_rows = logit_rows_},
-                  logits_.data());
+  hidden_.resize(hidden_rows_.size() * static_cast<size_t>(model_->config().hidden));
+  model_->Forward({.tokens = batch_tokens_,
+                   .sequences = batch_spans_,
+                   .logit_rows = logit_rows_,
+                   .hidden_rows = hidden_rows_},
+                  logits_.data(), hidden_.data());
+}
+
+void EngineThread::Pool(const std::vector<Scheduler::Share>& plan) {
+  const auto columns = static_cast<size_t>(model_->config().hidden);
+  size_t first = 0;  // row of the share in the batch
+  size_t next = 0;   // of hidden_rows_
+  for (const Scheduler::Share& share : plan) {
+    const size_t end = first + share.rows;
+    for (; next < hidden_rows_.size() && static_cast<size_t>(hidden_rows_[next]) < end; ++next) {
+      std::vector<double>& pooled = share.sequence->pooled;
+      pooled.resize(columns);
+      const float* row = hidden_.data() + next * columns;
+      for (size_t i = 0; i < columns; ++i) pooled[i] += static_cast<double>(row[i]);
+    }
+    first = end;
+  }
+}
+
+namespace {
+
+// Under which name an embedding is remembered: the scope, and how it was pooled.
+std::string PooledScope(const GenerationRequest& request) {
+  return request.scope + (request.pooling == Pooling::kMean ? "\nmean" : "\nlast");
+}
+
+}  // namespace
+
+std::vector<float> EngineThread::EmbeddingOf(const Sequence& sequence) {
+  double squares = 0;
+  for (const double value : sequence.pooled) squares += value * value;
+  const double length = squares > 0 ? std::sqrt(squares) : 1;
+  std::vector<float> embedding(sequence.pooled.size());
+  for (size_t i = 0; i < embedding.size(); ++i) {
+    embedding[i] = static_cast<float>(sequence.pooled[i] / length);
+  }
+  if (sequence.publishes()) {
+    embeddings_.Keep(PooledScope(sequence.request), sequence.request.prompt, embedding);
+  }
+  return embedding;
+}
+
+bool EngineThread::AnswerEmbedding(SubmitMessage& message) {
+  const GenerationRequest& request = message.request;
+  if (request.cache == CacheUse::kNone) return false;
+  const PromptEnds::Logits known = embeddings_.Find(PooledScope(request), request.prompt);
+  if (known == nullptr) return false;
+  CountEnded(request);
+  const auto tokens = static_cast<int>(request.prompt.size());
+  message.sink(StartedEvent{.prompt_tokens = tokens, .cached_tokens = tokens});
+  FinishedEvent event;
+  event.reason = FinishReason::kLength;
+  event.prompt_tokens = event.cached_tokens = tokens;
+  event.embedding = *known;
+  message.sink(std::move(event));
+  return true;
 }
 
 std::optional<TokenId> EngineThread::ChooseToken(Sequence& sequence,
@@ -255,6 +324,7 @@ void EngineThread::Finish(SequenceId id) {
       sequence->tokens.begin() + static_cast<std::ptrdiff_t>(sequence->prompt_size()),
       sequence->tokens.end());
   event.logits_checksum = sequence->checksum;
+  if (sequence->request.pooling) event.embedding = EmbeddingOf(*sequence);
   const TimePoint now = clock_->Now();
   const TimePoint first = sequence->completion_tokens > 0 ? sequence->first_token : now;
   event.queue_ms = Milliseconds(sequence->admitted - sequence->submitted);

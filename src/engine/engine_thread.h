@@ -75,6 +75,12 @@ class EngineThread final : public Engine {
 
   void Admit();
   void Step();
+  // The embedding of a prompt that came before, if it is remembered.
+  bool AnswerEmbedding(SubmitMessage& message);
+  // Adds the hidden states of a step to the sums of those that want them.
+  void Pool(const std::vector<Scheduler::Share>& plan);
+  // The embedding of a sequence whose prompt is computed, of length 1.
+  std::vector<float> EmbeddingOf(const Sequence& sequence);
   // Runs the model over the plan; row i of logits_ is the i-th share's that wants logits.
   void ForwardPlan(const std::vector<Scheduler::Share>& plan);
   // Samples one token, with those that follow it in any case, and sets the sequence's ending when
@@ -99,6 +105,7 @@ class EngineThread final : public Engine {
   int max_sequence_tokens_;
   PrefixCache cache_;
   PromptEnds ends_;
+  PromptEnds embeddings_;  // in the same way: vectors of prompts, by how they were pooled
   // End with the thread: theirs post to the mailbox.
   std::vector<std::unique_ptr<BlockTier>> tiers_;
   Scheduler scheduler_;
@@ -110,6 +117,8 @@ class EngineThread final : public Engine {
   std::vector<SequenceSpan> batch_spans_;
   std::vector<int> logit_rows_;
   std::vector<float> logits_;
+  std::vector<int> hidden_rows_;
+  std::vector<float> hidden_;
 
   EngineStats counters_;
   // One for each tenant that ever asked: as many as the operator ever gave keys to.

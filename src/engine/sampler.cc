@@ -62,9 +62,14 @@ void Sampler::Penalize() {
 }
 
 void Sampler::Forbid(std::span<const uint32_t> mask) {
-  for (size_t token = 0; token < logits_.size(); ++token) {
-    const size_t word = token / 32;
-    if (word >= mask.size() || (mask[word] >> (token % 32) & 1) == 0) logits_[token] = kNever;
+  constexpr uint32_t kAll = ~uint32_t{0};
+  for (size_t first = 0; first < logits_.size(); first += 32) {
+    const uint32_t word = first / 32 < mask.size() ? mask[first / 32] : 0;
+    if (word == kAll) continue;  // most are, inside of a text
+    const size_t count = std::min<size_t>(32, logits_.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      if ((word >> i & 1) == 0) logits_[first + i] = kNever;
+    }
   }
 }
 

@@ -16,8 +16,11 @@ namespace {
 constexpr size_t kLeastChunk = 16;
 constexpr double kFirstCost = 64;
 
-// How much of its tokens a sequence may read: all but the one whose logits it needs and has not.
+// How much of its tokens a sequence may read: all but those of which it needs logits or hidden
+// states, and has not.
 size_t ReadLimit(const Sequence& sequence) {
+  if (sequence.request.pooling == Pooling::kMean) return 0;  // needs hidden states of all
+  if (sequence.request.pooling == Pooling::kLast) return sequence.tokens.size() - 1;
   const bool needs_logits = sequence.generates() && sequence.end == nullptr;
   return needs_logits ? sequence.tokens.size() - 1 : sequence.tokens.size();
 }
@@ -218,6 +221,7 @@ void Scheduler::SetAside(size_t running_index) {
   PublishTail(*sequence);
   GiveBack(*sequence);
   sequence->below.next_tier = 0;
+  sequence->pooled.clear();  // its rows are computed again
   waiting_.push_front(std::move(sequence));
   ++preempted_;
 }

@@ -90,6 +90,10 @@ struct Sequence {
   // The whole prompt was read, and these are the logits behind it: the reply begins without a step.
   PromptEnds::Logits end;
 
+  // For an embedding: the sum of the hidden states so far, row by row in their order, so that
+  // neither chunks nor company have a say.
+  std::vector<double> pooled;  // [hidden]
+
   bool urgent = false;  // came in the background, but now somebody waits for what it computes
 
   // Set once the sequence has come to its end; the engine then takes it out and reports.

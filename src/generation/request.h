@@ -43,6 +43,10 @@ enum class CacheUse : uint8_t {
   kNone,  // neither read nor publish (cache_prompt: false); breakpoints are ignored
 };
 
+// What an embedding is made of: the hidden states behind the last norm of all tokens, or of the
+// last.
+enum class Pooling : uint8_t { kMean, kLast };
+
 enum class Priority : uint8_t {
   kNormal,
   kBackground,  // prefill that nobody waits for: runs when nothing else does
@@ -72,6 +76,7 @@ struct GenerationRequest {
   // may send is limited by the api layer.
   std::vector<Breakpoint> breakpoints = {};
   Priority priority = Priority::kNormal;
+  std::optional<Pooling> pooling = {};  // an embedding is wanted. REQUIRES: max_tokens is 0
   std::shared_ptr<WorkDone> work = {};  // counted there too; may be null
 };
 
@@ -120,9 +125,10 @@ struct FinishedEvent {
   int prompt_tokens = 0;
   int cached_tokens = 0;
   std::vector<BreakpointOutcome> breakpoints = {};  // as in StartedEvent
-  int completion_tokens = 0;     // generated, an end-of-generation token included
-  std::vector<TokenId> reply;    // generated tokens, without an end-of-generation token
-  uint64_t logits_checksum = 0;  // over the bits of all logits sampled from, in order
+  int completion_tokens = 0;          // generated, an end-of-generation token included
+  std::vector<TokenId> reply;         // generated tokens, without an end-of-generation token
+  std::vector<float> embedding = {};  // [hidden], of length 1; where one was wanted
+  uint64_t logits_checksum = 0;       // over the bits of all logits sampled from, in order
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
 };
 struct FailedEvent {

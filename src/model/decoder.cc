@@ -1,8 +1,10 @@
 #include "model/decoder.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 
 #include "base/check.h"
 
@@ -39,20 +41,43 @@ void Decoder::RowSet::Append(const SequenceSpan& sequence, int first, int rows) 
   count += rows;
 }
 
-void Decoder::Forward(const Batch& batch, float* logits) {
+void Decoder::Forward(const Batch& batch, float* logits, float* hidden) {
   CheckBatch(batch);
   ListRows(batch);
   Reserve(all_.count);
   Embed(batch.tokens);
   const int last = parts_.config.layers - 1;
   for (int layer = 0; layer < last; ++layer) RunLayer(layer, all_, all_, {});
-  RunLayer(last, all_, wanted_, batch.logit_rows);
+  RunLayer(last, all_, wanted_, wanted_rows_);
   if (wanted_.count == 0) return;
 
   Normalize(x_.data(), wanted_.count, parts_.weights.output_norm, normed_.data());
+  CopyHidden(batch.hidden_rows, hidden);
+  ComputeLogits(batch.logit_rows, logits);
+}
+
+void Decoder::CopyHidden(std::span<const int> rows, float* hidden) const {
+  const auto columns = static_cast<size_t>(parts_.config.hidden);
+  size_t at = 0;
+  for (const int row : rows) {
+    while (wanted_rows_[at] != row) ++at;
+    std::memcpy(hidden, normed_.data() + at * columns, columns * sizeof(float));
+    hidden += columns;
+  }
+}
+
+void Decoder::ComputeLogits(std::span<const int> rows, float* logits) {
+  if (rows.empty()) return;
+  if (rows.size() < wanted_rows_.size()) {
+    std::vector<int> kept;
+    for (size_t at = 0; at < wanted_rows_.size(); ++at) {
+      if (std::ranges::binary_search(rows, wanted_rows_[at])) kept.push_back(static_cast<int>(at));
+    }
+    Compact(normed_.data(), parts_.config.hidden, kept);
+  }
   const std::array<const Matrix*, 1> matrices = {&parts_.weights.output_matrix()};
   const std::array<float*, 1> outputs = {logits};
-  parts_.operations->MatMul(normed_.data(), wanted_.count, matrices, outputs);
+  parts_.operations->MatMul(normed_.data(), static_cast<int>(rows.size()), matrices, outputs);
 }
 
 void Decoder::CheckBatch(const Batch& batch) const {
@@ -71,10 +96,12 @@ void Decoder::CheckBatch(const Batch& batch) const {
   for (TokenId token : batch.tokens) {
     CHECK(token >= 0 && token < parts_.config.vocabulary, "tokens are within the vocabulary");
   }
-  int previous = -1;
-  for (int row : batch.logit_rows) {
-    CHECK(row > previous && row < next_row, "logit rows ascend within the batch");
-    previous = row;
+  for (const std::span<const int> rows : {batch.logit_rows, batch.hidden_rows}) {
+    int previous = -1;
+    for (const int row : rows) {
+      CHECK(row > previous && row < next_row, "wanted rows ascend within the batch");
+      previous = row;
+    }
   }
 }
 
@@ -82,14 +109,16 @@ void Decoder::CheckBatch(const Batch& batch) const {
 void Decoder::ListRows(const Batch& batch) {
   all_.Clear();
   wanted_.Clear();
-  auto row = batch.logit_rows.begin();
+  wanted_rows_.clear();
+  std::ranges::set_union(batch.logit_rows, batch.hidden_rows, std::back_inserter(wanted_rows_));
+  auto row = wanted_rows_.begin();
   for (const SequenceSpan& sequence : batch.sequences) {
     all_.Append(sequence, 0, sequence.rows);
     const int end = sequence.first_row + sequence.rows;
-    while (row != batch.logit_rows.end() && *row < end) {
+    while (row != wanted_rows_.end() && *row < end) {
       const int first = *row;
       int run = 0;
-      while (row != batch.logit_rows.end() && *row < end && *row == first + run) {
+      while (row != wanted_rows_.end() && *row < end && *row == first + run) {
         ++run;
         ++row;
       }

@@ -43,7 +43,8 @@ class Decoder final : public Model {
                       parts_.operations->compute());
   }
 
-  void Forward(const Batch& batch, float* logits) override;
+  using Model::Forward;
+  void Forward(const Batch& batch, float* logits, float* hidden) override;
 
  private:
   // Rows that are computed together: x[count, hidden] with their places in their sequences.
@@ -58,6 +59,9 @@ class Decoder final : public Model {
 
   void CheckBatch(const Batch& batch) const;
   void ListRows(const Batch& batch);
+  // What is wanted of the wanted rows, which normed_ holds.
+  void CopyHidden(std::span<const int> rows, float* hidden) const;
+  void ComputeLogits(std::span<const int> rows, float* logits);
   void Reserve(int rows);
   void Embed(std::span<const TokenId> tokens);
   // All of one layer for `wanted`, of `all` (whose rows x holds) at least K and V. Afterwards x
@@ -74,7 +78,8 @@ class Decoder final : public Model {
   void AddTo(float* x, const float* y, int rows);
 
   Parts parts_;
-  RowSet all_, wanted_;  // of the current batch
+  RowSet all_, wanted_;           // of the current batch
+  std::vector<int> wanted_rows_;  // of all_, for logits or hidden states
   int reserved_rows_ = 0;
   FloatBuffer x_;            // [rows, hidden]
   FloatBuffer normed_;       // [rows, hidden]

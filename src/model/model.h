@@ -42,6 +42,8 @@ struct Batch {
   std::span<const TokenId> tokens;  // [rows]
   std::span<const SequenceSpan> sequences;
   std::span<const int> logit_rows;  // rows whose logits are wanted, ascending
+  // Rows whose hidden states behind the last norm are wanted, ascending.
+  std::span<const int> hidden_rows = {};
 };
 
 class Model {
@@ -62,10 +64,11 @@ class Model {
   virtual const KvLayout& kv_layout() const = 0;
   virtual size_t weight_bytes() const = 0;  // resident, packed
 
-  // Computes K and V of every row into the sequences' blocks, and
-  // logits[logit_rows.size(), vocabulary]. REQUIRES: tokens within the vocabulary; K and V of all
-  // earlier positions of each sequence present in its blocks.
-  virtual void Forward(const Batch& batch, float* logits) = 0;
+  // Computes K and V of every row into the sequences' blocks,
+  // logits[logit_rows.size(), vocabulary] and hidden[hidden_rows.size(), hidden]. REQUIRES: tokens
+  // within the vocabulary; K and V of all earlier positions of each sequence present in its blocks.
+  virtual void Forward(const Batch& batch, float* logits, float* hidden) = 0;
+  void Forward(const Batch& batch, float* logits) { Forward(batch, logits, nullptr); }
 
   // Who its K and V are, given the SHA-256 of its file's content; see kv_identity.h.
   virtual Sha256 kv_identity(const Sha256& content) const = 0;

@@ -16,6 +16,7 @@
 #include "vendor/anthropic/endpoints.h"
 #include "vendor/marker_rules.h"
 #include "vendor/openai/endpoints.h"
+#include "vendor/responses/endpoints.h"
 
 namespace {
 
@@ -72,7 +73,7 @@ void CheckTurns(const reprise::Call& call) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   constexpr std::array kEndpoints = {&reprise::kChatCompletions, &reprise::kTextCompletions,
-                                     &reprise::kMessages};
+                                     &reprise::kMessages, &reprise::kResponses};
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   const reprise::Result<reprise::Call> call =
       kEndpoints[data[0] % kEndpoints.size()]->read(body, {.seed = 1}, Model());
@@ -84,7 +85,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   Require(call->choices() >= 1 && call->choices() <= reprise::limits::kMaxChoices);
-  for (size_t i = 0; i < call->choices(); ++i) CheckRequest(reprise::RequestOfChoice(*call, i, Model()));
+  for (size_t i = 0; i < call->choices(); ++i)
+    CheckRequest(reprise::RequestOfChoice(*call, i, Model()));
   // Of a header: printable ASCII, not long.
   Require(call->warning.size() < 2048);
   Require(std::ranges::all_of(call->warning, [](char c) { return c >= ' ' && c <= '~'; }));

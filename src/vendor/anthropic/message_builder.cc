@@ -26,10 +26,12 @@ void MessageBuilder::EndMessage() {
   if (!text_.empty() || !calls_.empty()) {
     json::object message = {{"role", role_}, {"content", text_}};
     if (!calls_.empty()) message["tool_calls"] = std::move(calls_);
+    if (!thinking_.empty()) message["reasoning_content"] = thinking_;
     messages_.push_back(std::move(message));
   }
   role_.clear();
   text_.clear();
+  thinking_.clear();
   calls_ = json::array();
 }
 

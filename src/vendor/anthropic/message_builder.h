@@ -10,11 +10,15 @@
 
 namespace reprise {
 
+// Adds a piece to a text of several.
+void AppendPiece(std::string_view piece, std::string& text);
+
 class MessageBuilder {
  public:
   // What follows is of `role`. A message of another role is complete.
   void SetRole(std::string_view role);
   void AppendText(std::string_view text);
+  void AppendThinking(std::string_view text) { AppendPiece(text, thinking_); }
   // {"id", "type": "function", "function": {"name", "arguments"}}
   void AppendCall(boost::json::object call);
   // The message so far is complete; one without content is none.
@@ -34,10 +38,8 @@ class MessageBuilder {
   boost::json::array messages_;
   std::string role_;  // of the message being put together; empty: none
   std::string text_;
+  std::string thinking_;
   boost::json::array calls_;
 };
-
-// Adds a piece to a text of several.
-void AppendPiece(std::string_view piece, std::string& text);
 
 }  // namespace reprise

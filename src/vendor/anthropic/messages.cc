@@ -38,6 +38,36 @@ void MessagesReader::ReadText(const json::object& block, const std::string& path
   marks_.AddBlock(block, path, {Place::kText, builder_.index(), builder_.text_bytes(), {}});
 }
 
+void MessagesReader::ReadThinking(const json::object& block, const std::string& path) {
+  MarkerRules& rules = blocks_.rules();
+  if (ReadCacheControl(block, path, rules)) {
+    rules.Breach(path, fmt::format("cache_control cannot be set for {} blocks", TypeOf(block)));
+  }
+  const json::value* text = block.if_contains("thinking");
+  if (builder_.role() == "assistant" && text != nullptr && text->is_string()) {
+    builder_.AppendThinking(text->get_string());
+  }
+}
+
+void MessagesReader::ReadDocument(const json::object& block, const std::string& path) {
+  const json::value* value = block.if_contains("source");
+  const json::object* source = value != nullptr ? value->if_object() : nullptr;
+  const json::value* data = source != nullptr ? source->if_contains("data") : nullptr;
+  if (source == nullptr || TypeOf(*source) != "text" || data == nullptr || !data->is_string()) {
+    return blocks_.Refuse(path + ".source", "only documents whose source is a text are supported",
+                          ErrorCode::kUnsupported);
+  }
+  json::object text = block;
+  text["type"] = "text";
+  const json::value* title = block.if_contains("title");
+  std::string shown(title != nullptr && title->is_string()
+                        ? fmt::format("{}\n", std::string_view(title->get_string()))
+                        : "");
+  shown += std::string_view(data->get_string());
+  text["text"] = shown;
+  ReadText(text, path);
+}
+
 void MessagesReader::ReadToolUse(const json::object& block, const std::string& path) {
   FieldReader fields(block, path);
   const std::string id(fields.String("id").value_or(""));
@@ -106,13 +136,8 @@ void MessagesReader::ReadBlock(const json::object& block, const std::string& pat
   const std::string_view type = TypeOf(block);
   if (type == "tool_use" && builder_.role() == "assistant") return ReadToolUse(block, path);
   if (type == "tool_result" && builder_.role() == "user") return ReadToolResult(block, path);
-  if (type == "thinking" || type == "redacted_thinking") {
-    MarkerRules& rules = blocks_.rules();
-    if (ReadCacheControl(block, path, rules)) {
-      rules.Breach(path, fmt::format("cache_control cannot be set for {} blocks", type));
-    }
-    return;
-  }
+  if (type == "thinking" || type == "redacted_thinking") return ReadThinking(block, path);
+  if (type == "document") return ReadDocument(block, path);
   ReadText(block, path);
 }
 

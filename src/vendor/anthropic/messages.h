@@ -5,7 +5,9 @@
 //   text          joined by blank lines; messages of one role in a row are one message
 //   tool_use      a tool call of the assistant's message
 //   tool_result   a message of its own, of role "tool"
-//   thinking, redacted_thinking   dropped: no model here can read another's
+//   document      with a text as its source: its title and text
+//   thinking      the assistant's, for the template to keep or drop
+//   redacted_thinking   dropped: no model here can read another's
 //   anything else a 400 that names the block
 //
 // Used while one call is read; not thread-safe.
@@ -37,6 +39,8 @@ class MessagesReader {
   void ReadMessage(const boost::json::value& value, size_t index);
   void ReadBlock(const boost::json::object& block, const std::string& path);
   void ReadText(const boost::json::object& block, const std::string& path);
+  void ReadDocument(const boost::json::object& block, const std::string& path);
+  void ReadThinking(const boost::json::object& block, const std::string& path);
   void ReadToolUse(const boost::json::object& block, const std::string& path);
   void ReadToolResult(const boost::json::object& block, const std::string& path);
   // The text of a result's blocks, with the mark that its last one may carry.

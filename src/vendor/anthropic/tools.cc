@@ -12,9 +12,57 @@ namespace reprise {
 namespace json = boost::json;
 namespace {
 
+// Tools that the vendor defines and the client runs: their types say which, with a date behind, and
+// their parameters are known (https://docs.claude.com/en/docs/agents-and-tools/tool-use).
+struct KnownTool {
+  std::string_view type;
+  std::string_view description;
+  std::string_view parameters;
+};
+constexpr KnownTool kKnownTools[] = {
+    {"bash_", "Runs a command in a persistent bash session.",
+     R"({"type": "object", "properties": {
+       "command": {"type": "string", "description": "The command to run"},
+       "restart": {"type": "boolean", "description": "Whether to restart the session"}}})"},
+    {"text_editor_", "Views, creates and edits files.",
+     R"({"type": "object", "properties": {
+       "command": {"type": "string", "enum": ["view", "create", "str_replace", "insert"]},
+       "path": {"type": "string"}, "file_text": {"type": "string"},
+       "old_str": {"type": "string"}, "new_str": {"type": "string"},
+       "insert_line": {"type": "integer"}, "insert_text": {"type": "string"},
+       "view_range": {"type": "array", "items": {"type": "integer"}}},
+       "required": ["command", "path"]})"},
+    {"memory_", "Views, creates and edits files below /memories.",
+     R"({"type": "object", "properties": {
+       "command": {"type": "string",
+                   "enum": ["view", "create", "str_replace", "insert", "delete", "rename"]},
+       "path": {"type": "string"}, "file_text": {"type": "string"},
+       "old_str": {"type": "string"}, "new_str": {"type": "string"},
+       "insert_line": {"type": "integer"}, "insert_text": {"type": "string"},
+       "old_path": {"type": "string"}, "new_path": {"type": "string"},
+       "view_range": {"type": "array", "items": {"type": "integer"}}},
+       "required": ["command"]})"},
+};
+
+// As a function with the client's name for it; nullopt: it is none of these.
+std::optional<json::object> KnownFunction(const json::object& tool, std::string_view type) {
+  for (const KnownTool& known : kKnownTools) {
+    if (!type.starts_with(known.type)) continue;
+    const json::value* name = tool.if_contains("name");
+    if (name == nullptr || !name->is_string()) return std::nullopt;
+    return json::object{{"type", "function"},
+                        {"function",
+                         {{"name", *name},
+                          {"description", known.description},
+                          {"parameters", json::parse(known.parameters)}}}};
+  }
+  return std::nullopt;
+}
+
 std::optional<json::object> ReadTool(const json::object& tool, const std::string& path,
                                      BlockReader& blocks) {
   const std::string_view type = TypeOf(tool);
+  if (std::optional<json::object> known = KnownFunction(tool, type)) return known;
   if (!type.empty() && type != "custom") {
     blocks.Refuse(path, fmt::format("tools of type '{}' are not supported by this model", type),
                   ErrorCode::kUnsupported);
@@ -39,6 +87,8 @@ std::optional<json::object> ReadTool(const json::object& tool, const std::string
   const json::value* description = tool.if_contains("description");
   if (description != nullptr && description->is_string()) function["description"] = *description;
   function["parameters"] = *schema;
+  const json::value* strict = tool.if_contains("strict");
+  if (strict != nullptr && *strict == true) function["strict"] = true;
   return json::object{{"type", "function"}, {"function", std::move(function)}};
 }
 

@@ -97,7 +97,8 @@ Result<Call> ReadTextCompletion(std::string_view body, const Caller& caller,
   ReadTextLogprobs(reading.fields, reading.call.parameters);
   RefuseUnsupportedText(reading.fields, reading.call.parameters);
   const WantedForm wanted = ReadOpenAiForm(reading.fields);
-  if (reading.fields.ok()) ReadTextPrompts(reading.fields, model, reading.call);
+  if (reading.fields.ok())
+    ReadTextPrompts(reading.fields, "prompt", limits::kMaxChoices, model, reading.call);
   if (reading.fields.ok()) reading.fields.Adopt(ApplyGrammar(wanted, model, reading.call));
   return reading.Finish("prompt");
 }

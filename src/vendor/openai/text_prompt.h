@@ -1,7 +1,7 @@
 #pragma once
 
-// `prompt` of a text completion: a string, [strings], [tokens] or [[tokens]]. Free function; any
-// thread.
+// `prompt` of a text completion, or `input` of embeddings: a string, [strings], [tokens] or
+// [[tokens]]. Free function; any thread.
 
 #include "vendor/call.h"
 #include "vendor/json_reader.h"
@@ -9,7 +9,9 @@
 
 namespace reprise {
 
-// Adds the prompts to the call, whose parameters have been read. Faults stay in `fields`.
-void ReadTextPrompts(FieldReader& fields, const ServedModel& model, Call& call);
+// Adds the prompts in the field `name` to the call, whose parameters have been read: at most
+// `most`, times its choices. Faults stay in `fields`.
+void ReadTextPrompts(FieldReader& fields, const char* name, size_t most, const ServedModel& model,
+                     Call& call);
 
 }  // namespace reprise
