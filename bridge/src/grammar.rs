@@ -10,6 +10,8 @@ use llguidance::toktrie::{
 use llguidance::{Matcher, ParserFactory};
 use serde_json::Value;
 
+use crate::own_stack::on_own_stack;
+
 /// Plain text to ids, which give back the text's own bytes.
 pub type Encode = Box<dyn Fn(&str) -> Vec<TokenId> + Send + Sync>;
 
@@ -44,8 +46,13 @@ pub enum Source<'a> {
 }
 
 pub struct Compiler {
-    factory: ParserFactory,
+    factory: Arc<ParserFactory>,
 }
+
+// Its recursion goes as deep as a grammar's rules hang together: some KB for each of the thousands that
+// the longest may have (limits.h). Only what is touched takes memory.
+const COMPILE_STACK_BYTES: usize = 512 << 20;
+const COMPILE_SECONDS: u64 = 10;
 
 impl Compiler {
     /// `tokens`: the bytes of each; those of control tokens behind 0xFF. `ends`: ids that end a reply.
@@ -74,12 +81,12 @@ impl Compiler {
             verbose_errors: false,
             ..ParserLimits::default()
         };
-        Ok(Self { factory })
+        Ok(Self { factory: Arc::new(factory) })
     }
 
     /// The grammar, and what of it was left out of account, if anything.
     pub fn compile(&self, source: Source) -> Result<(Grammar, String), String> {
-        let grammar = match source {
+        let top = match source {
             Source::Schema(text) => {
                 let schema: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
                 TopLevelGrammar::from_json_schema(schema)
@@ -89,12 +96,17 @@ impl Compiler {
                 TopLevelGrammar::from_grammar(GrammarWithLexer::from_regex(text))
             }
         };
-        let mut matcher = Matcher::new(self.factory.create_parser(grammar));
-        if let Some(error) = matcher.get_error() {
-            return Err(first_lines(&error));
-        }
-        let warnings = matcher.grammar_warnings().join("; ");
-        Ok((Grammar { matcher }, warnings))
+        let factory = self.factory.clone();
+        let work = move || {
+            let mut matcher = Matcher::new(factory.create_parser(top));
+            if let Some(error) = matcher.get_error() {
+                return Err(first_lines(&error));
+            }
+            let warnings = matcher.grammar_warnings().join("; ");
+            Ok((Grammar { matcher }, warnings))
+        };
+        on_own_stack(COMPILE_STACK_BYTES, COMPILE_SECONDS, work)
+            .unwrap_or_else(|| Err(format!("it took longer than {COMPILE_SECONDS} s")))
     }
 }
 

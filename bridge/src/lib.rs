@@ -10,6 +10,7 @@ pub mod generation;
 pub mod grammar;
 pub mod local_time;
 pub mod namespace;
+pub mod own_stack;
 pub mod python_json;
 pub mod python_methods;
 pub mod splitter;

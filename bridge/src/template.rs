@@ -1,16 +1,13 @@
 //! Chat templates under Hugging Face's settings. A template comes with a model's file, from anyone: whatever
 //! it says, it is an error at worst.
 
-use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
-use std::thread::Builder;
-use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
+use crate::own_stack::on_own_stack;
 use crate::{generation, local_time, namespace, python_json, python_methods};
 
 const NAME: &str = "chat_template";
@@ -72,27 +69,6 @@ impl ChatTemplate {
             Err(too_long())
         })
     }
-}
-
-/// None when it took too long. Then the thread runs on; nothing can stop it.
-fn on_own_stack<T: Send + 'static>(
-    stack_bytes: usize,
-    seconds: u64,
-    work: impl FnOnce() -> Result<T, String> + Send + 'static,
-) -> Option<Result<T, String>> {
-    let (sender, receiver) = channel();
-    let run = move || {
-        let outcome = catch_unwind(AssertUnwindSafe(work));
-        let _ = sender.send(()); // nobody listens when it took too long
-        outcome
-    };
-    let thread = match Builder::new().stack_size(stack_bytes).spawn(run) {
-        Ok(thread) => thread,
-        Err(error) => return Some(Err(format!("chat template: no thread to run it on: {error}"))),
-    };
-    receiver.recv_timeout(Duration::from_secs(seconds)).ok()?;
-    let outcome = thread.join().unwrap_or_else(Err); // it has caught its own panic
-    Some(outcome.unwrap_or_else(|panic| resume_unwind(panic)))
 }
 
 fn compile(source: &str, limits: Limits) -> Result<Environment<'static>, String> {

@@ -176,8 +176,11 @@ asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, 
     co_await Answer(*page, exchange);
     co_return;
   }
-  HttpResponse response =
-      ErrorResponse(NoRoute(exchange.request, allowed), exchange.request.path, exchange.id());
+  // A path that is no vendor's: in the form that the client reads.
+  const std::string_view form = exchange.request.of_anthropics_client
+                                    ? kMessages.path
+                                    : std::string_view(exchange.request.path);
+  HttpResponse response = ErrorResponse(NoRoute(exchange.request, allowed), form, exchange.id());
   if (!allowed.empty()) response.headers.emplace_back("Allow", allowed);
   co_await exchange.Send(std::move(response));
 }

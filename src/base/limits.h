@@ -58,7 +58,8 @@ inline constexpr size_t kReplyMemoryBytes = 64u << 20;  // as they were written;
 inline constexpr size_t kResponseStoreBytes = 64u << 20;  // oldest dropped
 
 // -- Grammars and schemas (400) -----------------------------------------------------------------
-inline constexpr size_t kMaxGrammarBytes = 1u << 20;
+inline constexpr size_t kMaxGrammarBytes = 32u << 10;  // of Lark, GBNF or a regular expression
+inline constexpr size_t kMaxFormBytes = 512u << 10;    // of schemas, with what forces calls
 
 // -- Keys (a clear error that names the line; at a reload the keys before stay) ----------------
 inline constexpr size_t kMaxApiKeys = 1024;

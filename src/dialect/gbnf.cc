@@ -61,6 +61,9 @@ class Translator {
     if (!fault_) fault_ = std::move(what);
   }
 
+  // Never beyond the end.
+  void Step() { at_ = std::min(at_ + 1, text_.size()); }
+
   char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
 
   bool Takes(std::string_view words) {
@@ -70,9 +73,9 @@ class Translator {
   }
 
   void SkipSpace(bool lines) {
-    for (; at_ < text_.size(); ++at_) {
+    for (; at_ < text_.size(); Step()) {
       if (Peek() == '#') {
-        while (at_ < text_.size() && Peek() != '\n') ++at_;
+        while (at_ < text_.size() && Peek() != '\n') Step();
         if (at_ == text_.size()) return;
       }
       const bool space = Peek() == ' ' || Peek() == '\t' || Peek() == '\r';
@@ -82,7 +85,7 @@ class Translator {
 
   std::string_view Name() {
     const size_t first = at_;
-    while (at_ < text_.size() && IsNameByte(text_[at_])) ++at_;
+    while (at_ < text_.size() && IsNameByte(text_[at_])) Step();
     return text_.substr(first, at_ - first);
   }
 
@@ -121,11 +124,11 @@ class Translator {
     if (first == '"') return Literal();
     if (first == '[') return Class();
     if (first == '.') {
-      ++at_;
+      Step();
       return "/(?s:.)/";
     }
     if (first == '(') {
-      ++at_;
+      Step();
       SkipSpace(true);
       std::string inner = Alternatives(/*nested=*/true);
       SkipSpace(true);
@@ -154,9 +157,9 @@ class Translator {
 
   // Behind a backslash: the character that is meant.
   std::string Escaped() {
-    ++at_;
+    Step();
     const char kind = Peek();
-    ++at_;
+    Step();
     const size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
     if (digits == 0) {
       switch (kind) {
@@ -171,7 +174,7 @@ class Translator {
       }
     }
     uint32_t code = 0;
-    for (size_t i = 0; i < digits; ++i, ++at_) {
+    for (size_t i = 0; i < digits; ++i, Step()) {
       const char digit = Peek();
       if (std::isxdigit(static_cast<unsigned char>(digit)) == 0) {
         Fault("an escape lacks digits");
@@ -196,7 +199,7 @@ class Translator {
   }
 
   std::string Literal() {
-    ++at_;
+    Step();
     std::string text;
     while (!fault_ && Peek() != '"') {
       if (at_ >= text_.size() || Peek() == '\n') {
@@ -207,13 +210,13 @@ class Translator {
         text += text_[at_++];
       }
     }
-    ++at_;
+    Step();
     return QuotedJson(text);
   }
 
   // [a-z], [^"\\]: the same as a regular expression, all but its signs escaped.
   std::string Class() {
-    ++at_;
+    Step();
     std::string expression = Takes("^") ? "/[^" : "/[";
     while (!fault_ && Peek() != ']') {
       if (at_ >= text_.size()) {
@@ -236,7 +239,7 @@ class Translator {
         expression += fmt::format("{}{}", sign ? "\\" : "", letter);
       }
     }
-    ++at_;
+    Step();
     return expression + "]/";
   }
 

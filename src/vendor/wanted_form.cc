@@ -28,18 +28,17 @@ bool EndsInThinking(const Call& call, const ServedModel& model) {
   return tail.ends_with(mark);
 }
 
-Status Compile(const GrammarSource& source, const std::string& field, const ServedModel& model,
-               Call& call) {
+Status Compile(const GrammarSource& source, size_t most_bytes, const std::string& field,
+               const ServedModel& model, Call& call) {
   if (model.grammars == nullptr) {
     return Fail(ErrorCode::kUnsupported,
                 "This model's vocabulary has no token that ends a reply, so replies cannot be held "
                 "to a form.",
                 field);
   }
-  if (source.text.size() > limits::kMaxGrammarBytes) {
+  if (source.text.size() > most_bytes) {
     return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("'{}' is longer than {} bytes.", field, limits::kMaxGrammarBytes),
-                field);
+                fmt::format("'{}' is longer than {} bytes.", field, most_bytes), field);
   }
   Result<std::shared_ptr<const Grammar>> grammar = model.grammars->Compile(source);
   if (!grammar) {
@@ -55,7 +54,8 @@ Status Compile(const GrammarSource& source, const std::string& field, const Serv
 
 Status CompileSchema(const json::object& guided, const std::string& field, const ServedModel& model,
                      Call& call) {
-  return Compile({GrammarSource::Kind::kSchema, json::serialize(guided)}, field, model, call);
+  return Compile({GrammarSource::Kind::kSchema, json::serialize(guided)}, limits::kMaxFormBytes,
+                 field, model, call);
 }
 
 // Compiles all, and says which of its parts it is that cannot be compiled.
@@ -66,8 +66,8 @@ Status CompileForm(const WantedForm& wanted, ReplyForm form, const ServedModel& 
     if (!alone || (form.tools.empty() && !form.in_thinking)) return alone;
   }
   const std::string source = ReplyGrammar(model.dialect, form, *model.tokenizer);
-  const Status whole =
-      Compile({GrammarSource::Kind::kLark, source}, wanted.choice_field, model, call);
+  const Status whole = Compile({GrammarSource::Kind::kLark, source}, limits::kMaxFormBytes,
+                               wanted.choice_field, model, call);
   if (whole) return whole;
   for (const Tool& tool : form.tools) {
     const Status alone =
@@ -142,7 +142,8 @@ Status ApplyGrammar(const WantedForm& wanted, const ServedModel& model, Call& ca
                          wanted.schema->field, model, call);
   }
   if (!wanted.grammar) return {};
-  return Compile(wanted.grammar->source, wanted.grammar->field, model, call);
+  return Compile(wanted.grammar->source, limits::kMaxGrammarBytes, wanted.grammar->field, model,
+                 call);
 }
 
 namespace {

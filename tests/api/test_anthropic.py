@@ -294,3 +294,26 @@ def test_a_stream_is_pinged_while_its_prompt_is_computed(start, document):
     assert b"HTTP/1.1 200" in waiting and b"event: message_start" not in waiting
     first.close()
     second.close()
+
+
+def test_a_path_that_is_not_there_is_told_in_the_clients_form(server):
+    status, _, reply = server.ask("GET", "/v1/files", headers={"anthropic-version": "2023-06-01"})
+    assert status == 404 and json.loads(reply)["error"]["type"] == "not_found_error"
+    status, _, reply = server.ask("GET", "/v1/files")
+    assert status == 404 and json.loads(reply)["error"]["code"] == "not_found"
+
+
+def test_documents_and_the_tools_that_clients_run(server):
+    document = {"type": "document", "title": "Notes", "source": {"type": "text", "media_type": "text/plain", "data": "Be kind."}}
+    body = {"max_tokens": 1, "messages": [{"role": "user", "content": [document, {"type": "text", "text": "hi"}]}]}
+    reply = server.post("/v1/messages", body)
+    usage = reply["usage"]
+    text = {**body, "messages": [{"role": "user", "content": "Notes\nBe kind.\n\nhi"}]}
+    same = server.post("/v1/messages", text)["usage"]
+    assert same["cache_read_input_tokens"] == usage["input_tokens"] + usage["cache_read_input_tokens"]
+    tools = [{"type": "bash_20250124", "name": "bash"}, {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"}]
+    forced = {"tools": tools, "tool_choice": {"type": "tool", "name": "bash"}, "max_tokens": 100}
+    [call] = server.post("/v1/messages", {**body, **forced})["content"]
+    assert call["type"] in ("tool_use", "text")  # a small model may not end the command
+    status, _, reply = server.ask("POST", "/v1/messages", {**body, "tools": [{"type": "web_search_20250305", "name": "w"}]})
+    assert status == 400

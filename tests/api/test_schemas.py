@@ -183,3 +183,36 @@ def check_random_schemas(server, count, seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_random_schemas_at_temperature_one(server, seed):
     assert check_random_schemas(server, 250, seed) >= 225
+
+
+def chain(count):
+    return "\n".join(f"r{i}: r{i + 1}" for i in range(count)) + f'\nr{count}: "a"\nstart: r0'
+
+
+def references(count):
+    definitions = {f"a{i}": {"$ref": f"#/$defs/a{i + 1}"} for i in range(count)}
+    return {"$ref": "#/$defs/a0", "$defs": {**definitions, f"a{count}": {"type": "integer", "maximum": 9, "minimum": 0}}}
+
+
+HOSTILE = {
+    "rules one behind the other": {"grammar": chain(2300)},
+    "terminals one in the other": {"grammar": "\n".join(f'T{i}: "a" T{i + 1} | "b"' for i in range(1300)) + '\nT1300: "c"\nstart: T0'},
+    "brackets": {"grammar": "start: " + "(" * 15000 + '"a"' + ")" * 15000},
+    "llama.cpp's brackets": {"grammar": "root ::= " + "(" * 15000 + '"a"' + ")" * 15000},
+    "a rule that is itself": {"grammar": 'start: start start | "a"'},
+    "repetitions of repetitions": {"grammar": 'start: a{1000}\na: b{1000}\nb: c{1000}\nc: "x"'},
+    "an expression to a power": {"regex": "((a{100}){100}){100}"},
+    "an expression of many states": {"regex": "(a|b)*a(a|b){30}"},
+    "too long": {"regex": "a" * 40000},
+    "references one to the other": {"response_format": schema_format(references(5000))},
+    "references in a circle": {"response_format": schema_format({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}})},
+    "many properties": {"response_format": schema_format({"type": "object", "properties": {f"k{i}": {"type": "string"} for i in range(3000)}})},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_grammar_ends_the_server_or_takes_long(server, name):
+    body = {"messages": ASK, "max_tokens": 10, **HOSTILE[name]}
+    status, _, reply = server.ask("POST", CHAT, body)
+    assert status in (200, 400), reply
+    assert server.ask("GET", "/health")[0] == 200

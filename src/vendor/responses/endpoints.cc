@@ -150,10 +150,10 @@ class Reading {
     if (Status added = AddPrompt(*conversation, model_, call_); !added) return added;
     auto plan = std::make_shared<ResponsePlan>();
     plan->echo = Echo(body_, store);
-    plan->items = std::move(items);
     plan->seal_thinking = Includes(fields_, "reasoning.encrypted_content");
     if (store) {
       plan->store = model_.responses;
+      plan->items = json::serialize(items);
       call_.keep_reply = model_.responses->lifetime();
     }
     plan->tenant = call_.tenant;

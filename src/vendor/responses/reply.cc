@@ -127,9 +127,13 @@ json::object ResponsesReply::Finished(const Choice& choice, const CallUsage& usa
 
 void ResponsesReply::Store(const json::object& response) const {
   if (plan_->store == nullptr) return;
-  json::array items = plan_->items;
-  for (const json::value& item : response.at("output").as_array()) items.push_back(item);
-  plan_->store->Put(plan_->tenant, label_.id, {json::serialize(response), json::serialize(items)});
+  std::string items = plan_->items;
+  items.pop_back();  // ']'
+  for (const json::value& item : response.at("output").as_array()) {
+    items += fmt::format("{}{}", items.size() > 1 ? "," : "", json::serialize(item));
+  }
+  items += ']';
+  plan_->store->Put(plan_->tenant, label_.id, {json::serialize(response), std::move(items)});
 }
 
 std::string ResponsesReply::Body(std::vector<Choice>& choices, const CallUsage& usage) const {

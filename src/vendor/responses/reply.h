@@ -15,9 +15,9 @@ namespace reprise {
 
 // What of a request its response repeats, and what is kept of it.
 struct ResponsePlan {
-  boost::json::object echo;              // fields of the response that say again what was asked
-  boost::json::array items;              // the conversation so far, with this request's input
-  bool seal_thinking = false;            // as encrypted_content
+  boost::json::object echo;    // fields of the response that say again what was asked
+  std::string items;           // JSON: this conversation's, with the request's input; to be stored
+  bool seal_thinking = false;  // as encrypted_content
   std::shared_ptr<ResponseStore> store;  // null: the response is not kept
   std::string tenant;
 };
