@@ -22,8 +22,9 @@ bool Diverges(const std::vector<TokenId>& wanted, const std::vector<TokenId>& pr
 boost::json::object MessageOf(const Choice& choice, bool with_calls) {
   boost::json::object message = {{"role", "assistant"},
                                  {"content", choice.TextOf(ReplyPart::Kind::kText)}};
-  if (std::string thinking = choice.TextOf(ReplyPart::Kind::kThinking); !thinking.empty()) {
-    message["reasoning_content"] = std::move(thinking);
+  const std::string thinking = choice.TextOf(ReplyPart::Kind::kThinking);
+  if (!thinking.empty()) {
+    message["reasoning_content"] = thinking;
   }
   boost::json::array calls;
   for (const ReplyPart& part : choice.parts) {

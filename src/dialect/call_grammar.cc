@@ -206,7 +206,8 @@ std::string Separated(Writer& writer, const std::vector<Parameter>& parameters,
   for (size_t i = parameters.size(); i-- > 0;) {
     const std::string term = writer.Rule(item(parameters[i]));
     if (parameters[i].required) {
-      body = body.empty() ? term + optional_rest : term + " " + comma + " " + body;
+      body = body.empty() ? fmt::format("{}{}", term, optional_rest)
+                          : fmt::format("{} {} {}", term, comma, body);
     } else {
       alternatives += fmt::format("{}{}{}", alternatives.empty() ? "" : " | ", term, optional_rest);
       optional_rest = fmt::format(" ({} {})?{}", comma, term, optional_rest);
@@ -216,31 +217,40 @@ std::string Separated(Writer& writer, const std::vector<Parameter>& parameters,
   return alternatives.empty() ? "" : writer.Rule(fmt::format("({})?", alternatives));
 }
 
+// The texts of an enum, without quotes; empty: there are none.
+std::string TextsOf(const json::object& schema) {
+  std::string texts;
+  const json::value* values = schema.if_contains("enum");
+  const json::array* list = values != nullptr ? values->if_array() : nullptr;
+  for (const json::value& each : list != nullptr ? *list : json::array()) {
+    if (!each.is_string()) continue;
+    if (!texts.empty()) texts += " | ";
+    texts += json::serialize(each);
+  }
+  return texts;
+}
+
+// A value with its end mark: a text stands as it is, anything else as JSON.
+std::string QwenCoderValue(Writer& writer, const Parameter& parameter, bool strict) {
+  constexpr std::string_view kEnd = "\n</parameter>\n";
+  const json::value* type = parameter.schema.if_contains("type");
+  const bool is_text = type != nullptr && *type == "string";
+  if (!is_text) return writer.Schema(parameter.schema, strict) + " " + writer.Text(kEnd);
+  if (const std::string texts = TextsOf(parameter.schema); !texts.empty()) {
+    return writer.Rule(texts) + " " + writer.Text(kEnd);
+  }
+  const std::string length = LengthOf(parameter.schema);
+  if (length.empty()) return writer.TextUntil(kEnd);
+  return writer.Rule(fmt::format(R"(/[^<\n]{}\n<\/parameter>\n/)", length));
+}
+
 std::string QwenCoderArguments(Writer& writer, const Tool& tool) {
   std::string body;
   for (const Parameter& parameter : ParametersOf(tool)) {
-    const std::string length = LengthOf(parameter.schema);
-    std::string value =
-        parameter.text && length.empty() ? writer.TextUntil("\n</parameter>\n")
-        : parameter.text
-            ? writer.Rule(fmt::format(R"(/[^<\n]{}\n<\/parameter>\n/)", length))
-            : writer.Schema(parameter.schema, tool.strict) + " " + writer.Text("\n</parameter>\n");
-    const json::value* type = parameter.schema.if_contains("type");
-    if (!parameter.text && type != nullptr && *type == "string") {
-      // One of a few texts, written without quotes.
-      std::string choices;
-      const json::value* values = parameter.schema.if_contains("enum");
-      for (const json::value& each :
-           values != nullptr && values->is_array() ? values->get_array() : json::array()) {
-        if (!each.is_string()) continue;
-        choices += (choices.empty() ? "" : " | ") + QuotedJson(std::string_view(each.get_string()));
-      }
-      value = choices.empty() ? writer.TextUntil("\n</parameter>\n")
-                              : writer.Rule(choices) + " " + writer.Text("\n</parameter>\n");
-    }
-    const std::string whole =
-        writer.Rule(writer.Text("<parameter=" + parameter.name + ">\n") + " " + value);
-    body += fmt::format(" {}{}", whole, parameter.required ? "" : "?");
+    const std::string name = writer.Text("<parameter=" + parameter.name + ">\n");
+    const std::string value = QwenCoderValue(writer, parameter, tool.strict);
+    body += fmt::format(" {}{}", writer.Rule(fmt::format("{} {}", name, value)),
+                        parameter.required ? "" : "?");
   }
   return body;
 }

@@ -144,8 +144,9 @@ json::object OpenAiReply::Message(const Choice& choice) const {
   }
   message["content"] = text.empty() && !calls.empty() ? json::value() : json::value(text);
   message["refusal"] = nullptr;
-  if (std::string thinking = choice.TextOf(ReplyPart::Kind::kThinking); !thinking.empty()) {
-    message["reasoning_content"] = std::move(thinking);
+  const std::string thinking = choice.TextOf(ReplyPart::Kind::kThinking);
+  if (!thinking.empty()) {
+    message["reasoning_content"] = thinking;
   }
   if (options_.legacy_functions) {
     if (!calls.empty()) message["function_call"] = calls.front().at("function");

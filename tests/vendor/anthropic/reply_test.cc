@@ -159,7 +159,7 @@ TEST(MessagesReplyTest, WhyItEnded) {
         Row{FinishReason::kLength, 7, "max_tokens"},
         Row{FinishReason::kLength, 3, "model_context_window_exceeded"}}) {
     std::vector<Choice> choices;
-  choices.push_back(Marked());
+    choices.push_back(Marked());
     Finish(choices[0], row.reason, row.tokens);
     const json::value message = json::parse(Messages().Body(choices, {}));
     EXPECT_EQ(message.at("stop_reason"), json::string(row.shown));

@@ -29,7 +29,7 @@ TEST(ReplyTest, LogprobsOfASplitCharacterShowItsBytesAndStayValidUtf8) {
   // "é" is C3 A9; in the file's letters Ã and ©.
   Choice choice;
   choice.tokens = {Info(model.tokenizer->vocabulary(), "Ã", -1),
-                  Info(model.tokenizer->vocabulary(), "©", -2)};
+                   Info(model.tokenizer->vocabulary(), "©", -2)};
   const OpenAiReply reply(OpenAiObject::kChat, {}, {.logprobs = true, .stream = true},
                           *model.tokenizer);
   const std::string chunk = reply.DeltaChunk(0, {{"content", "é"}}, choice);
@@ -51,8 +51,7 @@ TEST(ReplyTest, TextOffsetsCountCharactersOverChunks) {
   choice.tokens = tokens;
   reply.DeltaChunk(0, {{"content", "hellohello"}}, choice);
   choice.tokens = tokens;
-  const json::value next =
-      json::parse(reply.DeltaChunk(0, {{"content", "hellohello"}}, choice));
+  const json::value next = json::parse(reply.DeltaChunk(0, {{"content", "hellohello"}}, choice));
   EXPECT_EQ(next.at("choices").at(0).at("logprobs").at("text_offset"), (json::array{10, 15}));
 }
 
