@@ -1,5 +1,6 @@
 #include "api/embeddings.h"
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,13 +17,20 @@ namespace {
 
 using CallPointer = std::shared_ptr<const EmbeddingsCall>;
 
+// So many of a request are with the engine at a time, so that others' requests come between.
+constexpr size_t kInFlight = 16;
+
 // Of each input, in their order; or what one of them failed with.
 asio::awaitable<Result<std::vector<FinishedEvent>>> Embed(Exchange& exchange, CallPointer call) {
   Service& service = exchange.service;
   const MemoryShare memory = exchange.request.memory->Another();
   Generation generation(service.engine, service.io, memory);
   const size_t inputs = call->call.prompts.size();
-  for (size_t i = 0; i < inputs; ++i) generation.Submit(RequestOfInput(*call, i));
+  size_t submitted = 0;
+  const auto submit = [&] {
+    if (submitted < inputs) generation.Submit(RequestOfInput(*call, submitted++));
+  };
+  while (submitted < std::min(inputs, kInFlight)) submit();
   std::vector<FinishedEvent> finished(inputs);
   while (!generation.all_ended()) {
     std::vector<ChoiceEvent> events = co_await generation.Next();
@@ -33,6 +41,7 @@ asio::awaitable<Result<std::vector<FinishedEvent>>> Embed(Exchange& exchange, Ca
       }
       if (auto* end = std::get_if<FinishedEvent>(&event.event)) {
         finished[event.choice] = std::move(*end);
+        submit();
       }
     }
   }

@@ -62,11 +62,11 @@ TEST_P(EveryFormat, CallsAreReadAsTheyWereWrittenWhereverTheReplyIsCut) {
 }
 
 TEST_P(EveryFormat, WhatIsNoCallStaysTextByteForByte) {
-  if (GetParam() == ToolFormat::kHarmony) GTEST_SKIP() << "its replies are messages";
   const auto options = OptionsOf(GetParam());
   std::string marks;
   for (const std::string_view mark : MarksOf(options.dialect)) {
-    marks += std::string(mark) + " and ";
+    // The replies of gpt-oss are messages, of which these are no text.
+    if (GetParam() != ToolFormat::kHarmony) marks += std::string(mark) + " and ";
   }
   for (const std::string& reply : {
            std::string("hello"),
