@@ -268,6 +268,20 @@ Parse ReadKimiCall(ReplyInput& input, CallSink& sink) {
   co_return true;
 }
 
+// Calls, each behind its mark, up to the section's end.
+Parse ReadSection(ReplyInput& input, CallSink& sink, std::string_view mark, std::string_view end,
+                  Parse (*read)(ReplyInput&, CallSink&)) {
+  for (bool any = false;; any = true) {
+    co_await SkipSpace(input);
+    bool found = co_await Takes(input, end);
+    if (found) co_return any;
+    found = co_await Takes(input, mark);
+    if (!found) co_return any;
+    found = co_await read(input, sink);
+    if (!found) co_return false;
+  }
+}
+
 }  // namespace
 
 Parse Sees(ReplyInput& input, std::string_view mark) {
@@ -400,27 +414,11 @@ Parse ReadMistralCalls(ReplyInput& input, CallSink& sink) {
 }
 
 Parse ReadDeepSeekCalls(ReplyInput& input, CallSink& sink) {
-  for (bool any = false;; any = true) {
-    co_await SkipSpace(input);
-    bool found = co_await Takes(input, marks::kDeepSeekCallsEnd);
-    if (found) co_return any;
-    found = co_await Takes(input, marks::kDeepSeekCall);
-    if (!found) co_return any;
-    found = co_await ReadDeepSeekCall(input, sink);
-    if (!found) co_return false;
-  }
+  return ReadSection(input, sink, marks::kDeepSeekCall, marks::kDeepSeekCallsEnd, ReadDeepSeekCall);
 }
 
 Parse ReadKimiCalls(ReplyInput& input, CallSink& sink) {
-  for (bool any = false;; any = true) {
-    co_await SkipSpace(input);
-    bool found = co_await Takes(input, marks::kKimiCallsEnd);
-    if (found) co_return any;
-    found = co_await Takes(input, marks::kKimiCall);
-    if (!found) co_return any;
-    found = co_await ReadKimiCall(input, sink);
-    if (!found) co_return false;
-  }
+  return ReadSection(input, sink, marks::kKimiCall, marks::kKimiCallsEnd, ReadKimiCall);
 }
 
 Parse ReadFunctionGemmaCall(ReplyInput& input, CallSink& sink) {

@@ -35,18 +35,9 @@ constexpr const char* kCalls =
     "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1, "
     "\"a\": 2}}\n</tool_call>";
 
-class ReplyFormTest : public ::testing::Test {
+class ReplyFormTest : public FakeServerTest {
  protected:
-  ReplyFormTest() : model_(TestModel(kThinker)), engine_(model_.vocabulary) {
-    SetLogLevel(LogLevel::kError);
-    ServerOptions options;
-    options.port = 0;
-    options.model_name = "tiny";
-    options.chat_template_source = kThinker;
-    auto started = Server::Start(engine_, model_.tokenizer, model_.chat_template, options);
-    EXPECT_TRUE(started);
-    server_ = std::move(*started);
-  }
+  ReplyFormTest() : FakeServerTest(kThinker) {}
 
   // The engine says this, a few bytes at a time, as tokens of a byte each.
   void Say(const std::string& reply) {
@@ -92,10 +83,6 @@ class ReplyFormTest : public ::testing::Test {
   static json::object Chat(json::array messages) { return {{"messages", std::move(messages)}}; }
   static json::object User() { return {{"role", "user"}, {"content", "q"}}; }
   static json::array Tools() { return {{{"type", "function"}, {"function", {{"name", "f"}}}}}; }
-
-  const ServedModel model_;
-  FakeEngine engine_;
-  std::unique_ptr<Server> server_;
 };
 
 TEST_F(ReplyFormTest, ThinkingIsApartInAllThreeShapes) {
