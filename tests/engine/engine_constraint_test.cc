@@ -173,6 +173,20 @@ TEST_F(EngineConstraintTest, TheLimitCutsForcedTokensToo) {
   EXPECT_EQ(reply->finished.reason, FinishReason::kLength);
 }
 
+TEST_F(EngineConstraintTest, ForcedTokensCountForPenaltiesToo) {
+  Start();
+  for (const int top_logprobs : {-1, 0}) {
+    for (const TokenId said : {20, 21}) {
+      auto request = Request(Prompt(40), 1000);
+      request.sampling.frequency_penalty = 2;
+      request.top_logprobs = top_logprobs;
+      request.constraint = std::make_shared<PlayedConstraint>(
+          std::vector<Stretch>{{std::vector<TokenId>(60, said)}, {{}, {20, 21}}}, true);
+      EXPECT_EQ(AskAndWait(request)->finished.reply.back(), 41 - said);
+    }
+  }
+}
+
 TEST_F(EngineConstraintTest, WhatCannotBeSaidFailsTheRequestAlone) {
   class Broken final : public TokenConstraint {
     std::vector<TokenId> TakeForced() override { return {}; }
