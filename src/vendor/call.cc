@@ -108,7 +108,8 @@ std::unique_ptr<ReplyReader> ReaderOfChoice(const Call& call, const ServedModel&
 
 void NoteIgnored(std::string_view sentence, std::string& ignored) {
   constexpr size_t kMostBytes = 1024;
-  if (ignored.size() + sentence.size() > kMostBytes) return;
+  const bool said = ignored.find(sentence) != std::string::npos;
+  if (said || ignored.size() + sentence.size() > kMostBytes) return;
   if (!ignored.empty()) ignored += ", ";
   for (const char byte : sentence) ignored += byte >= ' ' && byte <= '~' ? byte : '?';
 }

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "dialect/call_grammar.h"
 #include "dialect/gbnf.h"
+#include "vendor/schema_fault.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -54,8 +55,14 @@ Status Compile(const GrammarSource& source, size_t most_bytes, const std::string
 
 Status CompileSchema(const json::object& guided, const std::string& field, const ServedModel& model,
                      Call& call) {
-  return Compile({GrammarSource::Kind::kSchema, json::serialize(guided)}, limits::kMaxFormBytes,
-                 field, model, call);
+  const GrammarSource source = {GrammarSource::Kind::kSchema, json::serialize(guided)};
+  Status compiled = Compile(source, limits::kMaxFormBytes, field, model, call);
+  if (compiled || model.grammars == nullptr || source.text.size() > limits::kMaxFormBytes) {
+    return compiled;
+  }
+  const std::string place = PlaceOfFault(guided, *model.grammars);
+  if (!place.empty()) compiled.error().message += fmt::format(" (at {})", place);
+  return compiled;
 }
 
 // Compiles all, and says which of its parts it is that cannot be compiled.

@@ -77,6 +77,14 @@ def test_what_cannot_be_compiled_says_where(server):
 
     param, message = fault(response_format=schema_format({"type": "object", "not": {}}, strict=True))
     assert param == "response_format.json_schema.schema" and "not" in message
+    people = {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/p"}, {"type": "null"}]}}
+    person = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer", "not": {"const": 3}}}}
+    nested = {"type": "object", "properties": {"a": {"type": "string"}, "people": people}, "$defs": {"p": person}}
+    param, message = fault(response_format=schema_format(nested, strict=True))
+    assert "at properties.people.items.anyOf[0]" in message or "at $defs.p.properties.age" in message, message
+    inline = {"type": "object", "properties": {"people": {"type": "array", "items": person}}}
+    param, message = fault(response_format=schema_format(inline, strict=True))
+    assert message.endswith("(at properties.people.items.properties.age)")
     param, message = fault(regex="(a")
     assert param == "regex" and "unclosed group" in message
     param, message = fault(grammar="root ::= (")
