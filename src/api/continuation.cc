@@ -19,21 +19,14 @@ bool Diverges(const std::vector<TokenId>& wanted, const std::vector<TokenId>& pr
 }
 
 // The reply as the client will send it back.
-boost::json::object MessageOf(const Choice& choice, bool with_calls) {
-  boost::json::object message = {{"role", "assistant"},
-                                 {"content", choice.TextOf(ReplyPart::Kind::kText)}};
-  const std::string thinking = choice.TextOf(ReplyPart::Kind::kThinking);
-  if (!thinking.empty()) {
-    message["reasoning_content"] = thinking;
-  }
+boost::json::object MessageOf(const WrittenReply& reply) {
+  boost::json::object message = {{"role", "assistant"}, {"content", reply.text}};
+  if (!reply.thinking.empty()) message["reasoning_content"] = reply.thinking;
   boost::json::array calls;
-  for (const ReplyPart& part : choice.parts) {
-    if (!with_calls || part.kind != ReplyPart::Kind::kCall) continue;
-    if (part.state != ReplyPart::State::kWhole) continue;
-    calls.push_back(
-        {{"id", part.call_id},
-         {"type", "function"},
-         {"function", {{"name", part.name}, {"arguments", boost::json::parse(part.text)}}}});
+  for (const WrittenReply::Call& call : reply.calls) {
+    calls.push_back({{"id", call.id},
+                     {"type", "function"},
+                     {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   }
   if (!calls.empty()) message["tool_calls"] = std::move(calls);
   return message;
@@ -44,13 +37,14 @@ boost::json::object MessageOf(const Choice& choice, bool with_calls) {
 void PrepareNextTurn(Service& service, const WorkOrder& order, std::shared_ptr<const Call> call,
                      const Choice& choice) {
   std::vector<TokenId> reply = choice.finished->reply;
-  const bool calls = choice.calls_tools();
-  if (calls) service.model.replies->Remember(call->tenant, WrittenReplyOf(choice, service.model));
+  WrittenReply written = WrittenReplyOf(choice, service.model);
+  boost::json::object message = MessageOf(written);
+  if (!written.calls.empty()) service.model.replies->Remember(call->tenant, std::move(written));
   if (reply.empty() || choice.text.empty() || call->parameters.cache == CacheUse::kNone) return;
   // Without it the reply went on in the last message, so no turn of its own will follow.
   if (!call->template_variables.at("add_generation_prompt").as_bool()) return;
   service.InBackground(order, [&service, call = std::move(call), reply = std::move(reply),
-                               message = MessageOf(choice, calls)] {
+                               message = std::move(message)] {
     GenerationRequest request;
     request.scope = CacheScope(*call);
     request.prompt =

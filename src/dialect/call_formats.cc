@@ -112,8 +112,7 @@ Parse ReadEnvelope(ReplyInput& input, CallSink& sink) {
   }
   if (!envelope.begun) co_return false;
   if (envelope.arguments.empty()) sink.Arguments("{}");
-  sink.End();
-  co_return true;
+  co_return sink.End();
 }
 
 // The rest of a parameter's text, up to its end mark, which may stand on a line of its own. What is
@@ -168,8 +167,7 @@ Parse ReadFunction(ReplyInput& input, CallSink& sink) {
     found = co_await Takes(input, marks::kFunctionEnd);
     if (found) {
       sink.Arguments(first ? "{}" : "}");
-      sink.End();
-      co_return true;
+      co_return sink.End();
     }
     found = co_await Takes(input, marks::kParameter);
     if (!found) co_return false;
@@ -199,8 +197,7 @@ Parse ReadNamedMistralCall(ReplyInput& input, CallSink& sink) {
   }
   co_await SkipSpace(input);
   found = co_await ReadArguments(input, sink);
-  if (found) sink.End();
-  co_return found;
+  co_return found&& sink.End();
 }
 
 // Envelopes between brackets.
@@ -235,8 +232,7 @@ Parse ReadDeepSeekCall(ReplyInput& input, CallSink& sink) {
     co_await SkipSpace(input);
   }
   found = co_await ReadArguments(input, sink);
-  if (!found) co_return false;
-  sink.End();
+  if (!found || !sink.End()) co_return false;
   co_await SkipSpace(input);
   if (fenced) {
     co_await Takes(input, "```");
@@ -261,8 +257,7 @@ Parse ReadKimiCall(ReplyInput& input, CallSink& sink) {
   if (!found || !sink.Begin(NameInKimiId(id))) co_return false;
   co_await SkipSpace(input);
   found = co_await ReadArguments(input, sink);
-  if (!found) co_return false;
-  sink.End();
+  if (!found || !sink.End()) co_return false;
   co_await SkipSpace(input);
   co_await Takes(input, marks::kKimiCallEnd);
   co_return true;

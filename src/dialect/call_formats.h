@@ -20,7 +20,9 @@ class CallSink {
   virtual bool Begin(std::string_view name) = 0;
   // The next piece of the arguments, a JSON object.
   virtual void Arguments(std::string_view json) = 0;
-  virtual void End() = 0;
+  // False: together they are none that the JSON library reads (half a surrogate,
+  // too deep), so this was no call.
+  virtual bool End() = 0;
   // Whether the begun call's parameter takes text as it stands: its schema says "string".
   virtual bool TakesText(std::string_view parameter) const = 0;
 };

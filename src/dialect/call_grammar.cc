@@ -72,7 +72,7 @@ void CloseObjects(json::value& schema) {
 class Writer {
  public:
   Writer(const Dialect& dialect, const Tokenizer& tokenizer)
-      : dialect_(dialect), tokenizer_(tokenizer) {}
+      : dialect_(dialect), tokenizer_(tokenizer), control_(ControlMarksOf(dialect, tokenizer)) {}
 
   // A text that may hold marks, some of which are tokens of their own.
   std::string Text(std::string_view text) const {
@@ -126,7 +126,7 @@ class Writer {
   };
   Control FirstControl(std::string_view text) const {
     Control first{text.size(), 0, 0};
-    for (const TokenId token : ControlMarksOf(dialect_, tokenizer_)) {
+    for (const TokenId token : control_) {
       const std::string_view piece = tokenizer_.Piece(token);
       const size_t at = text.find(piece);
       if (at < first.at) first = {at, token, piece.size()};
@@ -136,6 +136,7 @@ class Writer {
 
   const Dialect& dialect_;
   const Tokenizer& tokenizer_;
+  const std::vector<TokenId> control_;  // marks that are tokens of their own
   std::string rules_;
   size_t count_ = 0;
 };

@@ -255,8 +255,7 @@ Parse ReadKeyed(ReplyInput& input, Writing writing, CallSink& sink) {
     sink.Arguments("}");
     break;
   }
-  sink.End();
-  co_return true;
+  co_return sink.End();
 }
 
 Parse ReadLiteralCall(ReplyInput& input, Writing writing, CallSink& sink) {

@@ -1,6 +1,7 @@
 #include "dialect/reply_reader.h"
 
 #include <array>
+#include <boost/json.hpp>
 #include <utility>
 
 #include "dialect/call_formats.h"
@@ -85,15 +86,23 @@ class ReplyReader::Run final : public CallSink {
     if (tool_ == nullptr) return false;
     Add(Kind::kCall, name);
     open_ = true;
+    arguments_.clear();
     return true;
   }
-  void Arguments(std::string_view json) override { Add(Kind::kArguments, json); }
-  void End() override {
+  void Arguments(std::string_view json) override {
+    arguments_ += json;
+    Add(Kind::kArguments, json);
+  }
+  bool End() override {
+    boost::system::error_code failure;
+    boost::json::parse(arguments_, failure);
+    if (failure) return false;
     Add(Kind::kCallEnd, "");
     open_ = false;
     called_ = true;
     space_.clear();
     input_.Settle();
+    return true;
   }
   bool TakesText(std::string_view parameter) const override { return tool_->TakesText(parameter); }
 
@@ -262,8 +271,7 @@ class ReplyReader::Run final : public CallSink {
     if (!Begin(name)) co_return false;
     co_await SkipSpace(input_);
     const bool found = co_await ReadArguments(input_, *this);
-    if (!found) co_return false;
-    End();
+    if (!found || !End()) co_return false;
     co_await SkipSpace(input_);
     bool ends = co_await Takes(input_, marks::kCall);
     if (!ends) ends = co_await Takes(input_, marks::kEnd);
@@ -295,7 +303,8 @@ class ReplyReader::Run final : public CallSink {
   std::vector<ReplyPiece> pieces_;
   std::string space_;  // white space before what comes
   const Tool* tool_ = nullptr;
-  bool open_ = false;  // a call is begun and not whole
+  std::string arguments_;  // of the call that was begun last
+  bool open_ = false;      // a call is begun and not whole
   bool called_ = false;
   bool cut_ = false;
   Parse reading_;  // last: uses all before it

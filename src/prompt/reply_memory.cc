@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "prompt/text_at.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -17,11 +18,6 @@ size_t BytesOf(const WrittenReply& reply) {
     bytes += kEntryBytes + call.id.size() + call.name.size();
   }
   return bytes + reply.written.size();  // the arguments, about
-}
-
-std::string_view TextAt(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : "";
 }
 
 // The function of a call in a message; nullptr: none.

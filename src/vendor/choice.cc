@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "vendor/json_reader.h"
+
 namespace reprise {
 
 bool Choice::Add(const ReplyPiece& piece, std::string call_id) {
@@ -85,12 +87,13 @@ std::string BehindThinking(std::string content, const std::string& end) {
 
 WrittenReply WrittenReplyOf(const Choice& choice, const ServedModel& model) {
   WrittenReply reply;
-  for (const ReplyPart& part : choice.parts) {
-    if (part.kind != ReplyPart::Kind::kCall || part.state != ReplyPart::State::kWhole) continue;
-    reply.calls.push_back({part.call_id, part.name, boost::json::parse(part.text).as_object()});
-  }
   reply.text = choice.TextOf(ReplyPart::Kind::kText);
   reply.thinking = choice.TextOf(ReplyPart::Kind::kThinking);
+  if (!choice.calls_tools()) return reply;
+  for (const ReplyPart& part : choice.parts) {
+    if (part.kind != ReplyPart::Kind::kCall || part.state != ReplyPart::State::kWhole) continue;
+    reply.calls.push_back({part.call_id, part.name, ParseJson(part.text)->as_object()});
+  }
   reply.written = ContentOfTokens(choice.finished->reply, model);
   if (!reply.thinking.empty()) {
     reply.written = BehindThinking(std::move(reply.written), model.dialect.think_end);

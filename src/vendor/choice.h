@@ -56,7 +56,8 @@ struct Choice {
   std::string TextOf(ReplyPart::Kind kind) const;
 };
 
-// What is to be remembered of a finished reply that called tools.
+// A finished reply as the client will send it back; what was written, and calls, only where it
+// called tools.
 WrittenReply WrittenReplyOf(const Choice& choice, const ServedModel& model);
 
 }  // namespace reprise

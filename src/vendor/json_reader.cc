@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/limits.h"
@@ -10,6 +12,22 @@
 
 namespace reprise {
 namespace json = boost::json;
+
+namespace {
+
+// A number beyond all bounds is read as infinity, which no JSON can say again.
+void BoundNumbers(json::value& value) {
+  if (double* number = value.if_double()) {
+    constexpr double kMost = std::numeric_limits<double>::max();
+    *number = std::clamp(*number, -kMost, kMost);
+  } else if (json::array* list = value.if_array()) {
+    for (json::value& element : *list) BoundNumbers(element);
+  } else if (json::object* object = value.if_object()) {
+    for (auto& [key, element] : *object) BoundNumbers(element);
+  }
+}
+
+}  // namespace
 
 Result<json::value> ParseJson(std::string_view body) {
   TraceScope trace("parse JSON");
@@ -26,7 +44,9 @@ Result<json::value> ParseJson(std::string_view body) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("The body is not valid JSON: {} at byte {}.", failure.message(), read));
   }
-  return parser.release();
+  json::value value = parser.release();
+  BoundNumbers(value);
+  return value;
 }
 
 Result<json::object> ParseJsonObject(std::string_view body) {

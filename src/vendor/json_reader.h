@@ -16,7 +16,8 @@
 
 namespace reprise {
 
-// kInvalidArgument with the reason and the byte where reading stopped. Key order is kept.
+// kInvalidArgument with the reason and the byte where reading stopped. Key order is kept; a number
+// beyond all bounds is the largest.
 Result<boost::json::value> ParseJson(std::string_view body);
 // The same, and the value must be an object.
 Result<boost::json::object> ParseJsonObject(std::string_view body);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -228,6 +229,41 @@ TEST_F(ReplyFormTest, WhatLooksLikeACallOfNoToolIsText) {
                    .at("message")
                    .as_object()
                    .contains("tool_calls"));
+}
+
+TEST_F(ReplyFormTest, ArgumentsThatNoJsonSaysEndNoServer) {
+  json::object body = Chat({User()});
+  body["tools"] = Tools();
+  body["max_tokens"] = 1000;
+  json::object messages = body;
+  messages["tools"] = json::parse(R"([{"name": "f", "input_schema": {"type": "object"}}])");
+  const std::string deep = std::string(40, '[') + std::string(40, ']');
+  for (const std::string& value : {std::string(R"("\ud800")"), deep}) {
+    const std::string said = R"(<tool_call>{"name": "f", "arguments": {"a": )" + value + "}}";
+    Say(said);
+    EXPECT_EQ(Ask("/v1/chat/completions", body).at("choices").at(0).at("message").at("content"),
+              json::string(said));
+    EXPECT_EQ(Ask("/v1/messages", messages).at("content").at(0).at("text"), json::string(said));
+  }
+}
+
+TEST_F(ReplyFormTest, ANumberBeyondAllBoundsIsTheLargest) {
+  const std::string said = R"(<tool_call>{"name": "f", "arguments": {"a": -1e999}}</tool_call>)";
+  Say(said);
+  json::object body = Chat({User()});
+  body["max_tokens"] = 1000;
+  body["tools"] = json::parse(R"([{"name": "f", "input_schema": {"type": "object"}}])");
+  const json::value reply = Ask("/v1/messages", body);
+  EXPECT_EQ(reply.at("content").at(0).at("input").at("a").as_double(),
+            std::numeric_limits<double>::lowest());
+  // And it comes back as it was written.
+  body["messages"].as_array().push_back({{"role", "assistant"}, {"content", reply.at("content")}});
+  body["messages"].as_array().push_back(
+      {{"role", "user"},
+       {"content",
+        {{{"type", "tool_result"}, {"tool_use_id", reply.at("content").at(0).at("id")}}}}});
+  Post("/v1/messages", body);
+  EXPECT_NE(LastPrompt().find(said), std::string::npos);
 }
 
 TEST_F(ReplyFormTest, ACallThatBreaksIsTextAndNothingIsLost) {

@@ -129,6 +129,19 @@ TEST(ReplyReaderTest, ArgumentsComeWhileTheyAreWritten) {
   EXPECT_TRUE(reader.Finish(false).empty());
 }
 
+TEST(ReplyReaderTest, ArgumentsThatTheJsonLibraryDoesNotReadAreNone) {
+  const auto options = OptionsOf(ToolFormat::kHermes);
+  const std::string deep = std::string(40, '[') + std::string(40, ']');
+  for (const std::string& value : {std::string(R"("\ud800")"), deep}) {
+    const std::string reply =
+        "<tool_call>{\"name\": \"weather\", \"arguments\": {\"city\": " + value + "}}</tool_call>";
+    const ReadReply read = Read(options, reply);
+    EXPECT_TRUE(read.valid);
+    EXPECT_TRUE(read.calls.empty()) << reply;
+    EXPECT_EQ(read.broken + read.text, reply);
+  }
+}
+
 TEST(ReplyReaderTest, TextIsNotHeldBack) {
   ReplyReader reader(OptionsOf(ToolFormat::kHermes));
   EXPECT_EQ(reader.Push("a <"), (std::vector<ReplyPiece>{{ReplyPiece::Kind::kText, "a"}}));

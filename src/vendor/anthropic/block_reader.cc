@@ -1,12 +1,11 @@
 #include "vendor/anthropic/block_reader.h"
 
+#include "prompt/text_at.h"
+
 namespace reprise {
 namespace json = boost::json;
 
-std::string_view TypeOf(const json::object& block) {
-  const json::value* type = block.if_contains("type");
-  return type != nullptr && type->is_string() ? std::string_view(type->get_string()) : "";
-}
+std::string_view TypeOf(const json::object& block) { return TextAt(block, "type"); }
 
 void BlockReader::Refuse(const std::string& path, std::string_view what, ErrorCode code) {
   fields_.Refuse(code, path, fmt::format("{}: {}", path, what));

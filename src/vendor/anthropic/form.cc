@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/limits.h"
+#include "prompt/text_at.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -13,11 +14,6 @@ namespace {
 
 void Refuse(FieldReader& fields, const std::string& path, std::string_view what) {
   fields.Refuse(ErrorCode::kInvalidArgument, path, fmt::format("{}: {}", path, what));
-}
-
-std::string_view TextAt(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(name);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : "";
 }
 
 void ReadToolChoice(FieldReader& fields, WantedForm& wanted) {

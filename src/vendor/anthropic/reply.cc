@@ -6,6 +6,7 @@
 
 #include "vendor/anthropic/diagnostics.h"
 #include "vendor/anthropic/errors.h"
+#include "vendor/json_reader.h"
 #include "vendor/sse.h"
 
 namespace reprise {
@@ -46,7 +47,7 @@ json::object BlockOf(const ReplyPart& part) {
   return {{"type", "tool_use"},
           {"id", part.call_id},
           {"name", part.name},
-          {"input", json::parse(part.text)}};
+          {"input", *ParseJson(part.text)}};
 }
 
 // As a block begins in a stream.

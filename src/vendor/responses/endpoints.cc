@@ -33,7 +33,7 @@ json::array PreviousItems(FieldReader& fields, const ServedModel& model,
                               id));
     return {};
   }
-  return json::parse(stored->items).as_array();
+  return ParseJson(stored->items)->as_array();  // as deep as it came
 }
 
 // {"effort", "summary"}

@@ -9,17 +9,13 @@
 
 #include "base/base64.h"
 #include "base/limits.h"
+#include "prompt/text_at.h"
 #include "text/detokenizer.h"
 #include "vendor/call.h"
 
 namespace reprise {
 namespace json = boost::json;
 namespace {
-
-std::string_view TextAt(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : "";
-}
 
 // Puts items together into messages: an assistant's text, thinking and calls in a row are one.
 class Assembler {
