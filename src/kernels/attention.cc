@@ -101,16 +101,18 @@ class Run {
   Run(const AttentionKernel& kernel, const AttentionCall& call)
       : kernel_(kernel),
         call_(call),
-        head_dim_(static_cast<size_t>(call.layout.head_dim)),
-        token_stride_(static_cast<size_t>(call.heads) * head_dim_) {
+        head_dim_(static_cast<size_t>(call.layout.key_dim)),
+        token_stride_(static_cast<size_t>(call.spec.heads) * head_dim_) {
     const KvLayout& layout = call.layout;
     CHECK(layout.block_tokens >= 16 && kPartitionTokens % layout.block_tokens == 0,
           "a partition is a whole number of blocks of at least 16 tokens");
-    CHECK(layout.head_dim > 0 && layout.head_dim % 2 == 0, "head_dim is even");
-    CHECK(layout.kv_heads > 0 && call.heads % layout.kv_heads == 0,
+    CHECK(layout.key_dim > 0 && layout.key_dim % 2 == 0, "key_dim is even");
+    CHECK(layout.value_dim == layout.key_dim, "heads of K and V are equally wide");
+    CHECK(layout.kv_heads > 0 && call.spec.heads % layout.kv_heads == 0,
           "each KV head is read by the same number of query heads");
-    CHECK(call.heads / layout.kv_heads <= kMaxTileRows, "a group of query heads fits one tile");
-    CHECK(call.scale > 0.0F, "the largest score is the largest scaled score");
+    CHECK(call.spec.heads / layout.kv_heads <= kMaxTileRows,
+          "a group of query heads fits one tile");
+    CHECK(call.spec.scale > 0.0F, "the largest score is the largest scaled score");
     threads_ = omp_get_max_threads();
     PlanTiles();
     if (total_cost_ > kForkCost) PlanShared();
@@ -137,7 +139,7 @@ class Run {
  private:
   void PlanTiles() {
     const KvLayout& layout = call_.layout;
-    const int group = call_.heads / layout.kv_heads;
+    const int group = call_.spec.heads / layout.kv_heads;
     const int tile_tokens = std::max(1, kMaxTileRows / group);
     for (const SequenceSpan& sequence : call_.sequences) {
       first_tiles_.push_back(tiles_.size());
@@ -153,9 +155,9 @@ class Run {
           plan.tile.rows = std::min(tile_tokens, sequence.rows - token) * group;
           plan.tile.group = group;
           plan.tile.first_position = sequence.first_position + token;
-          plan.tile.head_dim = layout.head_dim;
+          plan.tile.head_dim = layout.key_dim;
           plan.tile.block_tokens = layout.block_tokens;
-          plan.tile.scale = call_.scale;
+          plan.tile.scale = call_.spec.scale;
           plan.tile.blocks = sequence.blocks.data();
           plan.tile.k_offset = layout.k_offset(call_.layer, head);
           plan.tile.v_offset = layout.v_offset(call_.layer, head);
@@ -172,7 +174,7 @@ class Run {
   // shares would cost the others more than it gains: it begins a new run.
   void PlanShared() {
     const KvLayout& layout = call_.layout;
-    const int group = call_.heads / layout.kv_heads;
+    const int group = call_.spec.heads / layout.kv_heads;
     const auto most = static_cast<size_t>(kMaxTileRows / group);
     const std::span<const SequenceSpan> sequences = call_.sequences;
     for (size_t first = 0, end = 0; first < sequences.size(); first = end) {

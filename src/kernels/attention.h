@@ -53,11 +53,10 @@ class AttentionScratch {
 struct AttentionCall {
   const KvLayout& layout;
   int layer;
-  const float* q;  // [rows, heads, head_dim]
-  int heads;
-  float scale;
+  const float* q;  // [rows, heads, key_dim]
+  const AttentionSpec& spec;
   std::span<const SequenceSpan> sequences;
-  float* out;  // [rows, heads, head_dim]
+  float* out;  // [rows, heads, value_dim]
 };
 
 namespace avx512 {

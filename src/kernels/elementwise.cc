@@ -75,6 +75,37 @@ void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int co
   });
 }
 
+void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
+               float epsilon, float* out) {
+  ForEach(rows, 1, int64_t{rows} * columns >= kForkFrom, [=](int64_t r) {
+    const float* from = x + r * columns;
+    float* to = out + r * columns;
+    double sum = 0;
+    for (int c = 0; c < columns; ++c) sum += static_cast<double>(from[c]);
+    const double mean = sum / columns;
+    double squares = 0;
+    for (int c = 0; c < columns; ++c) {
+      const double distance = static_cast<double>(from[c]) - mean;
+      squares += distance * distance;
+    }
+    const auto center = static_cast<float>(mean);
+    const auto inverse =
+        static_cast<float>(1.0 / std::sqrt(squares / columns + static_cast<double>(epsilon)));
+    for (int c = 0; c < columns; ++c) {
+      const float scaled = (from[c] - center) * inverse * weight[c];
+      to[c] = bias == nullptr ? scaled : scaled + bias[c];
+    }
+  });
+}
+
+void Scale(float* x, float factor, size_t count) {
+  for (size_t i = 0; i < count; ++i) x[i] *= factor;
+}
+
+void SoftCap(float* x, float cap, size_t count) {
+  for (size_t i = 0; i < count; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
 void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
           const RopeAngles& angles) {
   const auto rotate =

@@ -70,6 +70,11 @@ extern const ElementwiseKernels kElementwise;
 // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight; out may be x.
 void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
              const float* weight, float epsilon, float* out);
+// The parameters of Operations::LayerNorm, Scale and SoftCap.
+void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
+               float epsilon, float* out);
+void Scale(float* x, float factor, size_t count);
+void SoftCap(float* x, float cap, size_t count);
 // Rotates x[rows, heads, head_dim] in place. REQUIRES: 2 * angles.half ≤ head_dim.
 void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
           const RopeAngles& angles);

@@ -61,6 +61,11 @@ class TableOperations final : public Operations {
     product_.GatedMatMul(x, rows, ws, y);
   }
 
+  void ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
+                     std::span<const ExpertChoice> choices, float* y) override {
+    product_.ExpertsMatMul(x, rows, experts, choices, y);
+  }
+
   void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                float* out) override {
     SetThreads();
@@ -79,16 +84,26 @@ class TableOperations final : public Operations {
     reprise::Add(table_.elementwise, x, y, count);
   }
 
+  void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
+                 float epsilon, float* out) override {
+    SetThreads();
+    reprise::LayerNorm(x, rows, columns, weight, bias, epsilon, out);
+  }
+
+  void Scale(float* x, float factor, size_t count) override { reprise::Scale(x, factor, count); }
+
+  void SoftCap(float* x, float cap, size_t count) override { reprise::SoftCap(x, cap, count); }
+
   void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
                std::span<const SequenceSpan> sequences) override {
     SetThreads();
     reprise::StoreKv(layout, layer, k, v, sequences);
   }
 
-  void Attention(const KvLayout& layout, int layer, const float* q, int heads, float scale,
+  void Attention(const KvLayout& layout, int layer, const float* q, const AttentionSpec& spec,
                  std::span<const SequenceSpan> sequences, float* out) override {
     SetThreads();
-    table_.attention({layout, layer, q, heads, scale, sequences, out}, attention_scratch_);
+    table_.attention({layout, layer, q, spec, sequences, out}, attention_scratch_);
   }
 
  private:

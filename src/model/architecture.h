@@ -28,8 +28,6 @@ enum class Presence : uint8_t {
 
 enum class Norm : uint8_t { kRms };
 
-enum class Activation : uint8_t { kSwiGlu };
-
 // Tensor names; in those of a layer `{}` is its number. `.weight` and `.bias` follow.
 struct TensorNames {
   std::string_view embedding = "token_embd";
@@ -56,7 +54,7 @@ struct Architecture {
   Presence query_key_value_bias = Presence::kAbsent;
   Presence other_bias = Presence::kAbsent;  // attention output, gate, up, down
   Norm norm = Norm::kRms;
-  Activation activation = Activation::kSwiGlu;
+  Activation activation = Activation::kSilu;
   TensorNames names;
   // After the common keys were read; may refuse the file or change the configuration. May be null.
   Status (*hook)(const GgufFile& file, ModelConfig& config) = nullptr;

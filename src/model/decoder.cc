@@ -159,9 +159,10 @@ void Decoder::RunLayer(int layer, const RowSet& all, const RowSet& wanted,
   operations.StoreKv(parts_.kv_layout, layer, key_.data(), value_.data(), all.sequences);
   if (wanted.count == 0) return;
 
-  const float scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim));
-  operations.Attention(parts_.kv_layout, layer, query_.data(), config.heads, scale,
-                       wanted.sequences, attended_.data());
+  const AttentionSpec spec = {.heads = config.heads,
+                              .scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim))};
+  operations.Attention(parts_.kv_layout, layer, query_.data(), spec, wanted.sequences,
+                       attended_.data());
   const std::array<const Linear*, 1> output = {&weights.attention_output};
   const std::array<float*, 1> projected = {projected_.data()};
   Multiply(attended_.data(), wanted.count, output, projected);
@@ -197,17 +198,14 @@ void Decoder::QueryKeyValue(const LayerWeights& weights, const RowSet& all, cons
 
 void Decoder::FeedForward(const LayerWeights& weights, int rows) {
   Normalize(x_.data(), rows, weights.feed_forward_norm, normed_.data());
-  switch (parts_.architecture->activation) {
-    case Activation::kSwiGlu:
-      parts_.operations->GatedMatMul(normed_.data(), rows,
-                                     {.gate = weights.gate.weight.get(),
-                                      .up = weights.up.weight.get(),
-                                      .down = weights.down.weight.get(),
-                                      .gate_bias = weights.gate.bias,
-                                      .up_bias = weights.up.bias},
-                                     projected_.data());
-      break;
-  }
+  parts_.operations->GatedMatMul(normed_.data(), rows,
+                                 {.activation = parts_.architecture->activation,
+                                  .gate = weights.gate.weight.get(),
+                                  .up = weights.up.weight.get(),
+                                  .down = weights.down.weight.get(),
+                                  .gate_bias = weights.gate.bias,
+                                  .up_bias = weights.up.bias},
+                                 projected_.data());
   AddBias(projected_.data(), rows, weights.down);
   AddTo(x_.data(), projected_.data(), rows);
 }

@@ -18,7 +18,8 @@ Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, Isa isa, Comput
       .Add(static_cast<uint64_t>(layout.encoding))
       .Add(static_cast<uint64_t>(layout.layers))
       .Add(static_cast<uint64_t>(layout.kv_heads))
-      .Add(static_cast<uint64_t>(layout.head_dim))
+      .Add(static_cast<uint64_t>(layout.key_dim))
+      .Add(static_cast<uint64_t>(layout.value_dim))
       .Add(static_cast<uint64_t>(layout.block_tokens))
       .Finish();
 }

@@ -58,7 +58,8 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
 
   const KvLayout layout = {.layers = config->layers,
                            .kv_heads = config->kv_heads,
-                           .head_dim = config->head_dim,
+                           .key_dim = config->head_dim,
+                           .value_dim = config->head_dim,
                            .block_tokens = options.block_tokens,
                            .encoding = (*operations)->kv_encoding()};
   return std::make_unique<Decoder>(Decoder::Parts{.architecture = *architecture,

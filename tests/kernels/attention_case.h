@@ -54,7 +54,8 @@ class AttentionSequence {
       : shape_(shape), length_(length) {
     layout_.layers = shape.layers;
     layout_.kv_heads = shape.kv_heads;
-    layout_.head_dim = shape.head_dim;
+    layout_.key_dim = shape.head_dim;
+    layout_.value_dim = shape.head_dim;
     layout_.block_tokens = shape.block_tokens;
     layout_.encoding = shape.encoding;
     std::mt19937 random(seed);
@@ -98,10 +99,10 @@ class AttentionSequence {
   std::vector<float> Attend(const AttentionVariant& variant, int first, int rows) const {
     const SequenceSpan span = {0, rows, first, blocks_};
     std::vector<float> out(static_cast<size_t>(rows) * q_row());
+    const AttentionSpec spec = {.heads = shape_.heads, .scale = scale()};
     const AttentionCall call = {
-        layout_,      shape_.layer, q_.data() + static_cast<size_t>(first) * q_row(),
-        shape_.heads, scale(),      {&span, 1},
-        out.data()};
+        layout_, shape_.layer, q_.data() + static_cast<size_t>(first) * q_row(),
+        spec,    {&span, 1},   out.data()};
     AttentionScratch scratch;
     variant.run(call, scratch);
     return out;

@@ -119,7 +119,8 @@ TEST(StoreKvTest, RoundsToNearestEvenAndKeepsNan) {
 
 // Head dimension 6: two quads, the second padded. Position 17 is slot 1 of the second block.
 TEST(StoreKvTest, KeepsKInBytesWithAScaleForEachToken) {
-  const KvLayout layout = {.layers = 2, .kv_heads = 2, .head_dim = 6, .block_tokens = 16};
+  const KvLayout layout = {
+      .layers = 2, .kv_heads = 2, .key_dim = 6, .value_dim = 6, .block_tokens = 16};
   EXPECT_EQ(layout.bytes_per_token(), 2 * 2 * (8 + 4 + 2 * 6));
   std::vector<uint8_t> first(layout.block_bytes(), 7);
   std::vector<uint8_t> second = first;
@@ -153,7 +154,7 @@ TEST(StoreKvTest, KeepsKInBytesWithAScaleForEachToken) {
 }
 
 TEST(StoreKvTest, PutsEachElementWhereTheLayoutSays) {
-  KvLayout layout = {.layers = 2, .kv_heads = 2, .head_dim = 6, .block_tokens = 16};
+  KvLayout layout = {.layers = 2, .kv_heads = 2, .key_dim = 6, .value_dim = 6, .block_tokens = 16};
   layout.encoding = KvEncoding::kExact;
   std::vector<float> first(layout.block_bytes() / 4, -1.0F);
   std::vector<float> second = first;

@@ -103,8 +103,9 @@ std::vector<std::vector<float>> AttendTogether(const AttentionVariant& variant,
     row += span.rows;
   }
   std::vector<float> out(q.size());
-  const AttentionCall call = {any.layout(), any.shape().layer, q.data(),  any.shape().heads,
-                              any.scale(),  sequences,         out.data()};
+  const AttentionSpec spec = {.heads = any.shape().heads, .scale = any.scale()};
+  const AttentionCall call = {any.layout(), any.shape().layer, q.data(),
+                              spec,         sequences,         out.data()};
   AttentionScratch scratch;
   variant.run(call, scratch);
   std::vector<std::vector<float>> parts;
