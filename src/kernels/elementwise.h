@@ -49,11 +49,13 @@ struct ElementwiseKernels {
   // One head; angles: cos[half], then sin[half].
   void (*rotate_adjacent)(float* x, const float* angles, int half);
   void (*rotate_halves)(float* x, const float* angles, int half);
-  // gate[i] = silu(gate[i]) * up[i].
-  void (*swiglu)(float* gate, const float* up, int64_t count);
+  // gate[i] = act(gate[i]) * up[i], where kClampedSilu adds 1 to up; NaN stays NaN.
+  void (*activate_gated)(Activation activation, float* gate, const float* up, int64_t count);
+  // x[i] = act(x[i]). REQUIRES: not kClampedSilu.
+  void (*activate)(Activation activation, float* x, int64_t count);
   void (*add)(float* x, const float* y, int64_t count);
   // out[i] = e^x[i] within 2 ulp (results below the smallest normal may be 0; e^-inf is 0, NaN
-  // stays NaN): the very function inside swiglu and attention, shown for its test.
+  // stays NaN): the very function inside activations and attention, shown for its test.
   void (*exp)(const float* x, int64_t count, float* out);
 };
 
