@@ -80,7 +80,7 @@ void ActivateGatedSlice(Activation activation, float* gate, const float* up, int
     case Activation::kRelu2:
       return GateSlice(gate, up, count, [](float g, float u) { return Relu2(g) * u; });
     case Activation::kClampedSilu:
-      return GateSlice(gate, up, count, ClampedSiluTimes);
+      return GateSlice(gate, up, count, [](float g, float u) { return ClampedSiluTimes(g, u); });
   }
 }
 
@@ -92,11 +92,11 @@ void MapSlice(float* x, int64_t count, Function function) {
 void ActivateSlice(Activation activation, float* x, int64_t count) {
   switch (activation) {
     case Activation::kSilu:
-      return MapSlice(x, count, Silu);
+      return MapSlice(x, count, [](float v) { return Silu(v); });
     case Activation::kGelu:
-      return MapSlice(x, count, Gelu);
+      return MapSlice(x, count, [](float v) { return Gelu(v); });
     case Activation::kRelu2:
-      return MapSlice(x, count, Relu2);
+      return MapSlice(x, count, [](float v) { return Relu2(v); });
     case Activation::kClampedSilu:
       CHECK(false, "an activation of two operands");
   }

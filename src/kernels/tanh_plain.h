@@ -23,8 +23,9 @@ inline float TanhPlain(float x) {
   const int32_t magnitude = bits & 0x7FFFFFFF;
   const float twice = 2.0F * std::bit_cast<float>(magnitude);
   const int32_t far = std::bit_cast<int32_t>(1.0F - 2.0F / (1.0F + ExpPlain(twice)));
-  // Compared as integers, because a comparison of floats would keep the loop scalar.
-  return std::bit_cast<float>(magnitude < 0x3F200000 ? near : far | (bits ^ magnitude));  // 0.625
+  // By a mask: where there is a choice, compilers compute one of the two and keep the loop scalar.
+  const int32_t is_near = (magnitude - 0x3F200000) >> 31;  // below 0.625
+  return std::bit_cast<float>((near & is_near) | ((far | (bits ^ magnitude)) & ~is_near));
 }
 
 }  // namespace reprise
