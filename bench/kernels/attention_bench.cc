@@ -182,7 +182,8 @@ class Rows {
     reprise::Rope(kernels, x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
   }
   void SwiGlu(const ElementwiseKernels& kernels) {  // on one thread: products fork it
-    kernels.swiglu(gate_.data(), up_.data(), static_cast<int64_t>(gate_.size()));
+    kernels.activate_gated(Activation::kSilu, gate_.data(), up_.data(),
+                           static_cast<int64_t>(gate_.size()));
   }
   void Add(const ElementwiseKernels& kernels) {
     reprise::Add(kernels, x_.data(), y_.data(), x_.size());

@@ -4,28 +4,14 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "kernels/fork.h"
+#include "kernels/tanh_plain.h"
 
 namespace reprise {
 namespace {
 
-// From how many elements on work is forked, the same for all instruction sets. Waking a second
-// thread costs 2 to 5 us; a core does about 8 elements a nanosecond.
-constexpr int64_t kForkFrom = 128 * 1024;
-
 // Elements that one thread takes at once from a flat array: 16 KiB, whole vectors of any kind.
 constexpr int64_t kSliceElements = 4096;
-
-// body(i) for i = 0, step, 2 step .. below count. Without a fork there is no parallel region at
-// all: entering one costs 0.3 us even on one thread, as much as the norm of a row.
-template <typename Body>
-void ForEach(int64_t count, int64_t step, bool fork, Body body) {
-  if (!fork) {
-    for (int64_t i = 0; i < count; i += step) body(i);
-    return;
-  }
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; i += step) body(i);
-}
 
 // A page is computed whole: 64 positions x 32 frequencies take about 0.1 ms, once.
 constexpr int kPagePositions = 64;
@@ -33,6 +19,36 @@ constexpr int kPagePositions = 64;
 bool SameTable(const RopeTable& a, const RopeTable& b) {
   return a.pairing == b.pairing && a.attention_factor == b.attention_factor &&
          a.inverse_frequencies == b.inverse_frequencies;
+}
+
+// Lane i adds of(x[c]) for the columns c ≡ i mod 8 in ascending order, then the lanes come
+// together.
+template <typename Of>
+double SumInLanes(const float* x, int columns, Of of) {
+  double lanes[8] = {};
+  int c = 0;
+  for (; c + 8 <= columns; c += 8) {
+    for (int i = 0; i < 8; ++i) lanes[i] += of(static_cast<double>(x[c + i]));
+  }
+  for (int i = 0; c + i < columns; ++i) lanes[i] += of(static_cast<double>(x[c + i]));
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+// In doubles up to the scaled distance from the mean: a mean far larger than the deviations costs
+// no precision.
+void LayerNormRow(const float* x, int columns, const float* weight, const float* bias,
+                  float epsilon, float* out) {
+  const double mean = SumInLanes(x, columns, [](double value) { return value; }) / columns;
+  const double squares =
+      SumInLanes(x, columns, [mean](double value) { return (value - mean) * (value - mean); });
+  const double inverse = 1.0 / std::sqrt(squares / columns + static_cast<double>(epsilon));
+  for (int c = 0; c < columns; ++c) {
+    out[c] = static_cast<float>((static_cast<double>(x[c]) - mean) * inverse) * weight[c];
+  }
+  if (bias == nullptr) return;
+  for (int c = 0; c < columns; ++c) out[c] += bias[c];
 }
 
 }  // namespace
@@ -78,32 +94,25 @@ void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int co
 void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
                float epsilon, float* out) {
   ForEach(rows, 1, int64_t{rows} * columns >= kForkFrom, [=](int64_t r) {
-    const float* from = x + r * columns;
-    float* to = out + r * columns;
-    double sum = 0;
-    for (int c = 0; c < columns; ++c) sum += static_cast<double>(from[c]);
-    const double mean = sum / columns;
-    double squares = 0;
-    for (int c = 0; c < columns; ++c) {
-      const double distance = static_cast<double>(from[c]) - mean;
-      squares += distance * distance;
-    }
-    const auto center = static_cast<float>(mean);
-    const auto inverse =
-        static_cast<float>(1.0 / std::sqrt(squares / columns + static_cast<double>(epsilon)));
-    for (int c = 0; c < columns; ++c) {
-      const float scaled = (from[c] - center) * inverse * weight[c];
-      to[c] = bias == nullptr ? scaled : scaled + bias[c];
-    }
+    LayerNormRow(x + r * columns, columns, weight, bias, epsilon, out + r * columns);
   });
 }
 
-void Scale(float* x, float factor, size_t count) {
-  for (size_t i = 0; i < count; ++i) x[i] *= factor;
+void Scale(float* x, float factor, size_t size) {
+  const auto count = static_cast<int64_t>(size);
+  ForEach(count, kSliceElements, count >= kForkFrom, [=](int64_t first) {
+    const int64_t end = std::min(count, first + kSliceElements);
+    for (int64_t i = first; i < end; ++i) x[i] *= factor;
+  });
 }
 
-void SoftCap(float* x, float cap, size_t count) {
-  for (size_t i = 0; i < count; ++i) x[i] = cap * std::tanh(x[i] / cap);
+void SoftCap(float* x, float cap, size_t size) {
+  const auto count = static_cast<int64_t>(size);
+  // An element takes as long as ten of a sum.
+  ForEach(count, kSliceElements, 10 * count >= kForkFrom, [=](int64_t first) {
+    const int64_t end = std::min(count, first + kSliceElements);
+    for (int64_t i = first; i < end; ++i) x[i] = cap * TanhPlain(x[i] / cap);
+  });
 }
 
 void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,

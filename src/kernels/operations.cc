@@ -90,9 +90,15 @@ class TableOperations final : public Operations {
     reprise::LayerNorm(x, rows, columns, weight, bias, epsilon, out);
   }
 
-  void Scale(float* x, float factor, size_t count) override { reprise::Scale(x, factor, count); }
+  void Scale(float* x, float factor, size_t count) override {
+    SetThreads();
+    reprise::Scale(x, factor, count);
+  }
 
-  void SoftCap(float* x, float cap, size_t count) override { reprise::SoftCap(x, cap, count); }
+  void SoftCap(float* x, float cap, size_t count) override {
+    SetThreads();
+    reprise::SoftCap(x, cap, count);
+  }
 
   void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
                std::span<const SequenceSpan> sequences) override {
