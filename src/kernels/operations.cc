@@ -5,6 +5,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
+#include "kernels/experts_driver.h"
 #include "kernels/product_driver.h"
 
 namespace reprise {
@@ -40,7 +41,8 @@ class TableOperations final : public Operations {
   TableOperations(const KernelTable& table, int threads)
       : table_(table),
         threads_(threads),
-        product_(table.product, table.elementwise, table.compute, threads) {}
+        product_(table.product, table.elementwise, table.compute, threads),
+        experts_(table.product, table.elementwise, table.compute, threads, product_) {}
 
   Isa isa() const override { return table_.isa; }
   Compute compute() const override { return table_.compute; }
@@ -63,7 +65,7 @@ class TableOperations final : public Operations {
 
   void ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
                      std::span<const ExpertChoice> choices, float* y) override {
-    product_.ExpertsMatMul(x, rows, experts, choices, y);
+    experts_.MatMul(x, rows, experts, choices, y);
   }
 
   void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
@@ -119,6 +121,7 @@ class TableOperations final : public Operations {
   const KernelTable table_;
   const int threads_;
   ProductDriver product_;
+  ExpertsDriver experts_;
   RopeCache rope_cache_;
   AttentionScratch attention_scratch_;
 };

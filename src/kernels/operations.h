@@ -169,9 +169,9 @@ class Operations {
 
   // Mixture of experts (Shazeer et al., arXiv 1701.06538): y[row] = Σ_j weight_j · expert_j(x[row])
   // over the row's choices choices[row · k + j], j < k = choices.size() / rows, in ascending j,
-  // with expert_j a GatedMatMul by experts[choice.expert]. Rows that chose the same expert are
-  // multiplied together; a row's bits do not depend on them. REQUIRES: the experts have equal
-  // shapes.
+  // with expert_j a GatedMatMul by experts[choice.expert], summed from 0, products and sums rounded
+  // one by one. Rows that chose the same expert are multiplied together; a row's bits do not depend
+  // on them. REQUIRES: the experts have equal shapes.
   virtual void ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
                              std::span<const ExpertChoice> choices, float* y) = 0;
 

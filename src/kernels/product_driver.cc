@@ -81,41 +81,6 @@ void ProductDriver::GatedMatMul(const float* x, int rows, const GatedMatrices& w
   }
 }
 
-void ProductDriver::ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
-                                  std::span<const ExpertChoice> choices, float* y) {
-  if (rows == 0) return;
-  CHECK(!experts.empty() && choices.size() % static_cast<size_t>(rows) == 0,
-        "each row chooses as many experts");
-  const size_t chosen = choices.size() / static_cast<size_t>(rows);
-  const auto columns = static_cast<size_t>(experts[0].up->columns());
-  const auto outputs = static_cast<size_t>(experts[0].down->rows());
-  std::vector<std::vector<size_t>> of_expert(experts.size());  // choices by expert
-  for (size_t i = 0; i < choices.size(); ++i) {
-    of_expert[static_cast<size_t>(choices[i].expert)].push_back(i);
-  }
-  std::vector<float> gathered(choices.size() * columns);
-  std::vector<float> results(choices.size() * outputs);
-  std::vector<size_t> place(choices.size());
-  size_t next = 0;
-  for (size_t e = 0; e < experts.size(); ++e) {
-    const size_t first = next;
-    for (const size_t choice : of_expert[e]) {
-      std::copy_n(x + choice / chosen * columns, columns, gathered.data() + next * columns);
-      place[choice] = next++;
-    }
-    GatedMatMul(gathered.data() + first * columns, static_cast<int>(next - first), experts[e],
-                results.data() + first * outputs);
-  }
-  for (size_t row = 0; row < static_cast<size_t>(rows); ++row) {
-    float* to = y + row * outputs;
-    std::fill_n(to, outputs, 0.0F);
-    for (size_t j = row * chosen; j < (row + 1) * chosen; ++j) {
-      const float* from = results.data() + place[j] * outputs;
-      for (size_t n = 0; n < outputs; ++n) to[n] += choices[j].weight * from[n];
-    }
-  }
-}
-
 void ProductDriver::Items::Deal(int64_t tiles, int rows) {
   tiles_ = tiles;
   rows_ = rows;

@@ -28,8 +28,6 @@ class ProductDriver {
   void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
               std::span<float* const> ys);
   void GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y);
-  void ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
-                     std::span<const ExpertChoice> choices, float* y);
 
  private:
   // One matrix of a call: its tiles are numbers first_tile .. of all tiles of the call.
