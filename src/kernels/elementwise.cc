@@ -54,34 +54,41 @@ void LayerNormRow(const float* x, int columns, const float* weight, const float*
 }  // namespace
 
 RopeAngles RopeCache::Lookup(const RopeTable& table, std::span<const int> positions) {
-  if (!SameTable(table, table_)) {
-    table_ = table;
-    pages_.clear();
+  auto found = std::find_if(tables_.begin(), tables_.end(),
+                            [&](const Angles& angles) { return SameTable(angles.table, table); });
+  if (found == tables_.end()) {
+    if (tables_.size() == kTables) tables_.pop_back();
+    found = tables_.insert(tables_.end(), {table, {}});
   }
+  std::rotate(tables_.begin(), found, found + 1);
+  Angles& angles = tables_.front();
   rows_.clear();
-  for (const int position : positions) rows_.push_back(Row(position));
-  return {table_.pairing, static_cast<int>(table_.inverse_frequencies.size()), rows_.data()};
+  for (const int position : positions) rows_.push_back(Row(angles, position));
+  return {angles.table.pairing, static_cast<int>(angles.table.inverse_frequencies.size()),
+          rows_.data()};
 }
 
-const float* RopeCache::Row(int position) {
+const float* RopeCache::Row(Angles& angles, int position) {
   CHECK(position >= 0, "positions count from 0");
-  const size_t half = table_.inverse_frequencies.size();
+  const RopeTable& table = angles.table;
+  const size_t half = table.inverse_frequencies.size();
   const size_t page = static_cast<size_t>(position / kPagePositions);
-  if (page >= pages_.size()) pages_.resize(page + 1);
-  if (pages_[page] == nullptr) {
-    pages_[page] = std::make_unique<float[]>(static_cast<size_t>(kPagePositions) * 2 * half);
-    float* row = pages_[page].get();
+  if (page >= angles.pages.size()) angles.pages.resize(page + 1);
+  std::unique_ptr<float[]>& rows = angles.pages[page];
+  if (rows == nullptr) {
+    rows = std::make_unique<float[]>(static_cast<size_t>(kPagePositions) * 2 * half);
+    float* row = rows.get();
     for (int i = 0; i < kPagePositions; ++i, row += 2 * half) {
       const double at = static_cast<double>(page) * kPagePositions + i;
       for (size_t f = 0; f < half; ++f) {
-        const double angle = at * static_cast<double>(table_.inverse_frequencies[f]);
-        const double factor = static_cast<double>(table_.attention_factor);
+        const double angle = at * static_cast<double>(table.inverse_frequencies[f]);
+        const double factor = static_cast<double>(table.attention_factor);
         row[f] = static_cast<float>(std::cos(angle) * factor);
         row[half + f] = static_cast<float>(std::sin(angle) * factor);
       }
     }
   }
-  return pages_[page].get() + static_cast<size_t>(position % kPagePositions) * 2 * half;
+  return rows.get() + static_cast<size_t>(position % kPagePositions) * 2 * half;
 }
 
 void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,

@@ -29,18 +29,25 @@ struct RopeAngles {
 };
 
 // Cosines and sines by position, computed once in double precision and kept (pages of positions,
-// only those that occur; 8 bytes a position and frequency). Keyed on the table's contents: another
-// table empties it. Operations owns one.
+// only those that occur; 8 bytes a position and frequency), for each of the last kTables tables
+// (models have one for layers with a window and one for the others), told apart by their contents.
+// Operations owns one.
 class RopeCache {
  public:
+  static constexpr size_t kTables = 8;
+
   // Valid until the next Lookup. REQUIRES: positions ≥ 0.
   RopeAngles Lookup(const RopeTable& table, std::span<const int> positions);
 
  private:
-  const float* Row(int position);
+  struct Angles {
+    RopeTable table;
+    std::vector<std::unique_ptr<float[]>> pages;  // kPagePositions x [2][half]
+  };
 
-  RopeTable table_;
-  std::vector<std::unique_ptr<float[]>> pages_;  // kPagePositions x [2][half]
+  static const float* Row(Angles& angles, int position);
+
+  std::vector<Angles> tables_;  // the last one used first
   std::vector<const float*> rows_;
 };
 

@@ -13,7 +13,7 @@
 namespace reprise {
 namespace {
 
-// Elements of one call below which it stays on one thread.
+// Elements of K and V, on average, of one sequence below which it stays on one thread.
 constexpr size_t kForkElements = 64 * 1024;
 
 // One token's K of one head in 8 bits: quads of dimensions, `block_tokens` quads apart.
@@ -43,10 +43,11 @@ void Store(float value, float* to) { *to = value; }
 
 // One token's V of one head: every second element of the line that it shares with its neighbour.
 template <typename Element>
-void StoreValue(const float* v, int head_dim, int slot, std::byte* head) {
+void StoreValue(const KvLayout& layout, const float* v, int slot, std::byte* head) {
   Element* to = reinterpret_cast<Element*>(head) +
-                static_cast<size_t>(slot / 2) * static_cast<size_t>(2 * head_dim) + slot % 2;
-  for (int d = 0; d < head_dim; ++d) Store(v[d], to + 2 * d);
+                static_cast<size_t>(slot / 2) * static_cast<size_t>(2 * layout.value_dim) +
+                slot % 2;
+  for (int d = 0; d < layout.value_dim; ++d) Store(v[d], to + 2 * d);
 }
 
 void StoreRow(const KvLayout& layout, int layer, const float* k, const float* v,
@@ -54,19 +55,19 @@ void StoreRow(const KvLayout& layout, int layer, const float* k, const float* v,
   const int position = sequence.first_position + row;
   const int slot = position % layout.block_tokens;
   std::byte* block = sequence.blocks[static_cast<size_t>(position / layout.block_tokens)];
-  for (int head = 0; head < layout.kv_heads; ++head) {
-    const size_t offset =
-        (static_cast<size_t>(sequence.first_row + row) * static_cast<size_t>(layout.kv_heads) +
-         static_cast<size_t>(head)) *
-        static_cast<size_t>(layout.key_dim);
+  const auto heads = static_cast<size_t>(layout.kv_heads);
+  const size_t first = static_cast<size_t>(sequence.first_row + row) * heads;
+  k += first * static_cast<size_t>(layout.key_dim);
+  v += first * static_cast<size_t>(layout.value_dim);
+  for (int head = 0; head < layout.kv_heads; ++head, k += layout.key_dim, v += layout.value_dim) {
     std::byte* const keys = block + layout.k_offset(layer, head);
     std::byte* const values = block + layout.v_offset(layer, head);
     if (layout.encoding == KvEncoding::kFast) {
-      StoreKey(layout, k + offset, slot, keys);
-      StoreValue<uint16_t>(v + offset, layout.key_dim, slot, values);
+      StoreKey(layout, k, slot, keys);
+      StoreValue<uint16_t>(layout, v, slot, values);
     } else {
-      StoreExactKey(layout, k + offset, slot, keys);
-      StoreValue<float>(v + offset, layout.key_dim, slot, values);
+      StoreExactKey(layout, k, slot, keys);
+      StoreValue<float>(layout, v, slot, values);
     }
   }
 }
@@ -82,7 +83,8 @@ void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
     CHECK(sequence.blocks.size() > static_cast<size_t>(last / layout.block_tokens),
           "blocks exist up to the last position");
     const size_t elements =
-        static_cast<size_t>(sequence.rows) * static_cast<size_t>(layout.kv_heads * layout.key_dim);
+        static_cast<size_t>(sequence.rows) *
+        static_cast<size_t>(layout.kv_heads * (layout.key_dim + layout.value_dim) / 2);
     const auto store = [&](int row) { StoreRow(layout, layer, k, v, sequence, row); };
     if (elements < kForkElements) {
       for (int row = 0; row < sequence.rows; ++row) store(row);

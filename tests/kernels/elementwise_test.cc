@@ -200,15 +200,42 @@ TEST(RopeTest, OfARowIsTheSameAmongOthers) {
   }
 }
 
-TEST(RopeCacheTest, AnotherTableReplacesTheFirst) {
+RopeTable TurnedFaster(RopeTable table, float factor) {
+  table.inverse_frequencies[2] *= factor;
+  return table;
+}
+
+TEST(RopeCacheTest, HoldsSeveralTables) {
   RopeCache cache;
   const int position = 9;
   const RopeTable first = Table(4, RopePairing::kHalves);
-  RopeTable second = first;
-  second.inverse_frequencies[2] *= 0.5F;
-  const float before = cache.Lookup(first, {&position, 1}).rows[0][2];
+  const RopeTable second = TurnedFaster(first, 0.5F);
+  const float* const kept = cache.Lookup(first, {&position, 1}).rows[0];
+  const float before = kept[2];
   EXPECT_NE(cache.Lookup(second, {&position, 1}).rows[0][2], before);
-  EXPECT_EQ(cache.Lookup(first, {&position, 1}).rows[0][2], before);
+  EXPECT_EQ(cache.Lookup(RopeTable(first), {&position, 1}).rows[0], kept) << "computed once";
+  EXPECT_EQ(kept[2], before);
+}
+
+TEST(RopeCacheTest, DropsTheTableThatWasNotUsedForLongest) {
+  RopeCache cache;
+  const int position = 9;
+  const RopeTable table = Table(4, RopePairing::kHalves);
+  const auto value = [&](float factor) {
+    return cache.Lookup(TurnedFaster(table, factor), {&position, 1}).rows[0][2];
+  };
+  std::vector<float> expected;
+  for (int i = 0; i < 40; ++i) {
+    RopeCache fresh;
+    const RopeTable other = TurnedFaster(table, static_cast<float>(1 + i));
+    expected.push_back(fresh.Lookup(other, {&position, 1}).rows[0][2]);
+  }
+  const float* const kept = cache.Lookup(table, {&position, 1}).rows[0];
+  for (int i = 1; i < 40; ++i) {
+    EXPECT_EQ(value(static_cast<float>(1 + i)), expected[static_cast<size_t>(i)]);
+    EXPECT_EQ(cache.Lookup(table, {&position, 1}).rows[0], kept) << "used again each time";
+  }
+  EXPECT_EQ(value(2.0F), expected[1]);
 }
 
 TEST(AddTest, OfAnElementIsTheSameAmongOthers) {
