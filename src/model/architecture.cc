@@ -153,7 +153,8 @@ void ReadRopes(KeyReader& keys, const Architecture& architecture, int served, Mo
 
 Result<const Architecture*> FindArchitecture(std::string_view name) {
   std::string known;
-  for (const std::span<const Architecture> table : {DenseFamilies(), ExpertFamilies()}) {
+  for (const std::span<const Architecture> table :
+       {DenseFamilies(), ExpertFamilies(), RecurrentFamilies()}) {
     for (const Architecture& architecture : table) {
       if (architecture.name == name) return &architecture;
       known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);

@@ -78,6 +78,17 @@ struct TensorNames {
   std::string_view latent_norm = "blk.{}.attn_kv_a_norm";
   std::string_view key_up = "blk.{}.attn_k_b";
   std::string_view value_up = "blk.{}.attn_v_b";
+  // Recurrent layers.
+  std::string_view conv_in = "blk.{}.shortconv.in_proj";
+  std::string_view conv = "blk.{}.shortconv.conv";
+  std::string_view conv_out = "blk.{}.shortconv.out_proj";
+  std::string_view state_in = "blk.{}.ssm_in";
+  std::string_view state_conv = "blk.{}.ssm_conv1d";
+  std::string_view state_dt = "blk.{}.ssm_dt";  // has a bias only
+  std::string_view state_a = "blk.{}.ssm_a";    // these two have no ending
+  std::string_view state_d = "blk.{}.ssm_d";
+  std::string_view state_norm = "blk.{}.ssm_norm";
+  std::string_view state_out = "blk.{}.ssm_out";
 };
 
 struct Architecture {
@@ -119,10 +130,15 @@ struct Architecture {
   void (*hook)(KeyReader& keys, const Architecture& architecture, ModelConfig& config) = nullptr;
 };
 
-// The rows of the table: dense families (families.cc), and those with experts
-// (families_experts.cc).
+// The rows of the table: dense families (families.cc), those with experts (families_experts.cc),
+// and those with recurrent layers (families_recurrent.cc).
 std::span<const Architecture> DenseFamilies();
 std::span<const Architecture> ExpertFamilies();
+std::span<const Architecture> RecurrentFamilies();
+
+// The keys that describe experts, for hooks; all layers but the first `leading_dense_block_count`
+// get them. What `config.experts` held before are the family's own defaults.
+void ReadExperts(KeyReader& keys, ModelConfig& config);
 
 // kUnsupported, naming those that are known, for any other name.
 Result<const Architecture*> FindArchitecture(std::string_view name);

@@ -15,6 +15,8 @@ Decoder::Decoder(Parts parts)
     : parts_(std::move(parts)),
       attention_(parts_.config, parts_.kv_layout, *parts_.operations),
       latent_attention_(parts_.config, parts_.kv_layout, *parts_.operations),
+      short_conv_(parts_.config, parts_.kv_layout, *parts_.operations),
+      mamba2_(parts_.config, parts_.kv_layout, *parts_.operations),
       feed_forward_(parts_.config, parts_.architecture->activation, parts_.kv_layout,
                     *parts_.operations) {}
 
@@ -75,6 +77,8 @@ void Decoder::CheckBatch(const Batch& batch) const {
           "sequences cover a batch's rows in order and without gaps");
     next_row += sequence.rows;
     CHECK(sequence.first_position >= 0, "a position is counted from 0");
+    CHECK(parts_.config.state_bytes == 0 || sequence.state != nullptr,
+          "a sequence has a state where the model is recurrent");
     const int end = sequence.first_position + sequence.rows;
     CHECK(sequence.blocks.size() * static_cast<size_t>(parts_.kv_layout.block_tokens) >=
               static_cast<size_t>(end),
@@ -126,6 +130,11 @@ void Decoder::Reserve(int rows) {
   } else {
     attention_.Reserve(rows);
   }
+  if (parts_.config.recurrent.heads > 0) {
+    mamba2_.Reserve(rows);
+  } else if (parts_.config.recurrent.taps > 0) {
+    short_conv_.Reserve(rows);
+  }
   feed_forward_.Reserve(rows);
 }
 
@@ -165,11 +174,15 @@ void Decoder::RunLayer(size_t layer, const LayerRows& rows) {
 
 void Decoder::Mix(const LayerConfig& layer, const LayerWeights& weights, const float* x,
                   const LayerRows& rows) {
+  float* const out = added_.data();
   if (const auto* attention = std::get_if<AttentionWeights>(&weights.mixer)) {
-    attention_.Run(layer, *attention, x, rows, added_.data());
+    attention_.Run(layer, *attention, x, rows, out);
+  } else if (const auto* latent = std::get_if<LatentAttentionWeights>(&weights.mixer)) {
+    latent_attention_.Run(layer, *latent, x, rows, out);
+  } else if (const auto* conv = std::get_if<ShortConvWeights>(&weights.mixer)) {
+    short_conv_.Run(layer, *conv, x, rows, out);
   } else {
-    latent_attention_.Run(layer, std::get<LatentAttentionWeights>(weights.mixer), x, rows,
-                          added_.data());
+    mamba2_.Run(layer, std::get<Mamba2Weights>(weights.mixer), x, rows, out);
   }
 }
 

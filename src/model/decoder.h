@@ -22,8 +22,10 @@
 #include "model/feed_forward_layer.h"
 #include "model/float_buffer.h"
 #include "model/latent_attention_layer.h"
+#include "model/mamba2_layer.h"
 #include "model/model.h"
 #include "model/row_set.h"
+#include "model/short_conv_layer.h"
 #include "model/weights.h"
 
 namespace reprise {
@@ -70,6 +72,8 @@ class Decoder final : public Model {
   Parts parts_;
   AttentionLayer attention_;
   LatentAttentionLayer latent_attention_;
+  ShortConvLayer short_conv_;
+  Mamba2Layer mamba2_;
   FeedForwardLayer feed_forward_;
   RowSet all_, wanted_;           // of the current batch
   std::vector<int> wanted_rows_;  // of all_, for logits or hidden states

@@ -9,9 +9,7 @@
 #include "model/rope_config.h"
 
 namespace reprise {
-namespace {
 
-// The keys that describe experts; all layers but the first `leading_dense_block_count` have them.
 void ReadExperts(KeyReader& keys, ModelConfig& config) {
   ExpertsConfig& experts = config.experts;
   experts.count = keys.Require("expert_count", 1, limits::kMaxExperts);
@@ -34,6 +32,8 @@ void ReadExperts(KeyReader& keys, ModelConfig& config) {
     config.layer[i].feed_forward_kind = FeedForwardKind::kExperts;
   }
 }
+
+namespace {
 
 // Architecture `llama` is also what the converter calls Mixtral: the same with experts.
 void ReadLlama(KeyReader& keys, const Architecture&, ModelConfig& config) {

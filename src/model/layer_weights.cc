@@ -78,6 +78,33 @@ LatentAttentionWeights LoadLatentAttention(const LayerSource& from) {
   return weights;
 }
 
+ShortConvWeights LoadShortConv(const LayerSource& from) {
+  const auto& [fields, architecture, names, config, layer] = from;
+  ShortConvWeights weights;
+  fields.Matrix(names.conv_in, 3 * config.hidden, config.hidden, &weights.in);
+  fields.Table(names.conv, config.hidden, config.recurrent.taps, &weights.conv);
+  fields.Matrix(names.conv_out, config.hidden, config.hidden, &weights.out);
+  return weights;
+}
+
+Mamba2Weights LoadMamba2(const LayerSource& from) {
+  const auto& [fields, architecture, names, config, layer] = from;
+  const RecurrentConfig& shape = config.recurrent;
+  const int inner = shape.inner();
+  Mamba2Weights weights;
+  fields.Matrix(names.state_in, inner + shape.convolved() + shape.heads, config.hidden,
+                &weights.in);
+  fields.Table(names.state_conv, shape.convolved(), shape.taps, &weights.conv);
+  fields.Vector(names.state_conv, Presence::kRequired, shape.convolved(), &weights.conv_bias,
+                "bias");
+  fields.Vector(names.state_dt, Presence::kRequired, shape.heads, &weights.dt_bias, "bias");
+  fields.Table(names.state_a, shape.heads, 1, &weights.a, "");
+  fields.Table(names.state_d, shape.heads, 1, &weights.d, "");
+  fields.Table(names.state_norm, shape.groups, inner / shape.groups, &weights.norm);
+  fields.Matrix(names.state_out, config.hidden, inner, &weights.out);
+  return weights;
+}
+
 FeedForwardWeights LoadFeedForward(const LayerSource& from) {
   const auto& [fields, architecture, names, config, layer] = from;
   const Presence bias = architecture.feed_forward_bias;
@@ -149,6 +176,12 @@ Result<LayerWeights> LoadLayer(WeightLoader& loader, const Architecture& archite
       break;
     case Mixer::kLatentAttention:
       weights.mixer = LoadLatentAttention(from);
+      break;
+    case Mixer::kShortConv:
+      weights.mixer = LoadShortConv(from);
+      break;
+    case Mixer::kMamba2:
+      weights.mixer = LoadMamba2(from);
       break;
   }
   LoadNorm(from, names.mixer_post_norm, architecture.mixer_post_norm, &weights.mixer_post_norm);

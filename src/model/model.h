@@ -50,6 +50,9 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   virtual const KvLayout& kv_layout() const = 0;
   virtual size_t weight_bytes() const = 0;  // resident, packed
+  // Of one sequence's recurrent layers (SequenceSpan::state); 0 where the model has none. Zeros are
+  // the state before position 0.
+  virtual size_t state_bytes() const { return config().state_bytes; }
 
   // Computes K and V of every row into the sequences' blocks,
   // logits[logit_rows.size(), vocabulary] and hidden[hidden_rows.size(), hidden]. REQUIRES: tokens

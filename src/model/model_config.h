@@ -17,15 +17,18 @@ enum class Mixer : uint8_t {
   kNone,             // the layer is a feed-forward layer only (nemotron-h)
   kAttention,        // K and V for each position
   kLatentAttention,  // K and V compressed together (DeepSeek-V2, arXiv 2405.04434, section 2.1)
+  kShortConv,        // a gated convolution over a few positions (LFM2, arXiv 2511.23404)
+  kMamba2,           // a state space (Dao and Gu, arXiv 2405.21060)
 };
 
 enum class FeedForwardKind : uint8_t { kNone, kDense, kExperts };
 
 struct LayerConfig {
   Mixer mixer = Mixer::kAttention;
-  int kv_layer = 0;  // its number among the layers that have K and V
-  int window = 0;    // positions that a row sees, its own among them; 0: all
-  int rope = 0;      // of ModelConfig::ropes; kNoRope: q and K are not turned
+  int kv_layer = 0;         // its number among the layers that have K and V
+  size_t state_offset = 0;  // of a recurrent layer's part in the state of a sequence, in bytes
+  int window = 0;           // positions that a row sees, its own among them; 0: all
+  int rope = 0;             // of ModelConfig::ropes; kNoRope: q and K are not turned
   FeedForwardKind feed_forward_kind = FeedForwardKind::kDense;
   int feed_forward = 0;  // features between its products, of a dense one
 
@@ -61,6 +64,19 @@ struct LatentConfig {
   int value = 0;
 };
 
+// The recurrent layers. A short convolution has as many channels as the model features.
+struct RecurrentConfig {
+  int taps = 0;  // of the convolution, also of the one before a state space
+  // Mamba-2: heads of head_dim features, whose states have `state` numbers for each.
+  int heads = 0;
+  int head_dim = 0;
+  int groups = 0;
+  int state = 0;
+
+  int inner() const { return heads * head_dim; }
+  int convolved() const { return inner() + 2 * groups * state; }
+};
+
 struct ModelConfig {
   std::string architecture;  // "llama"
   std::string name;          // general.name, or the file's
@@ -88,6 +104,8 @@ struct ModelConfig {
   int query_growth_length = 1;
   ExpertsConfig experts;
   LatentConfig latent;
+  RecurrentConfig recurrent;
+  size_t state_bytes = 0;  // of the recurrent layers of one sequence
   // Weights of all layers that one row is multiplied with: what a row costs.
   double active_weights = 0;
 

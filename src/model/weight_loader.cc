@@ -108,7 +108,8 @@ void WeightLoader::Advance(size_t file_bytes, size_t resident_bytes) {
 }
 
 std::string LayerLoader::Name(std::string_view pattern, std::string_view suffix) const {
-  return fmt::format("{}.{}", fmt::format(fmt::runtime(pattern), layer_), suffix);
+  const std::string name = fmt::format(fmt::runtime(pattern), layer_);
+  return suffix.empty() ? name : fmt::format("{}.{}", name, suffix);
 }
 
 bool LayerLoader::Has(std::string_view name) const {
@@ -127,6 +128,16 @@ void LayerLoader::Keep(Result<T> value, T* out) {
 void LayerLoader::Vector(std::string_view name, Presence presence, int elements,
                          std::vector<float>* out, std::string_view suffix) {
   if (status_) Keep(loader_.Vector(Name(name, suffix), presence, elements), out);
+}
+
+void LayerLoader::Table(std::string_view name, int outer, int inner, std::vector<float>* out,
+                        std::string_view suffix) {
+  const GgufTensor* tensor = nullptr;
+  if (status_) {
+    Keep(loader_.Take(Name(name, suffix), Presence::kRequired, {Size(inner), Size(outer)}),
+         &tensor);
+  }
+  if (tensor != nullptr) *out = loader_.Expand(*tensor);
 }
 
 void LayerLoader::Matrix(std::string_view name, int outputs, int inputs, reprise::Linear* out) {

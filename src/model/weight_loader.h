@@ -63,7 +63,7 @@ class WeightLoader {
 };
 
 // Fills one layer's fields one after another; after the first error does nothing more. In names
-// `{}` is the layer.
+// `{}` is the layer; a suffix follows it, or none.
 class LayerLoader {
  public:
   LayerLoader(WeightLoader& loader, int layer) : loader_(loader), layer_(layer) {}
@@ -73,6 +73,9 @@ class LayerLoader {
 
   void Vector(std::string_view name, Presence presence, int elements, std::vector<float>* out,
               std::string_view suffix = "weight");
+  // All of [outer, inner].
+  void Table(std::string_view name, int outer, int inner, std::vector<float>* out,
+             std::string_view suffix = "weight");
   void Matrix(std::string_view name, int outputs, int inputs, Linear* out);
   void Linear(std::string_view name, Presence bias, int outputs, int inputs, reprise::Linear* out);
   // One tensor whose rows are those of several, one behind the other.

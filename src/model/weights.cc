@@ -65,6 +65,12 @@ double ActiveWeights(const LayerWeights& layer, const ModelConfig& config) {
     sum += static_cast<double>(config.heads) * config.latent.rank *
            (config.latent.nope + config.latent.value);
   }
+  if (const auto* conv = std::get_if<ShortConvWeights>(&layer.mixer)) {
+    sum += WeightsOf(conv->in) + WeightsOf(conv->out);
+  }
+  if (const auto* mamba = std::get_if<Mamba2Weights>(&layer.mixer)) {
+    sum += WeightsOf(mamba->in) + WeightsOf(mamba->out);
+  }
   if (const auto* dense = std::get_if<FeedForwardWeights>(&layer.feed_forward)) {
     sum += WeightsOf(*dense);
   }

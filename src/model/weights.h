@@ -49,6 +49,23 @@ struct LatentAttentionWeights {
   Linear output;                                  // [hidden, heads * value]
 };
 
+struct ShortConvWeights {
+  Linear in;                // [3 * hidden, hidden]: in gate, out gate, x
+  std::vector<float> conv;  // [hidden, taps]
+  Linear out;               // [hidden, hidden]
+};
+
+struct Mamba2Weights {
+  Linear in;                     // [inner + convolved + heads, hidden]: z, x and B and C, dt
+  std::vector<float> conv;       // [convolved, taps]
+  std::vector<float> conv_bias;  // [convolved]
+  std::vector<float> dt_bias;    // [heads]
+  std::vector<float> a;          // [heads]
+  std::vector<float> d;          // [heads]
+  std::vector<float> norm;       // [groups, inner / groups]
+  Linear out;                    // [hidden, inner]
+};
+
 struct FeedForwardWeights {
   Linear gate;  // [feed_forward, hidden]; absent where nothing is gated
   Linear up;    // [feed_forward, hidden]
@@ -65,7 +82,9 @@ struct ExpertsWeights {
 
 struct LayerWeights {
   NormWeights mixer_norm, mixer_post_norm;  // [hidden]
-  std::variant<std::monostate, AttentionWeights, LatentAttentionWeights> mixer;
+  std::variant<std::monostate, AttentionWeights, LatentAttentionWeights, ShortConvWeights,
+               Mamba2Weights>
+      mixer;
   NormWeights feed_forward_norm, feed_forward_post_norm;  // [hidden]
   std::variant<std::monostate, FeedForwardWeights, ExpertsWeights> feed_forward;
 };
