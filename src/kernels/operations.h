@@ -99,7 +99,7 @@ enum class Activation : uint8_t {
 };
 
 // The matrices of a feed-forward layer: gate and up [inner, columns], down [outputs, inner]; a
-// bias [inner] or empty. Without a gate, `up` is what is activated.
+// bias [inner] or empty. Without a gate, `up` is what is activated, and not by kClampedSilu.
 struct GatedMatrices {
   Activation activation = Activation::kSilu;
   const Matrix* gate = nullptr;  // or null
