@@ -6,27 +6,13 @@
 #include "base/check.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp_plain.h"
+#include "kernels/sum_of_squares.h"
 
 namespace reprise {
 namespace {
 
-constexpr int kSumLanes = 16;
-
-// Lane i adds the squares of columns ≡ i mod 16 in ascending order, then the lanes come together.
-float SumOfSquares(const float* x, int columns) {
-  float lanes[kSumLanes] = {};
-  int c = 0;
-  for (; c + kSumLanes <= columns; c += kSumLanes) {
-    for (int i = 0; i < kSumLanes; ++i) lanes[i] += x[c + i] * x[c + i];
-  }
-  for (int i = 0; c + i < columns; ++i) lanes[i] += x[c + i] * x[c + i];
-  float sum = 0.0F;
-  for (const float lane : lanes) sum += lane;
-  return sum;
-}
-
 void NormRow(const float* x, int columns, const float* weight, float epsilon, float* out) {
-  const float mean = SumOfSquares(x, columns) / static_cast<float>(columns);
+  const float mean = SumOfSquaresPlain(x, columns) / static_cast<float>(columns);
   const float inverse = 1.0F / std::sqrt(mean + epsilon);
   for (int c = 0; c < columns; ++c) out[c] = x[c] * inverse * weight[c];
 }

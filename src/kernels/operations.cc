@@ -7,6 +7,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/experts_driver.h"
 #include "kernels/product_driver.h"
+#include "kernels/recurrent.h"
 
 namespace reprise {
 namespace {
@@ -17,6 +18,7 @@ struct KernelTable {
   Compute compute;
   const ProductKernels& product;
   const ElementwiseKernels& elementwise;
+  const StateKernels& state;
   decltype(&plain::Attention) attention;
 };
 
@@ -24,15 +26,27 @@ KernelTable KernelTableOf(Isa isa, Compute compute) {
   const bool is_exact = compute == Compute::kExact;
   switch (isa) {
     case Isa::kAvx512:
-      return {isa, compute, avx512::kProduct, is_exact ? plain::kElementwise : avx512::kElementwise,
+      return {isa,
+              compute,
+              avx512::kProduct,
+              is_exact ? plain::kElementwise : avx512::kElementwise,
+              avx512::kState,
               is_exact ? exact::Attention : avx512::Attention};
     case Isa::kAvx2:
-      return {isa, compute, avx2::kProduct, is_exact ? plain::kElementwise : avx2::kElementwise,
+      return {isa,
+              compute,
+              avx2::kProduct,
+              is_exact ? plain::kElementwise : avx2::kElementwise,
+              avx2::kState,
               is_exact ? exact::Attention : avx2::Attention};
     case Isa::kPlain:
       break;
   }
-  return {isa, compute, plain::kProduct, plain::kElementwise,
+  return {isa,
+          compute,
+          plain::kProduct,
+          plain::kElementwise,
+          plain::kState,
           is_exact ? exact::Attention : plain::Attention};
 }
 
@@ -114,6 +128,33 @@ class TableOperations final : public Operations {
     table_.attention({layout, layer, q, spec, sequences, out}, attention_scratch_);
   }
 
+  void ShortConv(const ShortConvSpec& spec, const ShortConvRows& rows,
+                 std::span<const SequenceSpan> sequences, size_t state_offset,
+                 float* out) override {
+    SetThreads();
+    reprise::ShortConv(table_.elementwise, spec, rows, sequences, state_offset, out);
+  }
+
+  void Mamba2Scan(const Mamba2Spec& spec, const Mamba2Rows& rows,
+                  std::span<const SequenceSpan> sequences, size_t state_offset,
+                  float* out) override {
+    SetThreads();
+    reprise::Mamba2Scan(table_.state, spec, rows, sequences, state_offset, out, recurrent_scratch_);
+  }
+
+  void DeltaRule(const DeltaRuleSpec& spec, const DeltaRuleRows& rows,
+                 std::span<const SequenceSpan> sequences, size_t state_offset,
+                 float* out) override {
+    SetThreads();
+    reprise::DeltaRule(table_.state, spec, rows, sequences, state_offset, out, recurrent_scratch_);
+  }
+
+  void GatedRmsNorm(const GatedNormSpec& spec, const float* x, const RowsView& gate, int rows,
+                    float* out) override {
+    SetThreads();
+    reprise::GatedRmsNorm(table_.elementwise, spec, x, gate, rows, out);
+  }
+
  private:
   // The other kernels fork over as many threads as the calling thread's setting says.
   void SetThreads() const { omp_set_num_threads(threads_); }
@@ -124,6 +165,7 @@ class TableOperations final : public Operations {
   ExpertsDriver experts_;
   RopeCache rope_cache_;
   AttentionScratch attention_scratch_;
+  RecurrentScratch recurrent_scratch_;
 };
 
 }  // namespace

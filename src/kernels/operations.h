@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "kernels/kv_layout.h"
+#include "kernels/recurrent_spec.h"
 
 namespace reprise {
 
@@ -98,7 +99,7 @@ enum class Activation : uint8_t {
 };
 
 // The matrices of a feed-forward layer: gate and up [inner, columns], down [outputs, inner]; a
-// bias [inner] or empty. Without a gate, `up` is what is activated.
+// bias [inner] or empty. Without a gate, `up` is what is activated, and not by kClampedSilu.
 struct GatedMatrices {
   Activation activation = Activation::kSilu;
   const Matrix* gate = nullptr;  // or null
@@ -123,6 +124,9 @@ struct SequenceSpan {
   int rows = 0;
   int first_position = 0;
   std::span<std::byte* const> blocks;
+  // The recurrent state of the sequence: on entry behind position first_position - 1, on return
+  // behind the span's last row.
+  std::byte* state = nullptr;
 };
 
 // Rotary embedding: inverse frequencies [rotary_dim / 2], already scaled (Llama 3 kind or none).
@@ -208,6 +212,26 @@ class Operations {
   virtual void Attention(const KvLayout& layout, int layer, const float* q,
                          const AttentionSpec& spec, std::span<const SequenceSpan> sequences,
                          float* out) = 0;
+
+  // Operations that carry a state along each sequence (formulas, shapes: recurrent_spec.h). The
+  // states of a layer lie at `state_offset` (a multiple of 4) in the spans' states; the sequences
+  // of a call have different ones. Rows of a sequence are taken in order, each by itself: a prompt
+  // cut into chunks gives the same bits. REQUIRES: out is none of the inputs. out[rows, channels].
+  virtual void ShortConv(const ShortConvSpec& spec, const ShortConvRows& rows,
+                         std::span<const SequenceSpan> sequences, size_t state_offset,
+                         float* out) = 0;
+  // out[rows, heads, head_dim].
+  virtual void Mamba2Scan(const Mamba2Spec& spec, const Mamba2Rows& rows,
+                          std::span<const SequenceSpan> sequences, size_t state_offset,
+                          float* out) = 0;
+  // out[rows, value_heads, value_dim].
+  virtual void DeltaRule(const DeltaRuleSpec& spec, const DeltaRuleRows& rows,
+                         std::span<const SequenceSpan> sequences, size_t state_offset,
+                         float* out) = 0;
+
+  // out[rows, groups, columns] of x and gate of the same shape; out may be x.
+  virtual void GatedRmsNorm(const GatedNormSpec& spec, const float* x, const RowsView& gate,
+                            int rows, float* out) = 0;
 };
 
 // threads ≤ 0: all cores. kUnsupported when the CPU lacks `isa`.
