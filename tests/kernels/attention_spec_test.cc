@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <limits>
 
 #include "attention_case.h"
-#include "base/sanitizers.h"
 #include "kernels/attention.h"
 
 namespace reprise {
