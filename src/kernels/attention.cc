@@ -155,13 +155,13 @@ class Run {
   // The state of no keys, or of the sinks alone.
   void Start(const TilePlan& plan, const AttentionState& total) const {
     const AttentionTile& tile = plan.tile;
-    const std::span<const float> sinks = call_.spec.sinks;
-    for (int r = 0; r < tile.rows; ++r) {
-      const auto head = static_cast<size_t>(plan.first_head + r % tile.group);
-      total.maximum[r] =
-          sinks.empty() ? -std::numeric_limits<float>::infinity() : sinks[head] / tile.state_scale;
-      total.sum[r] = sinks.empty() ? 0.0F : 1.0F;
+    const float* sinks = call_.spec.sinks.data();
+    const bool has_sinks = !call_.spec.sinks.empty();
+    std::fill_n(total.maximum, tile.rows, -std::numeric_limits<float>::infinity());
+    for (int r = 0; has_sinks && r < tile.rows; ++r) {
+      total.maximum[r] = sinks[plan.first_head + r % tile.group] / tile.state_scale;
     }
+    std::fill_n(total.sum, tile.rows, has_sinks ? 1.0F : 0.0F);
     std::fill_n(total.out, static_cast<size_t>(tile.rows) * static_cast<size_t>(tile.value_dim),
                 0.0F);
   }

@@ -63,7 +63,7 @@ struct AttentionCall {
   float* out;  // [rows, heads, value_dim]
 };
 
-// CapScores: scores[i] = cap · tanh(scale · scores[i] / cap), with tanh within 3 ulp, each element
+// CapScores: scores[i] = cap · tanh(scale · scores[i] / cap), with tanh within 4 ulp, each element
 // by itself; `count` a multiple of 16. The very function inside Attention, shown for its test.
 namespace avx512 {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);

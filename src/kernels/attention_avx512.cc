@@ -356,9 +356,11 @@ void Attend(const AttentionTile& tile, int partition, const AttentionState& part
         scale = 1.0F;
       }
       const SeenKeys seen = SeenBy(tile, row, span);
-      const auto softmax = seen.begin == 0 ? Softmax<true> : Softmax<false>;
+      const float factor = tile.state_scale * scale;
       float largest;
-      part.sum[row] = softmax(work.rows[r], seen, range.keys, tile.state_scale * scale, &largest);
+      part.sum[row] = seen.begin == 0
+                          ? Softmax<true>(work.rows[r], seen, range.keys, factor, &largest)
+                          : Softmax<false>(work.rows[r], seen, range.keys, factor, &largest);
       part.maximum[row] = largest * scale;
     }
     for (int r = 0; r < rows; r += kValueRows) {

@@ -75,6 +75,7 @@ class Planner {
  private:
   void PlanTiles() {
     const int tile_tokens = std::max(1, kMaxTileRows / group_);
+    plan_.tiles.reserve(call_.sequences.size() * static_cast<size_t>(call_.layout.kv_heads));
     for (const SequenceSpan& sequence : call_.sequences) {
       first_tiles_.push_back(plan_.tiles.size());
       if (sequence.rows == 0) continue;
@@ -179,6 +180,7 @@ class Planner {
 
   void PlanItems() {
     const int64_t share = total_cost_ / (kShares * threads_);
+    plan_.items.reserve(plan_.tiles.size());
     for (size_t t = 0; t < plan_.tiles.size(); ++t) {
       TilePlan& plan = plan_.tiles[t];
       const int64_t cost = Cost(plan.tile, AllKeys(plan.tile));

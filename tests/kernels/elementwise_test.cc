@@ -236,6 +236,9 @@ TEST(RopeCacheTest, DropsTheTableThatWasNotUsedForLongest) {
     EXPECT_EQ(cache.Lookup(table, {&position, 1}).rows[0], kept) << "used again each time";
   }
   EXPECT_EQ(value(2.0F), expected[1]);
+  const float* const newest = cache.Lookup(TurnedFaster(table, 100.0F), {&position, 1}).rows[0];
+  EXPECT_NE(cache.Lookup(TurnedFaster(table, 101.0F), {&position, 1}).rows[0], newest);
+  EXPECT_EQ(cache.Lookup(TurnedFaster(table, 100.0F), {&position, 1}).rows[0], newest);
 }
 
 TEST(AddTest, OfAnElementIsTheSameAmongOthers) {

@@ -239,6 +239,8 @@ TEST(ExactOrderTest, SharingAPrefixChangesNothing) {
       }
     }
     spans.push_back({&shared, kLong - 9, 9});
+    // At one position, where a window may begin close before a partition that all see whole.
+    for (int i = 0; i < 20; ++i) spans.push_back({&shared, 3 * kPartitionTokens - 1, 1});
     for (const int count : {1, 2, 5}) {
       const Threads threads(count);
       const auto together = AttendTogether(variant, spans);
