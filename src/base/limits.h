@@ -103,6 +103,7 @@ inline constexpr int64_t kMaxVocabulary = 1 << 20;
 inline constexpr int64_t kMaxContext = 1 << 20;
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxHeads = 4096;
+inline constexpr int64_t kMaxExperts = 4096;
 inline constexpr int64_t kMaxHeadDimension = 1024;
 inline constexpr int64_t kMaxFeatures =
     1 << 20;  // of any activation: hidden, feed-forward, all heads

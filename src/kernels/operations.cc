@@ -5,6 +5,7 @@
 
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
+#include "kernels/experts_driver.h"
 #include "kernels/product_driver.h"
 
 namespace reprise {
@@ -40,7 +41,8 @@ class TableOperations final : public Operations {
   TableOperations(const KernelTable& table, int threads)
       : table_(table),
         threads_(threads),
-        product_(table.product, table.elementwise, table.compute, threads) {}
+        product_(table.product, table.elementwise, table.compute, threads),
+        experts_(table.product, table.elementwise, table.compute, threads, product_) {}
 
   Isa isa() const override { return table_.isa; }
   Compute compute() const override { return table_.compute; }
@@ -61,6 +63,11 @@ class TableOperations final : public Operations {
     product_.GatedMatMul(x, rows, ws, y);
   }
 
+  void ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
+                     std::span<const ExpertChoice> choices, float* y) override {
+    experts_.MatMul(x, rows, experts, choices, y);
+  }
+
   void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                float* out) override {
     SetThreads();
@@ -79,16 +86,32 @@ class TableOperations final : public Operations {
     reprise::Add(table_.elementwise, x, y, count);
   }
 
+  void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
+                 float epsilon, float* out) override {
+    SetThreads();
+    reprise::LayerNorm(x, rows, columns, weight, bias, epsilon, out);
+  }
+
+  void Scale(float* x, float factor, size_t count) override {
+    SetThreads();
+    reprise::Scale(x, factor, count);
+  }
+
+  void SoftCap(float* x, float cap, size_t count) override {
+    SetThreads();
+    reprise::SoftCap(x, cap, count);
+  }
+
   void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
                std::span<const SequenceSpan> sequences) override {
     SetThreads();
     reprise::StoreKv(layout, layer, k, v, sequences);
   }
 
-  void Attention(const KvLayout& layout, int layer, const float* q, int heads, float scale,
+  void Attention(const KvLayout& layout, int layer, const float* q, const AttentionSpec& spec,
                  std::span<const SequenceSpan> sequences, float* out) override {
     SetThreads();
-    table_.attention({layout, layer, q, heads, scale, sequences, out}, attention_scratch_);
+    table_.attention({layout, layer, q, spec, sequences, out}, attention_scratch_);
   }
 
  private:
@@ -98,6 +121,7 @@ class TableOperations final : public Operations {
   const KernelTable table_;
   const int threads_;
   ProductDriver product_;
+  ExpertsDriver experts_;
   RopeCache rope_cache_;
   AttentionScratch attention_scratch_;
 };

@@ -8,7 +8,8 @@ constexpr uint64_t kArithmeticVersion = 2;
 
 }  // namespace
 
-Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, Isa isa, Compute compute) {
+Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, bool long_ropes, Isa isa,
+                  Compute compute) {
   return Sha256Hasher()
       .Add("reprise kv")
       .Add(kArithmeticVersion)
@@ -18,8 +19,10 @@ Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, Isa isa, Comput
       .Add(static_cast<uint64_t>(layout.encoding))
       .Add(static_cast<uint64_t>(layout.layers))
       .Add(static_cast<uint64_t>(layout.kv_heads))
-      .Add(static_cast<uint64_t>(layout.head_dim))
+      .Add(static_cast<uint64_t>(layout.key_dim))
+      .Add(static_cast<uint64_t>(layout.value_dim))
       .Add(static_cast<uint64_t>(layout.block_tokens))
+      .Add(static_cast<uint64_t>(long_ropes))
       .Finish();
 }
 

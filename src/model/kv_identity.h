@@ -10,6 +10,7 @@
 namespace reprise {
 
 // `content`: of the model's whole file.
-Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, Isa isa, Compute compute);
+Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, bool long_ropes, Isa isa,
+                  Compute compute);
 
 }  // namespace reprise

@@ -46,7 +46,7 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
   if (!name) return std::unexpected(name.error());
   const Result<const Architecture*> architecture = FindArchitecture(*name);
   if (!architecture) return std::unexpected(architecture.error());
-  Result<ModelConfig> config = ReadModelConfig(file, **architecture);
+  Result<ModelConfig> config = ReadModelConfig(file, **architecture, options.context);
   if (!config) return std::unexpected(config.error());
   Result<std::unique_ptr<Operations>> operations =
       MakeOperations(options.isa, options.compute, options.threads);
@@ -56,9 +56,10 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
   if (!weights) return std::unexpected(weights.error());
   file.DropPages();
 
-  const KvLayout layout = {.layers = config->layers,
+  const KvLayout layout = {.layers = config->kv_layers(),
                            .kv_heads = config->kv_heads,
-                           .head_dim = config->head_dim,
+                           .key_dim = config->head_dim,
+                           .value_dim = config->value_dim,
                            .block_tokens = options.block_tokens,
                            .encoding = (*operations)->kv_encoding()};
   return std::make_unique<Decoder>(Decoder::Parts{.architecture = *architecture,

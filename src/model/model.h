@@ -19,23 +19,9 @@
 #include "kernels/kv_layout.h"
 #include "kernels/operations.h"
 #include "model/gguf.h"
+#include "model/model_config.h"
 
 namespace reprise {
-
-struct ModelConfig {
-  std::string architecture;  // "llama"
-  std::string name;          // general.name, or the file's
-  int layers = 0;
-  int hidden = 0;
-  int feed_forward = 0;
-  int heads = 0;
-  int kv_heads = 0;
-  int head_dim = 0;
-  int vocabulary = 0;
-  int context = 0;  // trained context length
-  float norm_epsilon = 0;
-  RopeTable rope;
-};
 
 // One step's work. rows = tokens.size(); sequences cover the rows in order and without gaps.
 struct Batch {
@@ -53,6 +39,7 @@ class Model {
     Compute compute = Compute::kFast;
     int threads = 0;  // ≤ 0: all cores
     int block_tokens = 32;
+    int context = 0;  // that will be served; 0: as many as it was trained for
     std::function<void(double fraction)> progress;  // 0..1, while packing; may be empty
   };
 

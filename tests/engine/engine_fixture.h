@@ -79,7 +79,7 @@ class EngineTest : public testing::Test {
  protected:
   void Start(const Variant& setup = {}) {
     engine_.reset();
-    bytes_ = TinyModel{}.Make();
+    bytes_ = TinyModel{.kind = kind_}.Make();
     auto file = GgufFile::Parse(bytes_);
     ASSERT_TRUE(file) << file.error().message;
     auto tokenizer = Tokenizer::Create(ReadVocabulary(*file).value());
@@ -166,6 +166,7 @@ class EngineTest : public testing::Test {
     EXPECT_EQ(engine_->stats().cache.promises, promises);
   }
 
+  TinyKind kind_ = TinyKind::kDense;
   std::vector<std::byte> bytes_;
   SystemClock clock_;
   ManualClock manual_clock_;

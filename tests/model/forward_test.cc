@@ -2,6 +2,7 @@
 // cut up. Equality, no tolerance, on a random tiny model and on the real one, for every instruction
 // set of this CPU and both kinds of arithmetic.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -107,8 +108,6 @@ std::span<const float> Row(const Model& model, const Logits& logits, size_t row)
   return std::span(logits).subspan(row * vocabulary, vocabulary);
 }
 
-enum class Which { kTiny, kReal };
-
 std::string RealModelPath() {
   const char* path = std::getenv("REPRISE_MODEL");
   return path != nullptr ? path : REPRISE_DEFAULT_MODEL;
@@ -121,11 +120,16 @@ std::unique_ptr<Model> Load(const GgufFile& file, Isa isa, Compute compute, int 
   return model ? std::move(*model) : nullptr;
 }
 
-class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
+// A tiny model of some kind, or the real one.
+using Subject = std::optional<TinyKind>;
+
+std::vector<Subject> EveryTinyKind() { return {std::begin(kTinyKinds), std::end(kTinyKinds)}; }
+
+class Forward : public testing::TestWithParam<std::tuple<Subject, Isa, Compute>> {
  protected:
   void SetUp() override {
-    const auto [which, isa, compute] = GetParam();
-    real_ = which == Which::kReal;
+    const auto [subject, isa, compute] = GetParam();
+    real_ = !subject;
     // It would take minutes, and runs through no other code than the tiny one.
     if (real_ && kAddressSanitizer) GTEST_SKIP() << "too slow under sanitizers";
     if (real_ && !std::filesystem::exists(RealModelPath())) {
@@ -136,7 +140,7 @@ class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
       ASSERT_TRUE(file) << file.error().message;
       file_ = std::make_unique<GgufFile>(std::move(*file));
     } else {
-      bytes_ = TinyModel{}.Make();
+      bytes_ = TinyModel{.kind = *subject}.Make();
       Result<GgufFile> file = GgufFile::Parse(bytes_);
       ASSERT_TRUE(file) << file.error().message;
       file_ = std::make_unique<GgufFile>(std::move(*file));
@@ -243,7 +247,7 @@ TEST_P(Forward, WantedRowsOfSeveralSequencesKeepTheirPlaces) {
 }
 
 TEST_P(Forward, ThreadsChangeNoBit) {
-  const auto [which, isa, compute] = GetParam();
+  const auto [subject, isa, compute] = GetParam();
   const Logits two = RunInChunks(*model_, tokens_, 64);
   const std::unique_ptr<Model> one = Load(*file_, isa, compute, 1);
   ASSERT_NE(one, nullptr);
@@ -252,20 +256,19 @@ TEST_P(Forward, ThreadsChangeNoBit) {
 }
 
 std::string Name(const testing::TestParamInfo<Forward::ParamType>& info) {
-  const auto [which, isa, compute] = info.param;
-  return std::string(which == Which::kTiny ? "tiny_" : "real_") + std::string(IsaName(isa)) +
-         (compute == Compute::kFast ? "_fast" : "_exact");
+  const auto [subject, isa, compute] = info.param;
+  return fmt::format("{}_{}_{}", subject ? TinyKindName(*subject) : "real", IsaName(isa),
+                     compute == Compute::kFast ? "fast" : "exact");
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Forward,
-                         testing::Combine(testing::Values(Which::kTiny),
+                         testing::Combine(testing::ValuesIn(EveryTinyKind()),
                                           testing::ValuesIn(AvailableIsas()),
                                           testing::Values(Compute::kFast, Compute::kExact)),
                          Name);
 // The plain loops would take minutes on the real model.
 INSTANTIATE_TEST_SUITE_P(Real, Forward,
-                         testing::Combine(testing::Values(Which::kReal),
-                                          testing::Values(DetectIsa()),
+                         testing::Combine(testing::Values(Subject()), testing::Values(DetectIsa()),
                                           testing::Values(Compute::kFast, Compute::kExact)),
                          Name);
 
