@@ -11,11 +11,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <thread>
 #include <utility>
 
+#include "app/machine.h"
 #include "app/openmp.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -24,16 +24,6 @@
 
 namespace reprise {
 namespace {
-
-// Bytes of memory that this process may use: the machine's, or its control group's if that is less.
-uint64_t MemoryBytes() {
-  const auto machine =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  uint64_t group = 0;
-  std::ifstream limit("/sys/fs/cgroup/memory.max");
-  if (limit >> group && group > 0) return std::min(machine, group);
-  return machine;
-}
 
 // SIGINT, SIGTERM and SIGHUP are blocked before any thread starts and awaited by this one.
 sigset_t BlockSignals() {
@@ -136,6 +126,10 @@ void BoundKeptMemory() {
 
 int RunServe(ServeOptions options) {
   BoundKeptMemory();
+  // Before signals wait for a server: Ctrl-C ends a download.
+  auto path = FindModel(options.model.path);
+  if (!path) return Complain(path.error());
+  options.model.path = *std::move(path);
   const sigset_t signals = BlockSignals();
   const SystemClock system_clock;
   if (!options.trace_path.empty()) {
@@ -149,7 +143,7 @@ int RunServe(ServeOptions options) {
     if (!keys) return Complain(keys.error());
     options.server.api_keys = *std::move(keys);
   }
-  auto file = GgufFile::Open(options.model.path);
+  auto file = OpenModel(options.model.path);
   if (!file) return Complain(file.error());
   auto text = LoadText(*file, options.chat_template_file);
   if (!text) return Complain(text.error());
@@ -181,7 +175,7 @@ int RunServe(ServeOptions options) {
   options.engine.checksum_logits = options.server.expose_logits_checksum;
 
   const Clock* clock = options.clock != nullptr ? options.clock : &system_clock;
-  auto below = OpenTiers(options.tiers, options.model.path, *file, **model);
+  auto below = OpenTiers(options.tiers, *file, **model);
   if (!below) return Complain(below.error());
   auto engine =
       Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, *std::move(below));
