@@ -97,6 +97,14 @@ void LogCache(const KvLayout& layout, const EngineOptions& options) {
                     std::chrono::duration_cast<std::chrono::seconds>(options.retention).count()));
 }
 
+// The file's, without what tells the parts of a split one apart.
+std::string ModelName(const GgufFile& file) {
+  constexpr std::string_view kPartEnding = "-00001-of-00003";
+  std::string name = std::filesystem::path(file.parts().front().path).stem().string();
+  if (file.parts().size() > 1) name.resize(name.size() - kPartEnding.size());
+  return name;
+}
+
 std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
   return token ? std::string(tokenizer.Piece(*token)) : std::string();
 }
@@ -165,7 +173,7 @@ int RunServe(ServeOptions options) {
   }
   LogCache((*model)->kv_layout(), options.engine);
   if (options.server.model_name.empty()) {
-    options.server.model_name = std::filesystem::path(options.model.path).stem().string();
+    options.server.model_name = ModelName(*file);
   }
   options.server.model_path = options.model.path;
   options.server.chat_template_source = text->chat_template_source;

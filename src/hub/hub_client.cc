@@ -144,14 +144,15 @@ Result<HubReply> HubClient::Follow(Transfer::Request request, Redirects redirect
 }
 
 // Until a reply came whole, or trying again has not helped.
-Result<HubReply> HubClient::Insist(const Transfer::Request& request, const Transfer::Sink& sink,
+Result<HubReply> HubClient::Insist(const Transfer::Request& request, int attempts,
+                                   const Transfer::Sink& sink,
                                    const std::function<void()>& begin_anew) {
   for (int attempt = 1;; ++attempt) {
     if (Status waited = WaitBefore(attempt); !waited) return std::unexpected(waited.error());
     begin_anew();
     Result<HubReply> reply = Follow(request, Redirects::kOwn, sink);
     if (!reply || !MayPass(*reply)) return reply;
-    if (attempt < limits::kHubAttempts) continue;
+    if (attempt < attempts) continue;
     if (!reply->fault.empty()) return std::unexpected(Unreachable(*reply));
     return reply;
   }
@@ -169,7 +170,7 @@ Error HubClient::Unreachable(const HubReply& reply) const {
           {}};
 }
 
-Result<RepoListing> HubClient::List(const ModelReference& reference) {
+Result<RepoListing> HubClient::List(const ModelReference& reference, int attempts) {
   std::string body;
   const auto collect = [&](const HubReply& reply, std::span<const std::byte> bytes) -> Status {
     if (reply.status != 200) return {};
@@ -183,7 +184,8 @@ Result<RepoListing> HubClient::List(const ModelReference& reference) {
   };
   const std::string url = fmt::format("{}/api/models/{}/revision/{}?blobs=true", settings_.endpoint,
                                       reference.repo, Escaped(reference.revision, false));
-  const Result<HubReply> reply = Insist({.url = url, .token = {}}, collect, [&] { body.clear(); });
+  const Result<HubReply> reply =
+      Insist({.url = url, .token = {}}, attempts, collect, [&] { body.clear(); });
   if (!reply) return std::unexpected(reply.error());
   if (reply->status != 200) {
     return std::unexpected(RefusalOf(*reply, reference, "", settings_));
@@ -199,7 +201,8 @@ Result<FileMark> HubClient::Mark(const ModelReference& reference, const std::str
                                  const std::string& path) {
   const auto ignore = [](const HubReply&, std::span<const std::byte>) -> Status { return {}; };
   const Result<HubReply> reply =
-      Insist({.url = FileUrl(reference, commit, path), .token = {}, .head = true}, ignore, [] {});
+      Insist({.url = FileUrl(reference, commit, path), .token = {}, .head = true},
+             limits::kHubAttempts, ignore, [] {});
   if (!reply) return std::unexpected(reply.error());
   if (reply->status != 200 && !reply->is_redirect()) {
     return std::unexpected(RefusalOf(*reply, reference, path, settings_));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "hub/hub_settings.h"
 #include "hub/model_choice.h"
 #include "hub/model_reference.h"
@@ -39,8 +40,8 @@ class HubClient {
 
   // Errors of all three: hub_refusal.h; kIo where the network does not work; kCancelled.
 
-  // GET /api/models/ORG/REPO/revision/REVISION
-  Result<RepoListing> List(const ModelReference& reference);
+  // GET /api/models/ORG/REPO/revision/REVISION, at most so often.
+  Result<RepoListing> List(const ModelReference& reference, int attempts = limits::kHubAttempts);
   // HEAD /ORG/REPO/resolve/COMMIT/PATH
   Result<FileMark> Mark(const ModelReference& reference, const std::string& commit,
                         const std::string& path);
@@ -56,8 +57,8 @@ class HubClient {
   enum class Redirects : uint8_t { kOwn, kAll };
   Result<HubReply> Follow(Transfer::Request request, Redirects redirects,
                           const Transfer::Sink& sink);
-  Result<HubReply> Insist(const Transfer::Request& request, const Transfer::Sink& sink,
-                          const std::function<void()>& begin_anew);
+  Result<HubReply> Insist(const Transfer::Request& request, int attempts,
+                          const Transfer::Sink& sink, const std::function<void()>& begin_anew);
   std::string FileUrl(const ModelReference& reference, const std::string& commit,
                       const std::string& path) const;
   Error Unreachable(const HubReply& reply) const;

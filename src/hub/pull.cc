@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/limits.h"
 #include "hub/blob_download.h"
 #include "hub/hub_cache.h"
 #include "hub/hub_client.h"
@@ -96,7 +97,7 @@ Result<PulledModel> PullModel(const ModelReference& reference, const PullOptions
   if (may_do && cached->certain) return cached->model;
 
   HubClient client(options.settings, options.stopped);
-  const Result<RepoListing> listing = client.List(reference);
+  const Result<RepoListing> listing = client.List(reference, may_do ? 1 : limits::kHubAttempts);
   if (!listing) {
     if (!may_do || listing.error().code != ErrorCode::kIo) return std::unexpected(listing.error());
     if (options.say) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <utility>
 
 #include "base/ascii.h"
@@ -21,6 +22,10 @@ struct Running {
   const Transfer::Sink& sink;
   const std::function<bool()>& stopped;
   Status status;  // the sink's; once it is an Error, libcurl is told to give up
+  // libcurl's own limit looks at a mean of seconds, and so notices silence late.
+  std::chrono::seconds longest_silence;
+  curl_off_t bytes = 0;  // that came until `last_byte`
+  std::chrono::steady_clock::time_point last_byte = std::chrono::steady_clock::now();
 };
 
 // Called for each line of a reply's head; a reply may have several heads (100 Continue, a proxy's).
@@ -46,8 +51,15 @@ size_t OnBody(const char* data, size_t, size_t size, void* user) {
   return running.status ? size : 0;
 }
 
-int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+// Called at least once a second.
+int OnProgress(void* user, curl_off_t, curl_off_t bytes, curl_off_t, curl_off_t) {
   auto& running = *static_cast<Running*>(user);
+  const auto now = std::chrono::steady_clock::now();
+  if (std::exchange(running.bytes, bytes) != bytes) running.last_byte = now;
+  if (now - running.last_byte > running.longest_silence) {
+    running.reply.fault = fmt::format("nothing came for {} s", running.longest_silence.count());
+    return 1;
+  }
   if (running.stopped && running.stopped()) {
     running.status = Fail(ErrorCode::kCancelled, "stopped");
   }
@@ -100,7 +112,11 @@ Transfer::~Transfer() = default;
 Result<HubReply> Transfer::Run(const Request& request, const Sink& sink) {
   CURL* curl = handle_->curl;
   curl_easy_reset(curl);
-  Running running{.reply = {}, .sink = sink, .stopped = stopped_, .status = {}};
+  Running running{.reply = {},
+                  .sink = sink,
+                  .stopped = stopped_,
+                  .status = {},
+                  .longest_silence = std::chrono::seconds(stall_seconds_)};
   HeaderList headers;
   headers.Add("Accept-Encoding: identity");  // lengths and ranges are the file's own
   if (!request.token.empty()) headers.Add(fmt::format("Authorization: Bearer {}", request.token));
@@ -114,8 +130,6 @@ Result<HubReply> Transfer::Run(const Request& request, const Sink& sink) {
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(limits::kHubConnectSeconds));
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_seconds_));
   if (request.head) curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
   const std::string range = fmt::format("{}-", request.from);
   if (request.from > 0) curl_easy_setopt(curl, CURLOPT_RANGE, range.c_str());
@@ -129,7 +143,7 @@ Result<HubReply> Transfer::Run(const Request& request, const Sink& sink) {
 
   const CURLcode code = curl_easy_perform(curl);
   if (!running.status) return std::unexpected(running.status.error());
-  if (code != CURLE_OK) {
+  if (code != CURLE_OK && running.reply.fault.empty()) {
     running.reply.fault = message[0] != '\0' ? message : curl_easy_strerror(code);
   }
   char* location = nullptr;
