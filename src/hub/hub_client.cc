@@ -121,7 +121,7 @@ Status HubClient::WaitBefore(int attempt) const {
   return {};
 }
 
-// kOwn: a redirect to another origin is the last reply.
+// kToMark: a redirect to another origin that says what the file is, is the last reply.
 Result<HubReply> HubClient::Follow(Transfer::Request request, Redirects redirects,
                                    const Transfer::Sink& sink) {
   for (int hop = 0;; ++hop) {
@@ -129,7 +129,10 @@ Result<HubReply> HubClient::Follow(Transfer::Request request, Redirects redirect
     request.token = own ? settings_.token : std::string();
     Result<HubReply> reply = transfer_.Run(request, sink);
     if (!reply || !reply->is_redirect()) return reply;
-    if (redirects == Redirects::kOwn && OriginOf(reply->location) != origin_) return reply;
+    if (redirects == Redirects::kToMark && OriginOf(reply->location) != origin_ &&
+        !reply->Header("x-linked-etag").empty()) {
+      return reply;
+    }
     if (hop == limits::kMaxHubRedirects) {
       return Fail(ErrorCode::kIo,
                   fmt::format("the hub at {} redirects in a circle", settings_.endpoint));
@@ -150,7 +153,7 @@ Result<HubReply> HubClient::Insist(const Transfer::Request& request, int attempt
   for (int attempt = 1;; ++attempt) {
     if (Status waited = WaitBefore(attempt); !waited) return std::unexpected(waited.error());
     begin_anew();
-    Result<HubReply> reply = Follow(request, Redirects::kOwn, sink);
+    Result<HubReply> reply = Follow(request, Redirects::kToMark, sink);
     if (!reply || !MayPass(*reply)) return reply;
     if (attempt < attempts) continue;
     if (!reply->fault.empty()) return std::unexpected(Unreachable(*reply));

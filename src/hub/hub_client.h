@@ -54,7 +54,7 @@ class HubClient {
   Status WaitBefore(int attempt) const;
 
  private:
-  enum class Redirects : uint8_t { kOwn, kAll };
+  enum class Redirects : uint8_t { kToMark, kAll };
   Result<HubReply> Follow(Transfer::Request request, Redirects redirects,
                           const Transfer::Sink& sink);
   Result<HubReply> Insist(const Transfer::Request& request, int attempts,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "hub/model_choice.h"
@@ -16,8 +17,19 @@ constexpr Duration kSampleEvery = std::chrono::milliseconds(100);
 constexpr Duration kTerminalEvery = std::chrono::milliseconds(200);
 constexpr Duration kLogEvery = std::chrono::seconds(5);
 
+// So that the terminal's line is one of 80 columns: the end of a long name, which tells more.
+std::string ShortName(std::string_view name) {
+  constexpr size_t kLongest = 28;
+  if (name.size() <= kLongest) return std::string(name);
+  name.remove_prefix(name.size() - kLongest);
+  while (!name.empty() && (static_cast<unsigned char>(name.front()) & 0xC0) == 0x80) {
+    name.remove_prefix(1);  // the rest of a character of UTF-8
+  }
+  return fmt::format("…{}", name);
+}
+
 std::string TimeText(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  const auto whole = std::llround(seconds);
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
@@ -72,8 +84,9 @@ std::string PullProgress::Line(TimePoint now) const {
   const double percent = total_bytes_ == 0 ? 100
                                            : 100 * static_cast<double>(done_bytes_) /
                                                  static_cast<double>(total_bytes_);
-  std::string line = fmt::format("{}: {} of {} ({:.0f} %)", name_, SizeText(done_bytes_),
-                                 SizeText(total_bytes_), std::min(percent, 100.0));
+  std::string line =
+      fmt::format("{}: {} of {} ({:.0f} %)", options_.terminal ? ShortName(name_) : name_,
+                  SizeText(done_bytes_), SizeText(total_bytes_), std::min(percent, 100.0));
   const double seconds = std::chrono::duration<double>(now - samples_.front().at).count();
   const auto came = static_cast<double>(fetched_bytes_ - samples_.front().fetched_bytes);
   if (seconds <= 0 || came <= 0) return line;

@@ -57,6 +57,7 @@ class PlayedHub:
         self._servers = []
         self.url = self._start(self._hub)
         self.store_url = self._start(self._store)
+        self.mirror_url = self._start(self._mirror)  # sends everybody to the hub
 
     def stop(self):
         for server in self._servers:
@@ -100,6 +101,9 @@ class PlayedHub:
 
     def _refuse(self, request, status, reason, words=""):
         self._reply(request, status, {"X-Error-Code": reason, "X-Error-Message": words}, words.encode())
+
+    def _mirror(self, request):
+        self._reply(request, 302, {"Location": self.url + request.path}, b"Found")
 
     # -- The hub ------------------------------------------------------------------------------------
 

@@ -17,12 +17,13 @@ class PullProgressTest : public testing::Test {
     return PullProgress({.clock = &clock_,
                          .terminal = terminal,
                          .write = [this](std::string_view text) { shown_ += text; }},
-                        "m.gguf", 1'000'000'000);
+                        name_, 1'000'000'000);
   }
   std::string Shown() { return std::exchange(shown_, {}); }
 
   ManualClock clock_;
   std::string shown_;
+  std::string name_ = "m.gguf";
 };
 
 TEST_F(PullProgressTest, ALogGetsALineEveryFewSeconds) {
@@ -52,6 +53,15 @@ TEST_F(PullProgressTest, ATerminalHasOneLineThatIsWrittenAnew) {
   EXPECT_EQ(Shown(), "\nthe connection was cut\n");
   progress.Finish();
   EXPECT_EQ(Shown(), "") << "no line is open";
+}
+
+TEST_F(PullProgressTest, ATerminalsLineHasRoomForLongNames) {
+  name_ = "Q6_K/Some-Model-With-A-Long-Name-Q6_K-00001-of-00003.gguf";
+  PullProgress progress = Begin(true);
+  EXPECT_EQ(Shown(), "fetching " + name_ + ", 1.0 GB\n");
+  clock_.Advance(seconds(1));
+  progress.Fetched(1'000'000);
+  EXPECT_TRUE(Shown().starts_with("\r…ame-Q6_K-00001-of-00003.gguf: 1 MB of"));
 }
 
 TEST_F(PullProgressTest, TheRateIsThatOfTheLastSeconds) {

@@ -279,6 +279,12 @@ def test_the_token_goes_to_the_hub_and_to_nobody_else(machine, hub, repo):
     assert sent == {"hub": {"Bearer hf_secret"}, "store": {None}}
 
 
+def test_where_a_mirror_sends_to_the_hub_the_token_does_not_go_along(machine, hub, repo):
+    path = machine.pull("hf:org/model-GGUF:Q8_0", environment={"HF_ENDPOINT": hub.mirror_url, "HF_TOKEN": "hf_secret"})
+    assert path.read_bytes() == repo.files["model-Q8_0.gguf"]
+    assert all("Authorization" not in headers for _, _, _, headers in hub.asked)
+
+
 def test_the_token_of_the_hubs_login_is_used(machine, hub, repo):
     repo.token = "hf_secret"
     (machine.home / ".cache/huggingface").mkdir(parents=True)
