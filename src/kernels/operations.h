@@ -78,6 +78,9 @@ struct WeightView {
   int64_t columns = 0;
 };
 
+// Bytes that Compute::kFast packs such a matrix into, known from its shape alone.
+size_t PackedBytes(WeightType type, int64_t rows, int64_t columns);
+
 // A weight matrix in an implementation's own packed layout. Owns its storage (the file's pages are
 // not needed any more). Immutable.
 class Matrix {

@@ -8,6 +8,14 @@ constexpr uint64_t kArithmeticVersion = 2;
 
 }  // namespace
 
+Sha256 ContentOf(std::span<const Sha256> files) {
+  if (files.size() == 1) return files.front();
+  Sha256Hasher hasher;
+  hasher.Add("reprise files").Add(uint64_t{files.size()});
+  for (const Sha256& file : files) hasher.Add(file);
+  return hasher.Finish();
+}
+
 Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, bool long_ropes, Isa isa,
                   Compute compute) {
   return Sha256Hasher()

@@ -32,6 +32,9 @@ struct Batch {
   std::span<const int> hidden_rows = {};
 };
 
+// Where the K and V of a model's tokens lie.
+KvLayout KvLayoutOf(const ModelConfig& config, int block_tokens, KvEncoding encoding);
+
 class Model {
  public:
   struct Options {
@@ -42,6 +45,9 @@ class Model {
     int context = 0;  // that will be served; 0: as many as it was trained for
     std::function<void(double fraction)> progress;  // 0..1, while packing; may be empty
   };
+
+  // What the file's keys say, before any weight is read: `vocabulary` stays 0. Errors as Load's.
+  static Result<ModelConfig> ReadConfig(const GgufFile& file);
 
   // Errors: kUnsupported (architecture, tensor type), kCorrupt (missing tensor, wrong shape).
   static Result<std::unique_ptr<Model>> Load(const GgufFile& file, const Options& options);
@@ -60,7 +66,7 @@ class Model {
   virtual void Forward(const Batch& batch, float* logits, float* hidden) = 0;
   void Forward(const Batch& batch, float* logits) { Forward(batch, logits, nullptr); }
 
-  // Who its K and V are, given the SHA-256 of its file's content; see kv_identity.h.
+  // Who its K and V are, given the SHA-256 of its content; see kv_identity.h.
   virtual Sha256 kv_identity(const Sha256& content) const = 0;
 };
 

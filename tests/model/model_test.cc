@@ -6,6 +6,8 @@
 
 #include <cmath>
 #include <string>
+#include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "gguf_writer.h"
@@ -206,15 +208,29 @@ TEST(Model, RefusesATokenizerLargerThanTheEmbedding) {
   ExpectError(writer, ErrorCode::kCorrupt, "513 tokens");
 }
 
+TEST(Model, SaysWhatFilesAreThatBelongToModels) {
+  for (const auto& [key, value, part] :
+       {std::tuple{"general.type", "mmproj", "sees or hears (mmproj)"},
+        std::tuple{"general.architecture", "clip", "sees or hears (mmproj)"},
+        std::tuple{"general.type", "adapter", "an adapter (LoRA)"},
+        std::tuple{"general.type", "imatrix", "an importance matrix"}}) {
+    GgufWriter writer;
+    if (std::string_view(key) != "general.architecture") {
+      writer.String("general.architecture", "llama");
+    }
+    writer.String(key, value);
+    ExpectError(writer, ErrorCode::kUnsupported, part);
+  }
+  GgufWriter model = TinyModel{}.MakeWriter();
+  model.String("general.type", "model");
+  EXPECT_TRUE(Loaded(model).model.has_value());
+}
+
 TEST(Model, SaysWhatItDoesNotSupport) {
   GgufWriter other = TinyModel{}.MakeWriter();
   other.RemoveKey("general.architecture");
   other.String("general.architecture", "gpt-j");
   ExpectError(other, ErrorCode::kUnsupported, "'gpt-j' are not supported, only: qwen2, ");
-
-  GgufWriter split = TinyModel{}.MakeWriter();
-  split.Uint32("split.count", 2);
-  ExpectError(split, ErrorCode::kUnsupported, "split over 2 files");
 
   GgufWriter scaling = TinyModel{}.MakeWriter();
   scaling.String("llama.rope.scaling.type", "longrope");
