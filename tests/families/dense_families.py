@@ -7,14 +7,14 @@ import gguf
 from family_case import Case
 from family_gguf import adjacent_pairs, forget, head_dim, llama3_factors
 
-PLAIN_ROPE = dict(rope_type="default", rope_theta=10000.0)
-# The texts of the tests are longer than this context, so that scaling shows.
+# Numbers that no program takes where a file does not say.
+PLAIN_ROPE = dict(rope_type="default", rope_theta=5000.0)
 YARN = dict(
-    rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64,
-    beta_fast=8.0, beta_slow=1.0,
+    rope_type="yarn", rope_theta=5000.0, factor=4.0, original_max_position_embeddings=256,
+    beta_fast=4.0, beta_slow=0.25,
 )  # fmt: skip
 LLAMA3 = dict(
-    rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
     original_max_position_embeddings=64,
 )  # fmt: skip
 
@@ -60,7 +60,7 @@ def phi3_factors(config):
 def longrope(count):
     return dict(
         rope_type="longrope",
-        rope_theta=10000.0,
+        rope_theta=5000.0,
         short_factor=[1 + i / 16 for i in range(count)],
         long_factor=[1 + i * i / 4 for i in range(count)],
     )
@@ -129,7 +129,8 @@ CASES = [
     Case("llama-yarn", "llama", "Llama", dict(rope_parameters=YARN), llama_keys, adjacent_pairs,
          shows="YaRN"),
     Case("mistral3", "mistral3", "Ministral3",
-         dict(head_dim=32, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=1.0,
+         dict(head_dim=32, rope_parameters=dict(YARN, original_max_position_embeddings=32,
+                                                mscale=1.0, mscale_all_dim=1.0,
                                                 llama_4_scaling_beta=0.25)),
          mistral3_keys, adjacent_pairs, shows="YaRN that does not scale, queries that grow"),
     Case("qwen2", "qwen2", "Qwen2", dict(rope_parameters=PLAIN_ROPE), shows="biases of q, k, v"),
@@ -140,7 +141,7 @@ CASES = [
               num_attention_heads=6, num_key_value_heads=3, head_dim=48),
          shows="q and k norms, heads of 48"),
     Case("gemma2", "gemma2", "Gemma2",
-         dict(rope_parameters=PLAIN_ROPE, head_dim=32, query_pre_attn_scalar=32, sliding_window=16,
+         dict(rope_parameters=dict(PLAIN_ROPE, rope_theta=10000.0), head_dim=32, query_pre_attn_scalar=32, sliding_window=16,
               attn_logit_softcapping=4.0, final_logit_softcapping=8.0, num_hidden_layers=4),
          gemma2_keys, norm_offset=1.0, shows="windows in every other layer, caps, four norms"),
     Case("gemma3", "gemma3", "Gemma3Text",
