@@ -1,6 +1,6 @@
 """Prints and writes the matrix of families: report.py [FILE]. Each case under --compute exact (its
-logits, and the 64 likeliest tokens after each of three prompts) and fast; a number is the error as a share
-of its bound (comparison.py)."""
+logits, and the 64 likeliest tokens after each of three prompts) and fast; a number is the error as a
+share of its bound (comparison.py)."""
 
 import pathlib
 import sys
@@ -23,7 +23,7 @@ def row(case, folder):
         exact = comparison.compare(model, recording, "exact")
         fast = comparison.compare(model, recording, "fast")
     except comparison.Refused as refused:
-        reason = str(refused).removeprefix("dump_logits: ")
+        reason = str(refused).removeprefix("dump_logits: ").split(", only:")[0]
         return f"| {case.name} | `{case.architecture}` | {case.shows} | not run: {reason} | | |"
     steps = sum(map(len, recording.continuations))
     right = steps - exact.wrong_tokens
