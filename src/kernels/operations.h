@@ -107,6 +107,9 @@ struct SequenceSpan {
   int rows = 0;
   int first_position = 0;
   std::span<std::byte* const> blocks;
+  // Of models with recurrent layers: Model::state_bytes() that stand for all positions before
+  // first_position (zeros before position 0), and afterwards for those up to the span's last row.
+  std::byte* state = nullptr;
 };
 
 // Rotary embedding: inverse frequencies [rotary_dim / 2], already scaled (Llama 3 kind or none).
