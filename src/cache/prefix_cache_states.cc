@@ -43,7 +43,7 @@ void PrefixCache::PublishState(std::string_view scope, std::span<const TokenId> 
   } else {
     if (given.empty()) {
       given = snapshots_->Allocate(Payload::kUndefined);
-      if (given.empty()) return;
+      if (given.empty()) return book_->Keep(reservation, tokens.size(), nullptr);
       given.CopyFrom(state);
     }
     snapshot = snapshots_->Add(parent, own_tokens, std::move(given));

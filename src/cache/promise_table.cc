@@ -170,6 +170,7 @@ void PromiseTable::Keep(Reservation& reservation, size_t tokens, Snapshot* snaps
   const auto is_kept = [&](const auto& kept) { return kept.first == tokens; };
   if (std::ranges::none_of(reservation.pending_, is_there)) return;
   if (std::ranges::any_of(reservation.snapshots_, is_kept)) return;
+  CHECK(snapshot != nullptr, "there is room for what was reserved");
   snapshots_->Pin(snapshot);
   reservation.snapshots_.emplace_back(tokens, snapshot);
 }

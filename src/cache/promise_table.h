@@ -68,7 +68,7 @@ class PromiseTable {
                                         std::span<const Breakpoint> breakpoints, TimePoint start,
                                         Reservation& reservation, size_t read);
   // The snapshot behind that many tokens of the reservation's prompt: pinned if a breakpoint there
-  // is pending.
+  // is pending. nullptr: there was no room, so REQUIRES: none is.
   void Keep(Reservation& reservation, size_t tokens, Snapshot* snapshot);
   void Fulfil(Reservation& reservation, Tokens published);
   void GiveUpBehind(Reservation& reservation, size_t tokens);  // breakpoints behind `tokens`
