@@ -270,7 +270,8 @@ class PrefixCache {
   // Keeps `state`, which stands behind `tokens`, as a snapshot: a copy, or itself (then it is empty
   // afterwards). Where there is one already, that is used. For a pending breakpoint of
   // `reservation` it cannot fail; another one is not kept if no room is to be had.
-  // REQUIRES: as for Publish of the last 1..block_tokens tokens, which are published now.
+  // REQUIRES: as for Publish of the last 1..block_tokens tokens, which are published now. Where
+  // their block was only shared with a node that is gone since, nothing is kept.
   void PublishState(std::string_view scope, std::span<const TokenId> tokens, const Lease& lease,
                     StateReference& state, StateUse use, Reservation& reservation);
   // Whether there is a snapshot behind exactly these tokens; then it counts as used.

@@ -40,6 +40,8 @@ void PrefixCache::PublishState(std::string_view scope, std::span<const TokenId> 
   Snapshot* snapshot = snapshots_->Find(parent, own_tokens);
   if (snapshot != nullptr) {
     snapshots_->Touch(snapshot);
+  } else if (tree_->FindNearest(parent, own_tokens).common < own_tokens.size()) {
+    return;  // the tail went meanwhile
   } else {
     if (given.empty()) {
       given = snapshots_->Allocate(Payload::kUndefined);
