@@ -323,6 +323,7 @@ PrefixCache::Sizes PrefixCache::sizes() const {
   if (snapshots_ == nullptr) return sizes;
   sizes.total_states = snapshots_->total();
   sizes.working_states = snapshots_->working();
+  sizes.most_working_states = options_.working_states;
   sizes.snapshots = snapshots_->size();
   sizes.pinned_snapshots = snapshots_->pinned();
   sizes.reserved_snapshots = book_->reserved_snapshots();

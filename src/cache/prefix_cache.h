@@ -184,7 +184,8 @@ class PrefixCache {
     size_t tenants = 0;  // whose scopes these are
     // Of models with states, in states.
     size_t total_states = 0;
-    size_t working_states = 0;      // sequences' own
+    size_t working_states = 0;  // sequences' own
+    size_t most_working_states = 0;
     size_t snapshots = 0;           // …
     size_t pinned_snapshots = 0;    // … of those, held for a promise
     size_t reserved_snapshots = 0;  // that promises of running requests will hold

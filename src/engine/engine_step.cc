@@ -44,8 +44,8 @@ void EngineThread::Admit() {
     CountAdmitted(sequence);
     StartedEvent event{.prompt_tokens = static_cast<int>(sequence.prompt_size()),
                        .cached_tokens = static_cast<int>(sequence.cached_tokens),
-                       .known_tokens = static_cast<int>(sequence.known_tokens),
-                       .breakpoints = sequence.breakpoints};
+                       .breakpoints = sequence.breakpoints,
+                       .known_tokens = static_cast<int>(sequence.known_tokens)};
     if (sequence.cached_tokens >= Sum(sequence.below.read)) event.stored = sequence.below.read;
     event.missed = sequence.below.missed;
     counters_.stored_tokens += Sum(event.stored);

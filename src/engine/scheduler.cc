@@ -173,6 +173,7 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
 void Scheduler::Begin(Sequence& sequence) {
   sequence.started = true;
   sequence.cached_tokens = sequence.computed;
+  if (!states_.active()) sequence.known_tokens = sequence.computed;
   sequence.admitted = clock_->Now();
   if (!sequence.publishes()) return;
   const GenerationRequest& request = sequence.request;

@@ -106,15 +106,15 @@ struct CacheLoss {
 struct StartedEvent {
   int prompt_tokens = 0;
   int cached_tokens = 0;  // read
-  // Whose K and V are cached: more than were read where a model with recurrent layers has no
-  // snapshot of its state that far.
-  int known_tokens = 0;
   // One a breakpoint of the request, in its order; empty with CacheUse::kNone. Counts for both
   // conventions: ComputeUsage(prompt_tokens, cached_tokens, breakpoints), engine/usage.h.
   std::vector<BreakpointOutcome> breakpoints = {};
   std::optional<CacheLoss> lost = {};
   PerTier<size_t> stored = {};    // of the cached ones, from below memory
   PerTier<TierMiss> missed = {};  // why no more from there
+  // Whose K and V are cached: more than were read where a model with recurrent layers has no
+  // snapshot of its state that far.
+  int known_tokens = 0;
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {

@@ -143,6 +143,8 @@ TEST_F(SnapshotTest, APendingBreakpointsSnapshotOutlivesItsBlockAndGoesWithTheRe
   taken.push_back(cache_->Allocate().value());
   EXPECT_EQ(Cached({1, 2}), 0U);
   EXPECT_EQ(cache_->sizes().pinned_snapshots, 1U);
+  EXPECT_EQ(cache_->PeekReadable("", prompt, 6), 0U) << "without K and V";
+  EXPECT_EQ(Read(prompt), 0U);
   cache_->Check();
   cache_->Conclude(reservation, published);
   EXPECT_EQ(cache_->sizes().snapshots, 0U);
