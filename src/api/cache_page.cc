@@ -129,15 +129,48 @@ json::object TotalJson(const EngineStats& stats) {
           {"requests", {{"running", stats.running}, {"waiting", stats.waiting}}}};
 }
 
+// Of models with recurrent layers only.
+json::object StatesJson(const EngineStats& stats) {
+  const PrefixCache::Sizes& sizes = stats.cache;
+  const PrefixCache::Counters& counters = stats.cache_counters;
+  return {
+      {"state_bytes", stats.state_bytes},
+      {"total", sizes.total_states},
+      {"working", sizes.working_states},
+      {"most_working", sizes.most_working_states},
+      {"snapshots", sizes.snapshots},
+      {"pinned", sizes.pinned_snapshots},
+      {"reserved", sizes.reserved_snapshots},
+      {"pin_capacity", sizes.pin_capacity_snapshots},
+      {"bytes",
+       {{"total", sizes.total_states * stats.state_bytes},
+        {"working", sizes.working_states * stats.state_bytes},
+        {"snapshots", sizes.snapshots * stats.state_bytes},
+        {"pinned", sizes.pinned_snapshots * stats.state_bytes}}},
+      {"counters", {{"kept", counters.kept_snapshots}, {"evicted", counters.evicted_snapshots}}}};
+}
+
+// A tenant's, with its snapshots for models that have them.
+json::object TenantPage(const TenantStats& tenant, const EngineStats& total) {
+  json::object page =
+      TenantJson(tenant, total.cache.pin_capacity_per_tenant_blocks, total.block_bytes);
+  if (total.state_bytes > 0) {
+    page["states"] = {{"snapshots", tenant.cache.snapshots},
+                      {"reserved", tenant.cache.reserved_snapshots},
+                      {"bytes", {{"snapshots", tenant.cache.snapshots * total.state_bytes}}}};
+  }
+  return page;
+}
+
 json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity) {
   const EngineStats& total = snapshot.total;
-  const size_t capacity = total.cache.pin_capacity_per_tenant_blocks;
   if (identity.admin) {
     json::object page = TotalJson(total);
+    if (total.state_bytes > 0) page["states"] = StatesJson(total);
     for (const auto& tier : total.tiers) page[ToText(tier.kind)] = TierJson(tier);
     json::array tenants;
     for (const TenantStats& tenant : snapshot.tenants) {
-      tenants.push_back(TenantJson(tenant, capacity, total.block_bytes));
+      tenants.push_back(TenantPage(tenant, total));
     }
     page["tenants"] = std::move(tenants);
     return page;
@@ -148,7 +181,7 @@ json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity)
     if (tenant.cache.tenant == identity.tenant) own = tenant;
   }
   json::object page = {{"block_tokens", total.block_tokens}, {"block_bytes", total.block_bytes}};
-  for (auto& [name, value] : TenantJson(own, capacity, total.block_bytes)) page[name] = value;
+  for (auto& [name, value] : TenantPage(own, total)) page[name] = value;
   return page;
 }
 

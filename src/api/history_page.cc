@@ -157,6 +157,10 @@ class Page {
       AddTime(*prompt.looked_up - std::chrono::duration_cast<WallTime::duration>(report.loss->ago),
               why);
     }
+    if (report.outcome == ReuseOutcome::kNoSnapshot) {
+      why["known"] = prompt.started->known_tokens;
+      why["snapshot_at"] = report.read;
+    }
     if (report.outcome == ReuseOutcome::kEvicted) why["for"] = EvictedFor(*report.loss, request);
     if (report.outcome == ReuseOutcome::kHit || !prompt.started) return why;
     for (const TierKind kind : kTierKinds) {

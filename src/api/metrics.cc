@@ -56,6 +56,26 @@ void AddCache(std::string& page, const EngineStats& stats) {
       counters.expired_promises);
 }
 
+// Of models with recurrent layers only.
+void AddStates(std::string& page, const EngineStats& stats) {
+  const PrefixCache::Sizes& sizes = stats.cache;
+  Add(page, Kind::kGauge, "state_bytes", "Bytes of one recurrent state.", stats.state_bytes);
+  Add(page, Kind::kGauge, "states", "Recurrent states that there is room for.", sizes.total_states);
+  Add(page, Kind::kGauge, "states_working", "Of those, in the hands of requests.",
+      sizes.working_states);
+  Add(page, Kind::kGauge, "cache_snapshots", "Of those, kept behind cached prefixes.",
+      sizes.snapshots);
+  Add(page, Kind::kGauge, "cache_pinned_snapshots", "Kept ones that promises hold.",
+      sizes.pinned_snapshots);
+  Add(page, Kind::kGauge, "cache_pin_capacity_snapshots", "Snapshots that promises may hold.",
+      sizes.pin_capacity_snapshots);
+  Add(page, Kind::kCounter, "cache_kept_snapshots_total", "Snapshots made.",
+      stats.cache_counters.kept_snapshots);
+  Add(page, Kind::kCounter, "cache_evicted_snapshots_total",
+      "Snapshots evicted for another state; their blocks stayed.",
+      stats.cache_counters.evicted_snapshots);
+}
+
 void AddTier(std::string& page, const BlockTier::Counters& tier) {
   const std::string_view kind = ToText(tier.kind);
   const auto add = [&](Kind type, std::string_view name, std::string_view help, auto value) {
@@ -139,6 +159,7 @@ std::string Metrics::Render(const EngineStats& engine, const HttpListener& liste
   std::string page;
   AddEngine(page, engine);
   AddCache(page, engine);
+  if (engine.state_bytes > 0) AddStates(page, engine);
   for (const BlockTier::Counters& tier : engine.tiers) AddTier(page, tier);
   Add(page, Kind::kGauge, "http_connections", "Open connections.", listener.open_connections());
   Add(page, Kind::kCounter, "http_connections_total", "Connections accepted.",

@@ -21,6 +21,10 @@ std::string PartAt(const PastPrompt& prompt, size_t token, const Tokenizer& toke
 
 std::string Reason(const History& history, const MissReport& report) {
   std::string reason(ToText(report.outcome));
+  if (report.outcome == ReuseOutcome::kNoSnapshot) {
+    return report.read == 0 ? reason + " of the model's state before that"
+                            : fmt::format("{} after the one at token {}", reason, report.read);
+  }
   if (!report.loss) return reason;
   reason +=
       fmt::format(" {:.1f} s before", std::chrono::duration<double>(report.loss->ago).count());

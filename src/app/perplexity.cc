@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -47,15 +48,24 @@ class Scorer {
   static Result<std::unique_ptr<Scorer>> Create(Model& model) {
     const KvLayout& layout = model.kv_layout();
     const int blocks = (kWindow + layout.block_tokens - 1) / layout.block_tokens;
-    auto pool = BlockPool::Create(static_cast<size_t>(blocks), layout.block_bytes());
+    // Models of recurrent layers only have blocks of nothing.
+    const size_t block_bytes = std::max<size_t>(layout.block_bytes(), 1);
+    auto pool = BlockPool::Create(static_cast<size_t>(blocks), block_bytes);
     if (!pool) return std::unexpected(pool.error());
-    return std::unique_ptr<Scorer>(new Scorer(model, std::move(*pool), blocks));
+    auto state = BlockPool::Create(1, std::max<size_t>(model.state_bytes(), 1));
+    if (!state) return std::unexpected(state.error());
+    return std::unique_ptr<Scorer>(new Scorer(model, std::move(*pool), std::move(*state), blocks));
   }
 
   // Sum of the surprises of the window's scored tokens. REQUIRES: kWindow tokens.
   double Score(std::span<const TokenId> window) {
+    std::memset(state_->data(state_block_), 0, state_->block_bytes());
     const SequenceSpan span = {
-        .first_row = 0, .rows = kWindow, .first_position = 0, .blocks = blocks_};
+        .first_row = 0,
+        .rows = kWindow,
+        .first_position = 0,
+        .blocks = blocks_,
+        .state = model_.state_bytes() > 0 ? state_->data(state_block_) : nullptr};
     const std::span<const SequenceSpan> sequences(&span, 1);
     model_.Forward({.tokens = window, .sequences = sequences, .logit_rows = rows_}, logits_.data());
     const auto vocabulary = static_cast<size_t>(model_.config().vocabulary);
@@ -70,8 +80,13 @@ class Scorer {
   int scored_tokens() const { return static_cast<int>(rows_.size()); }
 
  private:
-  Scorer(Model& model, std::unique_ptr<BlockPool> pool, int blocks)
-      : model_(model), pool_(std::move(pool)), rows_(kWindow - 1 - kFirstScored) {
+  Scorer(Model& model, std::unique_ptr<BlockPool> pool, std::unique_ptr<BlockPool> state,
+         int blocks)
+      : model_(model),
+        pool_(std::move(pool)),
+        state_(std::move(state)),
+        state_block_(state_->TryAllocate().value()),
+        rows_(kWindow - 1 - kFirstScored) {
     for (int i = 0; i < blocks; ++i) blocks_.push_back(pool_->data(pool_->TryAllocate().value()));
     std::iota(rows_.begin(), rows_.end(), kFirstScored);
     logits_.resize(rows_.size() * static_cast<size_t>(model.config().vocabulary));
@@ -79,6 +94,8 @@ class Scorer {
 
   Model& model_;
   std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<BlockPool> state_;  // of recurrent layers: one
+  BlockId state_block_;
   std::vector<std::byte*> blocks_;
   std::vector<int> rows_;
   std::vector<float> logits_;

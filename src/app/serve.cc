@@ -85,16 +85,22 @@ void LogModel(const Model& model, const ModelOptions& options, size_t file_bytes
           seconds, options.compute, IsaName(isa), threads);
 }
 
-void LogCache(const KvLayout& layout, const EngineOptions& options) {
-  const size_t blocks = options.kv_bytes / layout.block_bytes();
+void LogCache(const EngineStats& stats, const EngineOptions& options) {
+  const size_t blocks = stats.cache.total_blocks;
   LogInfo("prompt cache: {:.2f} GiB = {} blocks of {} tokens = {} tokens; {}",
-          static_cast<double>(options.kv_bytes) / (1ULL << 30), blocks, layout.block_tokens,
-          blocks * static_cast<size_t>(layout.block_tokens),
+          static_cast<double>(options.kv_bytes) / (1ULL << 30), blocks, stats.block_tokens,
+          blocks * static_cast<size_t>(stats.block_tokens),
           options.retention == Duration::max()
               ? std::string("kept until the room is needed")
               : fmt::format(
                     "idle lifetime {} s",
                     std::chrono::duration_cast<std::chrono::seconds>(options.retention).count()));
+  if (stats.state_bytes == 0) return;
+  LogInfo(
+      "of that, {} recurrent states of {:.2f} MB: up to {} for requests at once, the rest kept "
+      "behind prompts",
+      stats.cache.total_states, static_cast<double>(stats.state_bytes) / 1e6,
+      stats.cache.most_working_states);
 }
 
 // The file's, without what tells the parts of a split one apart.
@@ -171,7 +177,6 @@ int RunServe(ServeOptions options) {
     LogWarning("--context {} is longer than the {} that the model was trained for",
                options.engine.context, config.context);
   }
-  LogCache((*model)->kv_layout(), options.engine);
   if (options.server.model_name.empty()) {
     options.server.model_name = ModelName(*file);
   }
@@ -188,6 +193,7 @@ int RunServe(ServeOptions options) {
   auto engine =
       Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, *std::move(below));
   if (!engine) return Complain(engine.error());
+  LogCache((*engine)->stats(), options.engine);
   const std::string host = options.server.host;
   // Moved, so that no key is kept that a reload takes away.
   auto server =

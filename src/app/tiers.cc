@@ -156,6 +156,14 @@ Result<EngineTiers> OpenTiers(const TierOptions& options, const GgufFile& file,
                               const Model& model) {
   const KvLayout& layout = model.kv_layout();
   EngineTiers below;
+  if (model.state_bytes() > 0) {
+    if (!options.disk.folder.empty() || !options.shared.urls.empty()) {
+      LogWarning(
+          "this model has recurrent layers, whose states are kept in memory only: no --disk, no "
+          "--shared");
+    }
+    return below;
+  }
   const auto add = [&](TierKind kind, std::unique_ptr<BlockStore> store) {
     below.tiers.push_back(std::make_unique<BlockTier>(
         std::move(store),

@@ -53,14 +53,14 @@ BlockPool::~BlockPool() {
   munmap(arena_, block_count_ * stride_bytes_);
 }
 
-std::optional<BlockId> BlockPool::TryAllocate() {
+std::optional<BlockId> BlockPool::TryAllocate(Payload wanted) {
   BlockId block;
   if (!freed_.empty()) {
     block.value = freed_.back();
     freed_.pop_back();
     std::byte* payload = arena_ + block.value * stride_bytes_;
     ASAN_UNPOISON_MEMORY_REGION(payload, stride_bytes_);
-    std::memset(payload, 0, block_bytes_);
+    if (wanted == Payload::kZeroed) std::memset(payload, 0, block_bytes_);
   } else if (first_unused_ < block_count_) {
     block.value = static_cast<uint32_t>(first_unused_++);
   } else {

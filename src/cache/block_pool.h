@@ -32,8 +32,10 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // A free block with one reference and its payload zeroed, or nullopt when none is free.
-  std::optional<BlockId> TryAllocate();
+  enum class Payload : uint8_t { kZeroed, kUndefined };  // the latter is going to be written whole
+
+  // A free block with one reference, or nullopt when none is free.
+  std::optional<BlockId> TryAllocate(Payload payload = Payload::kZeroed);
   void Reference(BlockId block);  // REQUIRES: referenced already
   void Release(BlockId block);    // REQUIRES: referenced; the last one frees the block
 

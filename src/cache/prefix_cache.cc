@@ -9,6 +9,7 @@
 #include "cache/path_hash.h"
 #include "cache/prefix_tree.h"
 #include "cache/promise_table.h"
+#include "cache/snapshot_table.h"
 
 namespace reprise {
 
@@ -17,6 +18,8 @@ using internal::NodeState;
 using internal::PrefixNode;
 using internal::PrefixTree;
 using internal::PromiseTable;
+using internal::Snapshot;
+using internal::SnapshotTable;
 
 Lease::Lease(PrefixTree* tree, PrefixNode* node) : tree_(tree), node_(node) {
   tree_->Pin(node_, Hold::kLease);
@@ -45,8 +48,10 @@ Reservation::Reservation(Reservation&& other) noexcept
     : book_(std::exchange(other.book_, nullptr)),
       node_(std::exchange(other.node_, nullptr)),
       pending_(std::exchange(other.pending_, {})),
+      snapshots_(std::exchange(other.snapshots_, {})),
       start_(other.start_),
-      reserved_blocks_(std::exchange(other.reserved_blocks_, 0)) {}
+      reserved_blocks_(std::exchange(other.reserved_blocks_, 0)),
+      reserved_snapshots_(std::exchange(other.reserved_snapshots_, 0)) {}
 
 Reservation& Reservation::operator=(Reservation&& other) noexcept {
   if (this == &other) return *this;
@@ -54,8 +59,10 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   book_ = std::exchange(other.book_, nullptr);
   node_ = std::exchange(other.node_, nullptr);
   pending_ = std::exchange(other.pending_, {});
+  snapshots_ = std::exchange(other.snapshots_, {});
   start_ = other.start_;
   reserved_blocks_ = std::exchange(other.reserved_blocks_, 0);
+  reserved_snapshots_ = std::exchange(other.reserved_snapshots_, 0);
   return *this;
 }
 
@@ -69,10 +76,19 @@ PrefixCache::PrefixCache(BlockPool* pool, const Clock* clock, Options options) :
   CHECK(options.block_tokens > 0, "a block holds at least one token");
   CHECK(options.retention > Duration::zero(), "what is cached is retained for some time");
   tree_ = std::make_unique<PrefixTree>(pool, clock, options.block_tokens);
-  const size_t per_tenant = options.pin_blocks_per_tenant;
+  if (options.states != nullptr) {
+    CHECK(options.working_states > 0 &&
+              options.working_states + options.pin_snapshots <= options.states->block_count(),
+          "the arena of states holds what sequences and promises may");
+    snapshots_ = std::make_unique<SnapshotTable>(tree_.get(), options.states);
+  }
+  const auto or_all = [](size_t share) {
+    return share > 0 ? share : std::numeric_limits<size_t>::max();
+  };
   book_ = std::make_unique<PromiseTable>(
-      tree_.get(), options.pin_blocks,
-      per_tenant > 0 ? per_tenant : std::numeric_limits<size_t>::max());
+      tree_.get(), snapshots_.get(),
+      PromiseTable::Shares{options.pin_blocks, or_all(options.pin_blocks_per_tenant)},
+      PromiseTable::Shares{options.pin_snapshots, or_all(options.pin_snapshots_per_tenant)});
   drops_ = std::make_unique<internal::DropLog>(options.remembered_losses, tree_->block_tokens());
 }
 
@@ -88,13 +104,31 @@ PrefixMatch PrefixCache::Match(std::string_view scope, std::span<const TokenId> 
     return match;
   }
 
-  const auto partial = tree_->Descend(deepest, wanted, [&](PrefixNode* node) {
+  auto partial = tree_->Descend(deepest, wanted, [&](PrefixNode* node) {
     match.blocks.push_back(node->block);
     deepest = node;
   });
-  const size_t full_tokens = match.blocks.size() * tree_->block_tokens();
-  if (full_tokens + partial.common < wanted.size()) {
+  size_t full_tokens = match.blocks.size() * tree_->block_tokens();
+  match.known = full_tokens + partial.common;
+  if (match.known < wanted.size()) {
     match.lost = drops_->Find(deepest->path_hash, tokens.subspan(full_tokens), partial.common);
+  }
+  if (snapshots_ != nullptr) {
+    Snapshot* snapshot = snapshots_->FindOnPath(deepest, wanted.first(match.known));
+    const size_t end = snapshot == nullptr ? 0 : snapshots_->TokensBefore(*snapshot);
+    const size_t full = end / tree_->block_tokens();
+    if (full < match.blocks.size()) {
+      partial.node = tree_->NodeOf(match.blocks[full]);
+      match.blocks.resize(full);
+      deepest = full == 0 ? tree_->FindRoot(scope) : tree_->NodeOf(match.blocks.back());
+    }
+    full_tokens = full * tree_->block_tokens();
+    partial.common = end - full_tokens;
+    if (partial.common == 0) partial.node = nullptr;
+    if (snapshot != nullptr) {
+      snapshots_->Touch(snapshot);
+      match.state = snapshot->state.Share();
+    }
   }
   if (!match.blocks.empty()) match.lease = Lease(tree_.get(), deepest);
   if (partial.node != nullptr) {
@@ -114,6 +148,18 @@ size_t PrefixCache::Peek(std::string_view scope, std::span<const TokenId> tokens
   size_t full_nodes = 0;
   const auto partial = tree_->Descend(root, tokens, [&](PrefixNode*) { ++full_nodes; });
   return full_nodes * tree_->block_tokens() + partial.common;
+}
+
+size_t PrefixCache::PeekReadable(std::string_view scope, std::span<const TokenId> tokens,
+                                 size_t limit) const {
+  const auto wanted = tokens.first(std::min(limit, tokens.size()));
+  const PrefixNode* deepest = tree_->FindRoot(scope);
+  if (snapshots_ == nullptr || deepest == nullptr) return Peek(scope, wanted);
+  const auto partial =
+      tree_->Descend(deepest, wanted, [&](const PrefixNode* node) { deepest = node; });
+  const size_t known = deepest->depth * tree_->block_tokens() + partial.common;
+  const Snapshot* snapshot = snapshots_->FindOnPath(deepest, wanted.first(known));
+  return snapshot == nullptr ? 0 : snapshots_->TokensBefore(*snapshot);
 }
 
 // The node behind whose tokens [first ..] is published: see the REQUIRES of Publish.
@@ -188,8 +234,9 @@ BlockId PrefixCache::Deduplicate(PrefixNode& found, bool equal, BlockId block, L
 std::vector<BreakpointOutcome> PrefixCache::Promise(std::string_view scope,
                                                     std::span<const TokenId> prompt,
                                                     std::span<const Breakpoint> breakpoints,
-                                                    TimePoint start, Reservation& reservation) {
-  return book_->Accept(scope, prompt, breakpoints, start, reservation);
+                                                    TimePoint start, Reservation& reservation,
+                                                    size_t read) {
+  return book_->Accept(scope, prompt, breakpoints, start, reservation, read);
 }
 
 void PrefixCache::Fulfil(Reservation& reservation, std::span<const TokenId> published) {
@@ -209,6 +256,7 @@ void PrefixCache::Renew(std::string_view scope, std::span<const TokenId> prompt,
 void PrefixCache::DropOldest(LossCause cause, SequenceId for_whom) {
   const PrefixNode* leaf = tree_->Oldest();
   drops_->Add(leaf->parent->path_hash, leaf->Tokens(), {cause, tree_->Now(), for_whom});
+  if (snapshots_ != nullptr) snapshots_->LoseChild(leaf);
   tree_->EvictOldest();
 }
 
@@ -250,6 +298,7 @@ size_t PrefixCache::Flush() {
   book_->EndAll();
   size_t freed = 0;
   for (; tree_->Oldest() != nullptr; ++freed) DropOldest(LossCause::kFlushed);
+  if (snapshots_ != nullptr) snapshots_->DropUnpinned();
   return freed;
 }
 
@@ -271,6 +320,14 @@ PrefixCache::Sizes PrefixCache::sizes() const {
   sizes.cached_tokens = tree_->cached_tokens();
   sizes.scopes = tree_->scopes();
   sizes.tenants = tree_->tenants();
+  if (snapshots_ == nullptr) return sizes;
+  sizes.total_states = snapshots_->total();
+  sizes.working_states = snapshots_->working();
+  sizes.most_working_states = options_.working_states;
+  sizes.snapshots = snapshots_->size();
+  sizes.pinned_snapshots = snapshots_->pinned();
+  sizes.reserved_snapshots = book_->reserved_snapshots();
+  sizes.pin_capacity_snapshots = options_.pin_snapshots;
   return sizes;
 }
 
@@ -284,6 +341,10 @@ PrefixCache::Counters PrefixCache::counters() const {
   Counters counters = counters_;
   counters.promises = book_->made();
   counters.refused_promises = book_->refused();
+  if (snapshots_ != nullptr) {
+    counters.kept_snapshots = snapshots_->kept();
+    counters.evicted_snapshots = snapshots_->evicted();
+  }
   return counters;
 }
 
@@ -291,6 +352,7 @@ int PrefixCache::block_tokens() const { return options_.block_tokens; }
 
 void PrefixCache::Check() const {
   tree_->Check();
+  if (snapshots_ != nullptr) snapshots_->Check();
   book_->Check();
 }
 

@@ -33,6 +33,11 @@
 // is dropped by Expire. What holds a node is a lease (of a sequence that runs) or a promise: a
 // breakpoint that was accepted and whose time is not up. Promises hold at most pin_blocks in all.
 //
+// Of models with recurrent layers (Options::states) there is one state of fixed size besides, for a
+// whole sequence. A prefix can be read up to where a copy of it was kept, a snapshot, and no
+// further; so Match ends there, and reports as `known` how far K and V would have gone. Where
+// snapshots are kept is the caller's choice (PublishState).
+//
 // REQUIRES of every sequence: while it references a block that is in the tree, its lease holds that
 // block's node or one below it. So: give back blocks first, the lease last. (What no lease holds
 // counts as available; evicting it must free it. Checked at eviction.)
@@ -56,6 +61,7 @@
 #include "cache/block_pool.h"
 #include "cache/breakpoint.h"
 #include "cache/loss.h"
+#include "cache/state_reference.h"
 #include "cache/tenant_sizes.h"
 
 namespace reprise {
@@ -66,6 +72,8 @@ class DropLog;
 struct PrefixNode;
 class PrefixTree;
 class PromiseTable;
+struct Snapshot;
+class SnapshotTable;
 }  // namespace internal
 
 // Pins a node and its path to the root: what it holds is not evicted. Move-only; releases itself.
@@ -103,9 +111,14 @@ class Reservation {
   internal::PromiseTable* book_ = nullptr;
   internal::PrefixNode* node_ = nullptr;  // the deepest full node of the path, or the root
   std::vector<Breakpoint> pending_;
+  // Of pending breakpoints, those whose block is not full yet: pinned snapshots, and where.
+  std::vector<std::pair<size_t, internal::Snapshot*>> snapshots_;
   TimePoint start_;
-  size_t reserved_blocks_ = 0;  // from node_ to the last of pending_
+  size_t reserved_blocks_ = 0;     // from node_ to the last of pending_
+  size_t reserved_snapshots_ = 0;  // one for each of pending_
 };
+
+enum class StateUse : uint8_t { kCopy, kGive };
 
 struct PrefixMatch {
   size_t tokens = 0;               // matched in all: blocks.size() * block_tokens + partial_tokens
@@ -120,6 +133,9 @@ struct PrefixMatch {
   // Where the match ends before the limit: what became of a block that would have gone on, if one
   // is remembered. For diagnosis only.
   std::optional<Loss> lost;
+  // Tokens whose K and V are cached, up to the limit. With states that can be more than `tokens`.
+  size_t known = 0;
+  StateReference state;  // behind `tokens`; empty where that is 0, and for models without states
 };
 
 class PrefixCache {
@@ -130,6 +146,13 @@ class PrefixCache {
     size_t pin_blocks = 0;                          // that promises may hold
     size_t pin_blocks_per_tenant = 0;               // of those, that one tenant's may; 0: all
     size_t remembered_losses = limits::kMaxRememberedLosses;
+    // Of models with recurrent layers: where their states lie, outlives the cache. At most
+    // working_states of them are sequences' own and pin_snapshots are held for promises.
+    // REQUIRES: working_states is 1 or more, and the two fit the arena together.
+    BlockPool* states = nullptr;
+    size_t working_states = 0;
+    size_t pin_snapshots = 0;
+    size_t pin_snapshots_per_tenant = 0;  // 0: all
   };
   struct Counters {                    // since start
     uint64_t evicted_blocks = 0;       // by Allocate, for room
@@ -139,6 +162,8 @@ class PrefixCache {
     uint64_t promises = 0;             // made; marking what is promised already makes none
     uint64_t refused_promises = 0;     // breakpoints for which there was no room
     uint64_t expired_promises = 0;
+    uint64_t kept_snapshots = 0;
+    uint64_t evicted_snapshots = 0;  // by themselves, for another state; their blocks stayed
   };
   struct Sizes {
     size_t total_blocks = 0;
@@ -157,6 +182,14 @@ class PrefixCache {
     size_t cached_tokens = 0;       // that Match can find
     size_t scopes = 0;
     size_t tenants = 0;  // whose scopes these are
+    // Of models with states, in states.
+    size_t total_states = 0;
+    size_t working_states = 0;  // sequences' own
+    size_t most_working_states = 0;
+    size_t snapshots = 0;           // …
+    size_t pinned_snapshots = 0;    // … of those, held for a promise
+    size_t reserved_snapshots = 0;  // that promises of running requests will hold
+    size_t pin_capacity_snapshots = 0;
   };
 
   // Both must outlive the cache, and neither lease nor reservation may.
@@ -165,9 +198,12 @@ class PrefixCache {
 
   // The longest cached prefix of `tokens` in `scope`, at most `limit` tokens, touched and leased.
   // Where several nodes share equally many rows with the end of the prompt, any one is `partial`.
+  // With states: up to the deepest snapshot, or nothing.
   PrefixMatch Match(std::string_view scope, std::span<const TokenId> tokens, size_t limit);
-  // Its length only; touches nothing.
+  // How far K and V go; touches nothing.
   size_t Peek(std::string_view scope, std::span<const TokenId> tokens) const;
+  // How many tokens Match would give; touches nothing.
+  size_t PeekReadable(std::string_view scope, std::span<const TokenId> tokens, size_t limit) const;
 
   // Makes tokens[first ..], whose rows are in `block`, findable behind tokens[0, first).
   //
@@ -204,11 +240,16 @@ class PrefixCache {
   // kept: those for which the blocks that they would newly hold, cached or still to be computed,
   // fit the share of promises. What is cached is promised at once; the rest is in `reservation`
   // (REQUIRES: empty), and cannot fail any more.
+  // With states, each also holds a snapshot, which counts in the same way. What the request has not
+  // `read` it computes anew, so it will publish these; a breakpoint in what it has read without a
+  // snapshot is refused.
   std::vector<BreakpointOutcome> Promise(std::string_view scope, std::span<const TokenId> prompt,
                                          std::span<const Breakpoint> breakpoints, TimePoint start,
-                                         Reservation& reservation);
+                                         Reservation& reservation, size_t read = 0);
   // `published`, the beginning of the prompt, is in the tree now and, but for a tail that fills no
-  // block, held by the caller's lease: makes the promises that it reaches.
+  // block, held by the caller's lease: makes the promises that it reaches. With states,
+  // PublishState comes before: without its snapshot a promise is not made, and those behind it wait
+  // too.
   void Fulfil(Reservation& reservation, std::span<const TokenId> published);
   // The request ends with no more published than this: the same, and gives back the rest. What was
   // not reached is not promised.
@@ -221,6 +262,21 @@ class PrefixCache {
   std::optional<BlockId> Allocate(SequenceId for_whom = {});
   // Blocks that Allocate could hand out now: free ones and those that eviction can reach. O(1).
   size_t available_blocks() const;
+
+  // -- States. REQUIRES of all: Options::states is set.
+
+  // A state of the caller's own, equal to `snapshot` (PrefixMatch::state), or zeros if that is
+  // empty. Empty if working_states are taken.
+  StateReference TakeState(StateReference snapshot);
+  // Keeps `state`, which stands behind `tokens`, as a snapshot: a copy, or itself (then it is empty
+  // afterwards). Where there is one already, that is used. For a pending breakpoint of
+  // `reservation` it cannot fail; another one is not kept if no room is to be had.
+  // REQUIRES: as for Publish of the last 1..block_tokens tokens, which are published now. Where
+  // their block was only shared with a node that is gone since, nothing is kept.
+  void PublishState(std::string_view scope, std::span<const TokenId> tokens, const Lease& lease,
+                    StateReference& state, StateUse use, Reservation& reservation);
+  // Whether there is a snapshot behind exactly these tokens; then it counts as used.
+  bool TouchSnapshot(std::string_view scope, std::span<const TokenId> tokens);
 
   // Ends the promises whose time is up, then drops what nothing holds and what has been idle for
   // the retention; returns blocks freed.
@@ -248,7 +304,8 @@ class PrefixCache {
 
   Options options_;
   std::unique_ptr<internal::PrefixTree> tree_;
-  std::unique_ptr<internal::PromiseTable> book_;  // ends before the tree
+  std::unique_ptr<internal::SnapshotTable> snapshots_;  // of models with states; before the tree
+  std::unique_ptr<internal::PromiseTable> book_;        // ends before both
   std::unique_ptr<internal::DropLog> drops_;
   Counters counters_;
 };

@@ -75,6 +75,17 @@ PrefixTree::Neighbour PrefixTree::FindNearest(const PrefixNode* parent, Tokens r
   return nearest;
 }
 
+size_t PrefixTree::CommonWithBrothers(const PrefixNode* node) const {
+  const Children& children = node->parent->children;
+  const auto place = LowerBound(node->parent, node->Tokens());
+  size_t common = 0;
+  if (place != children.begin()) common = CommonTokens((*(place - 1))->Tokens(), node->Tokens());
+  if (place + 1 != children.end()) {
+    common = std::max(common, CommonTokens((*(place + 1))->Tokens(), node->Tokens()));
+  }
+  return common;
+}
+
 PrefixNode* PrefixTree::NodeOf(BlockId block) {
   CHECK(block.value < nodes_.size(), "a block id is an index into the pool");
   PrefixNode* node = &nodes_[block.value];

@@ -106,6 +106,8 @@ class PrefixTree {
   // The child that shares most leading tokens with `rest` (its first block_tokens count). Of
   // equally good ones the greatest below `rest`, if any is below, or the least.
   Neighbour FindNearest(const PrefixNode* parent, Tokens rest) const;
+  // Most leading tokens that a node shares with another child of its parent.
+  size_t CommonWithBrothers(const PrefixNode* node) const;
   // Walks down from `node` along `tokens` as long as whole nodes match and calls on_full(node) for
   // each; then returns the node left half way, if any.
   template <typename OnFull>

@@ -1,6 +1,7 @@
 #include "cache/promise_table.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "cache/prefix_cache.h"
@@ -24,8 +25,8 @@ bool PromiseTable::ByTokens::operator()(Tokens a, Tokens b) const {
   return std::ranges::lexicographical_compare(a, b);
 }
 
-PromiseTable::PromiseTable(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant)
-    : tree_(tree), capacity_(capacity), capacity_per_tenant_(capacity_per_tenant) {}
+PromiseTable::PromiseTable(PrefixTree* tree, SnapshotTable* snapshots, Shares blocks, Shares states)
+    : tree_(tree), snapshots_(snapshots), blocks_(blocks), states_(states) {}
 
 PromiseTable::~PromiseTable() {
   CHECK(reservations_ == 0, "no reservation outlives its cache");
@@ -38,12 +39,32 @@ size_t PromiseTable::BlocksFor(size_t tokens) const {
 
 // ---- accepting ----------------------------------------------------------------------------------
 
-PinDecision PromiseTable::Decide(size_t cost, std::string_view scope) const {
-  const TenantSizes* tenant = tree_->FindTenant(TenantOf(scope));
-  const size_t of_tenant = tenant == nullptr ? 0 : tenant->pinned_blocks + tenant->reserved_blocks;
-  if (cost > capacity_per_tenant_ - of_tenant) return PinDecision::kTenantFull;
+void PromiseTable::Path::Shorten(size_t tokens, size_t block_tokens) {
+  const size_t full = tokens / block_tokens;
+  if (full > depth() || nodes.empty()) return;
+  if (full < depth()) {
+    partial = {nodes[full + 1], block_tokens};
+    nodes.resize(full + 1);
+  }
+  partial.common = std::min(partial.common, tokens % block_tokens);
+  if (partial.common == 0) partial.node = nullptr;
+}
+
+PinDecision PromiseTable::Decide(size_t cost, bool needs_snapshot, std::string_view scope) const {
+  const TenantSizes* found = tree_->FindTenant(TenantOf(scope));
+  const TenantSizes tenant = found == nullptr ? TenantSizes() : *found;
+  const size_t of_tenant = tenant.pinned_blocks + tenant.reserved_blocks;
+  const auto& promises = tenant.promises_by_class;
+  const size_t snapshots_of_tenant =
+      promises[0] + promises[1] + promises[2] + tenant.reserved_snapshots;
+  if (cost > blocks_.per_tenant - of_tenant ||
+      (needs_snapshot && snapshots_of_tenant >= states_.per_tenant)) {
+    return PinDecision::kTenantFull;
+  }
   const size_t used = tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_;
-  return cost > capacity_ - used ? PinDecision::kPoolFull : PinDecision::kAccepted;
+  const bool fits = cost <= blocks_.all - used &&
+                    (!needs_snapshot || by_expiry_.size() + reserved_snapshots_ < states_.all);
+  return fits ? PinDecision::kAccepted : PinDecision::kPoolFull;
 }
 
 size_t PromiseTable::Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
@@ -67,16 +88,24 @@ size_t PromiseTable::Cost(Tokens prompt, const Breakpoint& breakpoint, const Pat
 PinDecision PromiseTable::AcceptOne(std::string_view scope, Tokens prompt,
                                     const Breakpoint& breakpoint, Path& path,
                                     Reservation& reservation) {
-  const PinDecision decision = Decide(Cost(prompt, breakpoint, path, reservation), scope);
-  if (decision != PinDecision::kAccepted) return decision;
-
   const size_t block_tokens = tree_->block_tokens();
   const size_t end = BlocksFor(breakpoint.tokens);
-  if (breakpoint.tokens <= path.depth() * block_tokens + path.partial.common) {
+  const size_t first = (end - 1) * block_tokens;
+  const Tokens behind = prompt.subspan(first, breakpoint.tokens - first);
+  const bool found = breakpoint.tokens <= path.depth() * block_tokens + path.partial.common;
+  const bool needs_snapshot =
+      snapshots_ != nullptr && !(found && Exists(path.nodes[end - 1], behind));
+  const PinDecision decision =
+      Decide(Cost(prompt, breakpoint, path, reservation), needs_snapshot, scope);
+  if (decision != PinDecision::kAccepted) return decision;
+
+  if (found) {
+    PrefixNode* parent = path.nodes[end - 1];
+    if (snapshots_ != nullptr && snapshots_->Find(parent, behind) == nullptr) {
+      return PinDecision::kPoolFull;  // went for room since it was looked up
+    }
     PrefixNode* holder = end <= path.depth() ? path.nodes[end] : path.partial.node;
-    const size_t first = (end - 1) * block_tokens;
-    Make(path.nodes[end - 1], prompt.subspan(first, breakpoint.tokens - first), holder, breakpoint,
-         reservation.start_);
+    Make(parent, behind, holder, breakpoint, reservation.start_);
     return decision;
   }
   if (path.nodes.empty()) path.nodes.push_back(tree_->FindOrAddRoot(scope));
@@ -88,18 +117,21 @@ PinDecision PromiseTable::AcceptOne(std::string_view scope, Tokens prompt,
   }
   reservation.pending_.push_back(breakpoint);
   SetReserved(reservation, end - path.depth());
+  CountPending(reservation);
   return decision;
 }
 
 std::vector<BreakpointOutcome> PromiseTable::Accept(std::string_view scope, Tokens prompt,
                                                     std::span<const Breakpoint> breakpoints,
-                                                    TimePoint start, Reservation& reservation) {
+                                                    TimePoint start, Reservation& reservation,
+                                                    size_t read) {
   CHECK(reservation.empty(), "a request's breakpoints are accepted once");
   Path path;
   if (PrefixNode* root = tree_->FindRoot(scope)) {
     path.nodes.push_back(root);
     path.partial =
         tree_->Descend(root, prompt, [&](PrefixNode* node) { path.nodes.push_back(node); });
+    if (snapshots_ != nullptr) path.Shorten(read, tree_->block_tokens());
   }
   reservation.start_ = start;
   std::vector<BreakpointOutcome> outcomes;
@@ -124,6 +156,33 @@ void PromiseTable::SetReserved(Reservation& reservation, size_t blocks) {
   reservation.reserved_blocks_ = blocks;
 }
 
+void PromiseTable::CountPending(Reservation& reservation) {
+  if (snapshots_ == nullptr) return;
+  TenantSizes& tenant = *reservation.node_->root->tenant;
+  const size_t count = reservation.pending_.size();
+  tenant.reserved_snapshots = tenant.reserved_snapshots - reservation.reserved_snapshots_ + count;
+  reserved_snapshots_ = reserved_snapshots_ - reservation.reserved_snapshots_ + count;
+  reservation.reserved_snapshots_ = count;
+}
+
+void PromiseTable::Keep(Reservation& reservation, size_t tokens, Snapshot* snapshot) {
+  const auto is_there = [&](const Breakpoint& b) { return b.tokens == tokens; };
+  const auto is_kept = [&](const auto& kept) { return kept.first == tokens; };
+  if (std::ranges::none_of(reservation.pending_, is_there)) return;
+  if (std::ranges::any_of(reservation.snapshots_, is_kept)) return;
+  CHECK(snapshot != nullptr, "there is room for what was reserved");
+  snapshots_->Pin(snapshot);
+  reservation.snapshots_.emplace_back(tokens, snapshot);
+}
+
+void PromiseTable::UnpinUpTo(Reservation& reservation, size_t tokens) {
+  std::erase_if(reservation.snapshots_, [&](const auto& kept) {
+    if (kept.first > tokens) return false;
+    snapshots_->Unpin(kept.second);
+    return true;
+  });
+}
+
 void PromiseTable::Fulfil(Reservation& reservation, Tokens published) {
   auto& pending = reservation.pending_;
   while (!reservation.empty()) {
@@ -139,10 +198,17 @@ void PromiseTable::Fulfil(Reservation& reservation, Tokens published) {
     // the last one needs no more of it.
     if (!full && pending.back().tokens > published.size()) return;
 
-    auto behind = pending.begin();
-    for (; behind != pending.end() && behind->tokens <= first + rest.size(); ++behind)
+    const auto end =
+        std::ranges::upper_bound(pending, first + rest.size(), {}, &Breakpoint::tokens);
+    const auto lacks_snapshot = [&](const Breakpoint& breakpoint) {
+      return snapshots_->Find(node, rest.first(breakpoint.tokens - first)) == nullptr;
+    };
+    if (snapshots_ != nullptr && std::any_of(pending.begin(), end, lacks_snapshot)) return;
+    for (auto behind = pending.begin(); behind != end; ++behind)
       Make(node, rest.first(behind->tokens - first), next.node, *behind, reservation.start_);
-    pending.erase(pending.begin(), behind);
+    pending.erase(pending.begin(), end);
+    CountPending(reservation);
+    UnpinUpTo(reservation, first + rest.size());
     if (pending.empty()) return GiveUp(reservation);
     tree_->Pin(next.node, Hold::kPromise);
     tree_->Unpin(node, Hold::kPromise);
@@ -155,6 +221,7 @@ void PromiseTable::GiveUpBehind(Reservation& reservation, size_t tokens) {
   if (reservation.empty()) return;
   std::erase_if(reservation.pending_, [&](const Breakpoint& b) { return b.tokens > tokens; });
   if (reservation.pending_.empty()) return GiveUp(reservation);
+  CountPending(reservation);
   SetReserved(reservation,
               BlocksFor(reservation.pending_.back().tokens) - reservation.node_->depth);
 }
@@ -162,9 +229,11 @@ void PromiseTable::GiveUpBehind(Reservation& reservation, size_t tokens) {
 void PromiseTable::GiveUp(Reservation& reservation) {
   if (reservation.empty()) return;
   SetReserved(reservation, 0);
+  reservation.pending_.clear();
+  CountPending(reservation);
+  UnpinUpTo(reservation, std::numeric_limits<size_t>::max());
   tree_->Unpin(reservation.node_, Hold::kPromise);
   --reservations_;
-  reservation.pending_.clear();
   reservation.node_ = nullptr;
   reservation.book_ = nullptr;
 }
@@ -183,8 +252,12 @@ void PromiseTable::Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder,
   if (found != brothers.end()) return Prolong(found->second, breakpoint.ttl, start);
 
   std::vector<TokenId> key(tokens.begin(), tokens.end());
-  Promise promise = {parent, key, holder, breakpoint.ttl, EndOf(start, breakpoint.ttl)};
+  Promise promise = {parent, key, holder, breakpoint.ttl, EndOf(start, breakpoint.ttl), nullptr};
   found = brothers.emplace(std::move(key), std::move(promise)).first;
+  if (snapshots_ != nullptr) {
+    found->second.snapshot = snapshots_->Find(parent, tokens);
+    snapshots_->Pin(found->second.snapshot);
+  }
   Enlist(found->second);
   ++made_;
   tree_->Pin(holder, Hold::kPromise);
@@ -213,6 +286,7 @@ void PromiseTable::Prolong(Promise& promise, Duration ttl, TimePoint start) {
 void PromiseTable::End(Promise& promise) {
   Delist(promise);
   PrefixNode* holder = promise.holder;
+  if (promise.snapshot != nullptr) snapshots_->Unpin(promise.snapshot);
   const auto brothers = promises_.find(promise.parent);
   brothers->second.erase(brothers->second.find(promise.tokens));
   if (brothers->second.empty()) promises_.erase(brothers);
@@ -285,6 +359,11 @@ void PromiseTable::Check() const {
       CHECK(tokens.size() <= holder->token_count &&
                 std::ranges::equal(tokens, holder->Tokens().first(tokens.size())),
             "what keeps a promise begins with its tokens");
+      CHECK((promise.snapshot != nullptr) == (snapshots_ != nullptr),
+            "a promise of a model with states keeps one");
+      CHECK(promise.snapshot == nullptr || (promise.snapshot == snapshots_->Find(parent, tokens) &&
+                                            promise.snapshot->pins > 0),
+            "what a promise keeps stands behind its tokens");
       CHECK(by_expiry_.contains({promise.expires, const_cast<Promise*>(&promise)}),
             "every promise has its time to end");
       ++held[holder];
@@ -297,16 +376,22 @@ void PromiseTable::Check() const {
   CHECK(promises == by_expiry_.size() && by_class == by_class_, "promises are counted right");
   CHECK(promises + reservations_ == tree_->holds(Hold::kPromise),
         "what is pinned for a promise is a promise's or a reservation's");
-  CHECK(tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_ <= capacity_,
+  CHECK(tree_->pinned_blocks(Hold::kPromise) + reserved_blocks_ <= blocks_.all,
         "promises keep to their share");
+  CHECK(snapshots_ == nullptr || (promises + reserved_snapshots_ <= states_.all &&
+                                  snapshots_->pinned() <= promises + reserved_snapshots_),
+        "promises keep to their share of snapshots");
   size_t reserved = 0;
+  size_t reserved_states = 0;
   std::array<size_t, 3> of_tenants = {};
   tree_->ForEachTenant([&](const TenantSizes& tenant) {
     reserved += tenant.reserved_blocks;
     for (size_t i = 0; i < of_tenants.size(); ++i) of_tenants[i] += tenant.promises_by_class[i];
-    CHECK(tenant.pinned_blocks + tenant.reserved_blocks <= capacity_per_tenant_,
+    CHECK(tenant.pinned_blocks + tenant.reserved_blocks <= blocks_.per_tenant,
           "a tenant's promises keep to its share");
+    reserved_states += tenant.reserved_snapshots;
   });
+  CHECK(reserved_states == reserved_snapshots_, "reserved snapshots are counted right");
   CHECK(reserved == reserved_blocks_, "reserved blocks are counted right");
   CHECK(of_tenants == by_class_, "every promise is a tenant's");
 }

@@ -19,6 +19,11 @@
 //   pinned for promises (promises and reservations, each node once) + reserved ≤ capacity
 //
 // in all and for each tenant, and what was accepted never fails for want of room.
+//
+// Of models with recurrent states each promise also pins the snapshot behind its tokens, and each
+// pending breakpoint reserves one (or pins it, where it was kept before the block is full):
+//
+//   promises + pending breakpoints ≤ capacity in snapshots
 
 #include <algorithm>
 #include <array>
@@ -35,6 +40,7 @@
 
 #include "cache/breakpoint.h"
 #include "cache/prefix_tree.h"
+#include "cache/snapshot_table.h"
 
 namespace reprise {
 class Reservation;
@@ -46,7 +52,13 @@ class PromiseTable {
  public:
   using Tokens = std::span<const TokenId>;
 
-  PromiseTable(PrefixTree* tree, size_t capacity, size_t capacity_per_tenant);
+  struct Shares {  // what promises may hold
+    size_t all = 0;
+    size_t per_tenant = 0;  // of that
+  };
+
+  // `snapshots` is nullptr for models without states.
+  PromiseTable(PrefixTree* tree, SnapshotTable* snapshots, Shares blocks, Shares states);
   ~PromiseTable();  // ends all promises. REQUIRES: no reservation is left
   PromiseTable(const PromiseTable&) = delete;
   PromiseTable& operator=(const PromiseTable&) = delete;
@@ -54,7 +66,10 @@ class PromiseTable {
   // See PrefixCache::Promise, Fulfil and Renew.
   std::vector<BreakpointOutcome> Accept(std::string_view scope, Tokens prompt,
                                         std::span<const Breakpoint> breakpoints, TimePoint start,
-                                        Reservation& reservation);
+                                        Reservation& reservation, size_t read);
+  // The snapshot behind that many tokens of the reservation's prompt: pinned if a breakpoint there
+  // is pending. nullptr: there was no room, so REQUIRES: none is.
+  void Keep(Reservation& reservation, size_t tokens, Snapshot* snapshot);
   void Fulfil(Reservation& reservation, Tokens published);
   void GiveUpBehind(Reservation& reservation, size_t tokens);  // breakpoints behind `tokens`
   void GiveUp(Reservation& reservation);
@@ -67,9 +82,10 @@ class PromiseTable {
   void EndAll();
   std::optional<TimePoint> next_expiry() const;  // of a promise
 
-  size_t capacity() const { return capacity_; }
-  size_t capacity_per_tenant() const { return std::min(capacity_, capacity_per_tenant_); }
+  size_t capacity() const { return blocks_.all; }
+  size_t capacity_per_tenant() const { return std::min(blocks_.all, blocks_.per_tenant); }
   size_t reserved_blocks() const { return reserved_blocks_; }
+  size_t reserved_snapshots() const { return reserved_snapshots_; }
   size_t promises() const { return by_expiry_.size(); }
   // Promises of at most five minutes, of at most an hour, of more.
   const std::array<size_t, 3>& promises_by_class() const { return by_class_; }
@@ -85,6 +101,7 @@ class PromiseTable {
     PrefixNode* holder = nullptr;
     Duration ttl{};
     TimePoint expires;
+    Snapshot* snapshot = nullptr;  // pinned; none for models without states
   };
   struct ByTokens {
     using is_transparent = void;
@@ -97,6 +114,7 @@ class PromiseTable {
   struct Path {
     std::vector<PrefixNode*> nodes;  // empty: the scope is unknown
     PrefixTree::Neighbour partial;
+    void Shorten(size_t tokens, size_t block_tokens);  // to that many or fewer
     size_t depth() const { return nodes.empty() ? 0 : nodes.size() - 1; }
   };
 
@@ -106,8 +124,8 @@ class PromiseTable {
   // Blocks that the breakpoint would hold beyond what is held and reserved.
   size_t Cost(Tokens prompt, const Breakpoint& breakpoint, const Path& path,
               const Reservation& reservation) const;
-  // Whether `cost` more blocks fit.
-  PinDecision Decide(size_t cost, std::string_view scope) const;
+  // Whether `cost` more blocks fit, and a snapshot if one is needed.
+  PinDecision Decide(size_t cost, bool needs_snapshot, std::string_view scope) const;
   bool Exists(const PrefixNode* parent, Tokens tokens) const;
   void Make(PrefixNode* parent, Tokens tokens, PrefixNode* holder, const Breakpoint& breakpoint,
             TimePoint start);
@@ -117,17 +135,21 @@ class PromiseTable {
   template <typename Visit>
   void ForEachWithin(const PrefixNode* parent, Tokens tokens, Visit visit);
   void SetReserved(Reservation& reservation, size_t blocks);
+  void CountPending(Reservation& reservation);  // after a change of its pending breakpoints
+  // Lets go of its snapshots behind at most so many tokens.
+  void UnpinUpTo(Reservation& reservation, size_t tokens);
   void Enlist(Promise& promise);  // among those that expire, and in the counts
   void Delist(Promise& promise);
 
   PrefixTree* tree_;
-  size_t capacity_;
-  size_t capacity_per_tenant_;
+  SnapshotTable* snapshots_;
+  Shares blocks_, states_;
   std::unordered_map<const PrefixNode*, Brothers> promises_;  // by parent; no empty ones
   std::set<std::pair<TimePoint, Promise*>> by_expiry_;
   std::array<size_t, 3> by_class_ = {};
   size_t reservations_ = 0;  // not empty
   size_t reserved_blocks_ = 0;
+  size_t reserved_snapshots_ = 0;
   uint64_t made_ = 0;
   uint64_t refused_ = 0;
 };

@@ -29,14 +29,13 @@ double CostPerKey(const ModelConfig& config) {
 
 // Of a row, on a machine that has done no step yet: two operations for each weight, at 10^12 a
 // second.
-double AssumedSecondsPerCost(const ModelConfig& config) {
-  return 2 * config.active_weights / 1e12;
-}
+double AssumedSecondsPerCost(const ModelConfig& config) { return 2 * config.active_weights / 1e12; }
 
 // What promises hold is nobody's to evict. So it is never more than leaves the longest sequence
 // its blocks: whoever is admitted can end, and who waits, waits for running ones only.
-PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
-                                  const EngineOptions& options, int longest) {
+PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool, BlockPool* states,
+                                  const MemoryPlan& plan, const EngineOptions& options,
+                                  int longest) {
   const auto block_tokens = static_cast<size_t>(model.kv_layout().block_tokens);
   const size_t spare =
       pool.block_count() - (static_cast<size_t>(longest) + block_tokens - 1) / block_tokens;
@@ -56,6 +55,20 @@ PrefixCache::Options CacheOptions(const Model& model, const BlockPool& pool,
     cache.pin_blocks_per_tenant =
         std::max<size_t>(options.pin_bytes_per_tenant / pool.block_bytes(), 1);
   }
+  if (states == nullptr) return cache;
+  // Promises hold the same share of states, as far as sequences leave them.
+  const auto share_of = [](size_t whole, size_t blocks, size_t of) {
+    return static_cast<size_t>(static_cast<double>(whole) * static_cast<double>(blocks) /
+                               static_cast<double>(of));
+  };
+  cache.states = states;
+  cache.working_states = plan.working_states;
+  cache.pin_snapshots = std::min(share_of(plan.state_count, cache.pin_blocks, plan.block_count),
+                                 plan.state_count - plan.working_states);
+  if (cache.pin_blocks_per_tenant > 0 && cache.pin_blocks > 0) {
+    cache.pin_snapshots_per_tenant = std::max<size_t>(
+        share_of(cache.pin_snapshots, cache.pin_blocks_per_tenant, cache.pin_blocks), 1);
+  }
   return cache;
 }
 
@@ -69,15 +82,17 @@ std::vector<BlockTier*> Pointers(const std::vector<std::unique_ptr<BlockTier>>& 
 }  // namespace
 
 EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
-                           const Clock* clock, EngineOptions options,
-                           std::unique_ptr<BlockPool> pool, EngineTiers below)
+                           const Clock* clock, EngineOptions options, const MemoryPlan& plan,
+                           Arenas arenas, EngineTiers below)
     : model_(std::move(model)),
       tokenizer_(std::move(tokenizer)),
       clock_(clock),
       options_(options),
-      pool_(std::move(pool)),
+      pool_(std::move(arenas.blocks)),
+      states_(std::move(arenas.states)),
       max_sequence_tokens_(LongestSequence(*model_, *pool_, options.context)),
-      cache_(pool_.get(), clock, CacheOptions(*model_, *pool_, options, max_sequence_tokens_)),
+      cache_(pool_.get(), clock,
+             CacheOptions(*model_, *pool_, states_.get(), plan, options, max_sequence_tokens_)),
       ends_(limits::kPromptEndBytes),
       embeddings_(limits::kEmbeddingBytes),
       tiers_(std::move(below.tiers)),
@@ -86,7 +101,8 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
           {.prefill_chunk = static_cast<size_t>(options.prefill_chunk),
            .prefill_chunk_beside_decode = static_cast<size_t>(options.prefill_chunk_beside_decode),
            .stream_pause = options.stream_pause,
-           .cost_per_key = CostPerKey(model_->config())},
+           .cost_per_key = CostPerKey(model_->config()),
+           .state_interval = plan.state_interval_tokens},
           {.tiers = Pointers(tiers_),
            .identity = below.identity,
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
@@ -286,6 +302,7 @@ void EngineThread::Count() {
   counters_.cache_counters = cache_.counters();
   counters_.block_bytes = pool_->block_bytes();
   counters_.block_tokens = cache_.block_tokens();
+  counters_.state_bytes = states_ == nullptr ? 0 : states_->block_bytes();
   counters_.running = scheduler_.running();
   counters_.waiting = scheduler_.waiting();
   counters_.preempted = scheduler_.preempted();
@@ -303,22 +320,29 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::unique_ptr<Model> model,
                                               std::shared_ptr<const Tokenizer> tokenizer,
                                               const Clock* clock, EngineOptions options,
                                               EngineTiers below) {
-  const size_t block_bytes = model->kv_layout().block_bytes();
-  const size_t block_count = options.kv_bytes / block_bytes;
-  if (block_count == 0) {
-    return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("--kv-memory of {} bytes holds not one block of {} bytes",
-                            options.kv_bytes, block_bytes));
+  const size_t state_bytes = model->state_bytes();
+  const Result<MemoryPlan> plan = PlanMemory(options.kv_bytes, model->kv_layout(), state_bytes);
+  if (!plan) return std::unexpected(plan.error());
+  if (state_bytes > 0 && !below.tiers.empty()) {
+    return Fail(ErrorCode::kUnsupported,
+                "models with recurrent layers are cached in memory only (no --disk, no --shared)");
   }
   if (options.prefill_chunk < 1 || options.prefill_chunk_beside_decode < 1 ||
       options.prefill_chunk > static_cast<int>(limits::kMaxStepRows)) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("prefill chunks must be 1 to {}", limits::kMaxStepRows));
   }
-  auto pool = BlockPool::Create(block_count, block_bytes);
+  EngineThread::Arenas arenas;
+  auto pool = BlockPool::Create(plan->block_count, plan->block_bytes);
   if (!pool) return std::unexpected(pool.error());
+  arenas.blocks = std::move(*pool);
+  if (plan->state_count > 0) {
+    auto states = BlockPool::Create(plan->state_count, state_bytes);
+    if (!states) return std::unexpected(states.error());
+    arenas.states = std::move(*states);
+  }
   return std::make_unique<EngineThread>(std::move(model), std::move(tokenizer), clock, options,
-                                        std::move(*pool), std::move(below));
+                                        *plan, std::move(arenas), std::move(below));
 }
 
 }  // namespace reprise

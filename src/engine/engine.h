@@ -50,6 +50,7 @@ struct EngineStats {
   PrefixCache::Counters cache_counters;
   size_t block_bytes = 0;
   int block_tokens = 0;
+  size_t state_bytes = 0;  // of one recurrent state; 0: the model has none
   size_t running = 0, waiting = 0;
   uint64_t requests = 0;         // admitted
   uint64_t hits = 0;             // of those, that read at least half of their prompt
@@ -81,7 +82,8 @@ struct EngineSnapshot {
 
 class Engine {
  public:
-  // Starts the thread. kInvalidArgument when kv_bytes holds not one block.
+  // Starts the thread. kInvalidArgument when kv_bytes holds not one block (and, of models with
+  // recurrent layers, two states beside it); kUnsupported: these have no stores below memory.
   static Result<std::unique_ptr<Engine>> Start(std::unique_ptr<Model> model,
                                                std::shared_ptr<const Tokenizer> tokenizer,
                                                const Clock* clock, EngineOptions options,

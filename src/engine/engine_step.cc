@@ -44,7 +44,8 @@ void EngineThread::Admit() {
     CountAdmitted(sequence);
     StartedEvent event{.prompt_tokens = static_cast<int>(sequence.prompt_size()),
                        .cached_tokens = static_cast<int>(sequence.cached_tokens),
-                       .breakpoints = sequence.breakpoints};
+                       .breakpoints = sequence.breakpoints,
+                       .known_tokens = static_cast<int>(sequence.known_tokens)};
     if (sequence.cached_tokens >= Sum(sequence.below.read)) event.stored = sequence.below.read;
     event.missed = sequence.below.missed;
     counters_.stored_tokens += Sum(event.stored);
@@ -115,7 +116,8 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
     batch_spans_.push_back({.first_row = static_cast<int>(batch_tokens_.size()),
                             .rows = static_cast<int>(share.rows),
                             .first_position = static_cast<int>(sequence.computed),
-                            .blocks = sequence.block_data});
+                            .blocks = sequence.block_data,
+                            .state = sequence.state.empty() ? nullptr : sequence.state.data()});
     batch_tokens_.insert(batch_tokens_.end(), first,
                          first + static_cast<std::ptrdiff_t>(share.rows));
     if (share.wants_logits) logit_rows_.push_back(static_cast<int>(batch_tokens_.size()) - 1);
@@ -185,7 +187,8 @@ bool EngineThread::AnswerEmbedding(SubmitMessage& message) {
   if (known == nullptr) return false;
   CountEnded(request);
   const auto tokens = static_cast<int>(request.prompt.size());
-  message.sink(StartedEvent{.prompt_tokens = tokens, .cached_tokens = tokens});
+  message.sink(
+      StartedEvent{.prompt_tokens = tokens, .cached_tokens = tokens, .known_tokens = tokens});
   FinishedEvent event;
   event.reason = FinishReason::kLength;
   event.prompt_tokens = event.cached_tokens = tokens;

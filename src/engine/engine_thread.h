@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/memory_plan.h"
 #include "engine/prompt_ends.h"
 #include "engine/scheduler.h"
 
@@ -26,8 +27,13 @@ namespace reprise {
 
 class EngineThread final : public Engine {
  public:
+  struct Arenas {
+    std::unique_ptr<BlockPool> blocks;
+    std::unique_ptr<BlockPool> states;  // nullptr: the model has none
+  };
+
   EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const Tokenizer> tokenizer,
-               const Clock* clock, EngineOptions options, std::unique_ptr<BlockPool> pool,
+               const Clock* clock, EngineOptions options, const MemoryPlan& plan, Arenas arenas,
                EngineTiers below);
   ~EngineThread() override;
 
@@ -102,6 +108,7 @@ class EngineThread final : public Engine {
   const Clock* clock_;
   EngineOptions options_;
   std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<BlockPool> states_;
   int max_sequence_tokens_;
   PrefixCache cache_;
   PromptEnds ends_;

@@ -42,7 +42,8 @@ Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, PromptEnds* ends, cons
       options_(options),
       block_tokens_(static_cast<size_t>(cache->block_tokens())),
       pace_(options.cost_per_key),
-      below_(pool, cache, &pace_, std::move(below)) {}
+      below_(pool, cache, &pace_, std::move(below)),
+      states_(cache, options.state_interval) {}
 
 size_t Scheduler::BlocksFor(size_t tokens) const {
   return (tokens + block_tokens_ - 1) / block_tokens_;
@@ -63,6 +64,14 @@ Sequence* Scheduler::FindRunning(SequenceId id) const {
 
 // ---- admission --------------------------------------------------------------------------------
 
+// Where the two meet that share `common` tokens, for models with states.
+size_t Scheduler::Meet(Sequence& owner, const Sequence& sequence, size_t common) const {
+  // The same prompt is read whole, with the logits behind it.
+  const bool same =
+      owner.generates() && !sequence.request.pooling && owner.request.prompt == sequence.tokens;
+  return states_.MeetingPlace(owner, same ? sequence.tokens.size() : common);
+}
+
 // True while a running sequence is going to publish more of this prompt than can be read now.
 bool Scheduler::WaitsForPrefill(Sequence& sequence) {
   if (!sequence.publishes()) return false;
@@ -78,9 +87,11 @@ bool Scheduler::WaitsForPrefill(Sequence& sequence) {
         owner->request.scope != sequence.request.scope) {
       continue;
     }
-    const size_t common = std::min(limit, CommonTokens(owner->request.prompt, sequence.tokens));
+    size_t common = std::min(limit, CommonTokens(owner->request.prompt, sequence.tokens));
     if (common <= owner->published) continue;
-    if (!cached) cached = cache_->Peek(sequence.request.scope, sequence.tokens);
+    if (!cached) cached = cache_->PeekReadable(sequence.request.scope, sequence.tokens, limit);
+    if (common <= *cached) continue;
+    if (states_.active()) common = Meet(*owner, sequence, common);
     if (common <= *cached) continue;
     if (!sequence.background()) owner->urgent = true;
     sequence.waits_for = {owner->id, common};
@@ -122,6 +133,7 @@ bool Scheduler::TakePromptBlocks(Sequence& sequence, PrefixMatch match) {
   const size_t needed = BlocksFor(sequence.tokens.size()) - match.blocks.size();
   // Beside others, leave each of them a block to grow into.
   if (cache_->available_blocks() < needed + running_.size()) return false;
+  if (!states_.Begin(sequence, match)) return false;
   for (BlockId block : match.blocks) {
     pool_->Reference(block);
     AddBlock(sequence, block);
@@ -144,9 +156,12 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
   if (sequence.generates() && sequence.tokens.size() == sequence.prompt_size()) {
     sequence.end = ends_->Find(sequence.request.scope, sequence.tokens);
   }
-  const size_t limit = ReadLimit(sequence);
+  const size_t limit = states_.ReadLimit(sequence, ReadLimit(sequence));
   PrefixMatch match = cache_->Match(sequence.request.scope, sequence.tokens, limit);
-  if (!sequence.started) sequence.lost = match.lost;
+  if (!sequence.started) {
+    sequence.lost = match.lost;
+    sequence.known_tokens = match.known;
+  }
   const size_t whole = match.blocks.size() * block_tokens_;
   const bool partial = match.partial.has_value();
   if (TakePromptBlocks(sequence, std::move(match))) return true;
@@ -158,12 +173,14 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
 void Scheduler::Begin(Sequence& sequence) {
   sequence.started = true;
   sequence.cached_tokens = sequence.computed;
+  if (!states_.active()) sequence.known_tokens = sequence.computed;
   sequence.admitted = clock_->Now();
   if (!sequence.publishes()) return;
   const GenerationRequest& request = sequence.request;
   cache_->Renew(request.scope, request.prompt, sequence.submitted);  // promised since it came
-  sequence.breakpoints = cache_->Promise(request.scope, request.prompt, request.breakpoints,
-                                         sequence.submitted, sequence.reservation);
+  sequence.breakpoints =
+      cache_->Promise(request.scope, request.prompt, request.breakpoints, sequence.submitted,
+                      sequence.reservation, sequence.computed);
   below_.Promise(sequence);
 }
 
@@ -219,6 +236,7 @@ void Scheduler::SetAside(size_t running_index) {
   std::unique_ptr<Sequence> sequence = std::move(running_[running_index]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(running_index));
   PublishTail(*sequence);
+  states_.Give(*sequence);
   GiveBack(*sequence);
   sequence->below.next_tier = 0;
   sequence->pooled.clear();  // its rows are computed again
@@ -246,7 +264,8 @@ void Scheduler::PlanDecode() {
   size_t room = options_.prefill_chunk_beside_decode;
   for (const auto& sequence : running_) {
     if (sequence->prefilling() || sequence->uncomputed() == 0) continue;
-    const size_t rows = 1 + std::min(sequence->uncomputed() - 1, room);
+    const size_t rows =
+        states_.RowsToPlace(*sequence, 1 + std::min(sequence->uncomputed() - 1, room));
     room -= rows - 1;
     if (rows > 1) plan_cost_ += pace_.Cost(rows, sequence->computed);
     plan_.push_back({sequence.get(), rows, rows == sequence->uncomputed()});
@@ -272,8 +291,9 @@ void Scheduler::PlanPrefill(size_t budget, double cost) {
   std::vector<size_t> rows(prompts.size(), 0);
   const auto give = [&](size_t i, size_t most, double most_cost) {
     const size_t first = prompts[i]->computed + rows[i];
-    const size_t given = std::min({most, budget, prompts[i]->uncomputed() - rows[i],
-                                   pace_.RowsWithin(std::min(most_cost, cost), first)});
+    const size_t whole = states_.RowsToPlace(*prompts[i], prompts[i]->uncomputed());
+    const size_t given = std::min(
+        {most, budget, whole - rows[i], pace_.RowsWithin(std::min(most_cost, cost), first)});
     rows[i] += given;
     budget -= given;
     cost -= pace_.Cost(given, first);
@@ -332,6 +352,11 @@ void Scheduler::Advance() {
     sequence.computed += share.rows;
     PublishFull(sequence);
     if (was_prefilling && sequence.computed >= sequence.prompt_size()) PublishTail(sequence);
+    if (states_.AtPlace(sequence)) {
+      PublishTail(sequence);
+      states_.Keep(sequence);
+      cache_->Fulfil(sequence.reservation, Published(sequence));
+    }
   }
 }
 
@@ -369,6 +394,7 @@ void Scheduler::PublishTail(Sequence& sequence) {
 // Publishes what is computed; promises end there.
 void Scheduler::Conclude(Sequence& sequence) {
   PublishTail(sequence);
+  states_.Give(sequence);
   cache_->Conclude(sequence.reservation, Published(sequence));
   below_.Conclude(sequence, clock_->Now() - sequence.submitted);
 }
@@ -378,6 +404,7 @@ void Scheduler::GiveBack(Sequence& sequence) {
   sequence.blocks.clear();
   sequence.block_data.clear();
   sequence.lease.Release();
+  sequence.state.Release();
   sequence.computed = 0;
   sequence.published = 0;
 }

@@ -14,6 +14,10 @@
 // aside, and any sequence fits alone, beside all that promises may hold (so chosen by the engine):
 // so there is always progress.
 //
+// With recurrent layers a running sequence also has a state (state_keeper.h), and who finds none
+// free waits. One that is set aside leaves its own as a snapshot, and goes on from there if it is
+// still kept.
+//
 // Breakpoints are accepted or not at the first admission and become promises as the prompt is
 // published. A sequence set aside keeps its reservation; one that is cancelled keeps the promises
 // that it had come to.
@@ -30,6 +34,7 @@
 #include "cache/prefix_cache.h"
 #include "engine/lower_tier.h"
 #include "engine/sequence.h"
+#include "engine/state_keeper.h"
 #include "engine/step_pace.h"
 
 namespace reprise {
@@ -41,6 +46,7 @@ class Scheduler {
     size_t prefill_chunk_beside_decode = 128;  // … beside streams, and not more than take …
     Duration stream_pause = Duration::max();   // … so long, as far as is known
     double cost_per_key = 0;                   // of attention, see StepPace
+    size_t state_interval = 0;                 // see StateKeeper; 0: a model without states
   };
 
   // One sequence's share of a step: its rows are tokens[computed, computed + rows).
@@ -95,6 +101,7 @@ class Scheduler {
   bool TryAdmit(Sequence& sequence);
   void Begin(Sequence& sequence);  // admitted for the first time
   bool WaitsForPrefill(Sequence& sequence);
+  size_t Meet(Sequence& owner, const Sequence& sequence, size_t common) const;
   // Takes blocks for sequence.tokens after a match; false (and nothing taken) if they do not fit.
   bool TakePromptBlocks(Sequence& sequence, PrefixMatch match);
   void EnsureBlocks(Sequence& sequence);
@@ -122,6 +129,7 @@ class Scheduler {
   double plan_cost_ = 0;  // of its prompt rows
   StepPace pace_;
   LowerTier below_;
+  StateKeeper states_;
   uint64_t preempted_ = 0;
 };
 

@@ -16,6 +16,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,10 @@ struct Sequence {
   Lease lease;                         // holds the published path
   Reservation reservation;             // for breakpoints that are not published yet
 
+  // Of models with recurrent layers (state_keeper.h), while it runs.
+  StateReference state;           // stands behind tokens[0, computed)
+  std::set<size_t> state_places;  // tokens behind which a snapshot is to be kept
+
   // While waiting: the running sequence whose prefill this one is going to share, and how far.
   struct SharedPrefill {
     SequenceId owner;
@@ -107,6 +112,7 @@ struct Sequence {
   bool started = false;  // StartedEvent was sent
   // Decided at the first admission.
   size_t cached_tokens = 0;                    // read
+  size_t known_tokens = 0;                     // with cached K and V: no fewer
   std::optional<Loss> lost;                    // why no more, if the cache remembers
   std::vector<BreakpointOutcome> breakpoints;  // kept, or not for want of room
   Sampler sampler;

@@ -112,6 +112,9 @@ struct StartedEvent {
   std::optional<CacheLoss> lost = {};
   PerTier<size_t> stored = {};    // of the cached ones, from below memory
   PerTier<TierMiss> missed = {};  // why no more from there
+  // Whose K and V are cached: more than were read where a model with recurrent layers has no
+  // snapshot of its state that far.
+  int known_tokens = 0;
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {

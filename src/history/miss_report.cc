@@ -63,6 +63,10 @@ ReuseOutcome OutcomeOf(const MissReport& report, const PastRequest& request,
   // The last token is computed again where the logits behind it were not kept.
   if (report.read >= std::min(report.shared, prompt.tokens.size() - 1)) return ReuseOutcome::kHit;
   const PastRequest& closest = *report.closest;
+  if (prompt.started && static_cast<size_t>(prompt.started->known_tokens) >=
+                            std::min(report.shared, prompt.tokens.size() - 1)) {
+    return ReuseOutcome::kNoSnapshot;
+  }
   if (closest.tenant != request.tenant) return ReuseOutcome::kOtherTenant;
   if (closest.cache_key != request.cache_key) return ReuseOutcome::kOtherCacheKey;
   if (request.cache == CacheUse::kNone) return ReuseOutcome::kNotCached;
@@ -88,6 +92,8 @@ std::string_view ToText(ReuseOutcome outcome) {
       return "expired";
     case ReuseOutcome::kFlushed:
       return "flushed";
+    case ReuseOutcome::kNoSnapshot:
+      return "no_snapshot";
     case ReuseOutcome::kOtherCacheKey:
       return "other_cache_key";
     case ReuseOutcome::kOtherTenant:

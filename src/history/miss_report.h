@@ -22,6 +22,7 @@ enum class ReuseOutcome : uint8_t {
   kEvicted,
   kExpired,
   kFlushed,
+  kNoSnapshot,     // K and V are cached, but the recurrent state was kept at fewer tokens only
   kOtherCacheKey,  // they are cached under another cache key of the tenant
   kOtherTenant,    // in another tenant's; told to administrators only
   kNotCached,      // one of the two is not to be cached, or the earlier one was never computed

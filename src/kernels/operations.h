@@ -127,8 +127,8 @@ struct SequenceSpan {
   int rows = 0;
   int first_position = 0;
   std::span<std::byte* const> blocks;
-  // The recurrent state of the sequence: on entry behind position first_position - 1, on return
-  // behind the span's last row.
+  // Of models with recurrent layers: Model::state_bytes() that stand for all positions before
+  // first_position (zeros before position 0), and afterwards for those up to the span's last row.
   std::byte* state = nullptr;
 };
 

@@ -78,11 +78,25 @@ LatentAttentionWeights LoadLatentAttention(const LayerSource& from) {
   return weights;
 }
 
+// The taps of a convolution: [taps, channels] of the file's [channels, taps].
+void LoadTaps(const LayerSource& from, std::string_view name, int channels,
+              std::vector<float>* out) {
+  const int taps = from.config.recurrent.taps;
+  std::vector<float> table;
+  from.fields.Table(name, channels, taps, &table);
+  out->resize(table.size());
+  for (size_t i = 0; i < table.size(); ++i) {
+    const size_t channel = i / static_cast<size_t>(taps);
+    const size_t tap = i % static_cast<size_t>(taps);
+    (*out)[tap * static_cast<size_t>(channels) + channel] = table[i];
+  }
+}
+
 ShortConvWeights LoadShortConv(const LayerSource& from) {
   const auto& [fields, architecture, names, config, layer] = from;
   ShortConvWeights weights;
   fields.Matrix(names.conv_in, 3 * config.hidden, config.hidden, &weights.in);
-  fields.Table(names.conv, config.hidden, config.recurrent.taps, &weights.conv);
+  LoadTaps(from, names.conv, config.hidden, &weights.conv);
   fields.Matrix(names.conv_out, config.hidden, config.hidden, &weights.out);
   return weights;
 }
@@ -94,7 +108,7 @@ Mamba2Weights LoadMamba2(const LayerSource& from) {
   Mamba2Weights weights;
   fields.Matrix(names.state_in, inner + shape.convolved() + shape.heads, config.hidden,
                 &weights.in);
-  fields.Table(names.state_conv, shape.convolved(), shape.taps, &weights.conv);
+  LoadTaps(from, names.state_conv, shape.convolved(), &weights.conv);
   fields.Vector(names.state_conv, Presence::kRequired, shape.convolved(), &weights.conv_bias,
                 "bias");
   fields.Vector(names.state_dt, Presence::kRequired, shape.heads, &weights.dt_bias, "bias");

@@ -56,13 +56,14 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   virtual const KvLayout& kv_layout() const = 0;
   virtual size_t weight_bytes() const = 0;  // resident, packed
-  // Of one sequence's recurrent layers (SequenceSpan::state); 0 where the model has none. Zeros are
-  // the state before position 0.
+  // Of one sequence's recurrent layers (SequenceSpan::state), whatever its length; 0: there are
+  // none. Bits depend on the tokens before it only, not on how they were cut into batches.
   virtual size_t state_bytes() const { return config().state_bytes; }
 
   // Computes K and V of every row into the sequences' blocks,
   // logits[logit_rows.size(), vocabulary] and hidden[hidden_rows.size(), hidden]. REQUIRES: tokens
-  // within the vocabulary; K and V of all earlier positions of each sequence present in its blocks.
+  // within the vocabulary; K and V of all earlier positions of each sequence present in its blocks,
+  // and with state_bytes() > 0 each sequence's state the one behind them.
   virtual void Forward(const Batch& batch, float* logits, float* hidden) = 0;
   void Forward(const Batch& batch, float* logits) { Forward(batch, logits, nullptr); }
 

@@ -130,7 +130,11 @@ RopeTable ReadRope(KeyReader& keys, const Architecture& architecture, const Mode
   }
   if (choice.scaled) {
     double attention = keys.OptionalPositive("rope.scaling.attn_factor").value_or(1);
-    if (is_yarn && scaling > 1) attention *= 1 + 0.1 * std::log(scaling);
+    // Attention is made sharper, and by what the file's multiplier says that is taken back.
+    const double back = keys.OptionalPositive("rope.scaling.yarn_log_multiplier").value_or(0);
+    if (is_yarn && scaling > 1) {
+      attention *= (1 + 0.1 * std::log(scaling)) / (1 + 0.1 * back * std::log(scaling));
+    }
     table.attention_factor = static_cast<float>(attention);
   }
   return table;

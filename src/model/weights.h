@@ -51,13 +51,13 @@ struct LatentAttentionWeights {
 
 struct ShortConvWeights {
   Linear in;                // [3 * hidden, hidden]: in gate, out gate, x
-  std::vector<float> conv;  // [hidden, taps]
+  std::vector<float> conv;  // [taps, hidden]
   Linear out;               // [hidden, hidden]
 };
 
 struct Mamba2Weights {
   Linear in;                     // [inner + convolved + heads, hidden]: z, x and B and C, dt
-  std::vector<float> conv;       // [convolved, taps]
+  std::vector<float> conv;       // [taps, convolved]
   std::vector<float> conv_bias;  // [convolved]
   std::vector<float> dt_bias;    // [heads]
   std::vector<float> a;          // [heads]

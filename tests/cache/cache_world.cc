@@ -7,13 +7,22 @@ namespace reprise {
 CacheWorld::CacheWorld(Size size)
     : block_tokens_(static_cast<size_t>(size.block_tokens)),
       pool_(BlockPool::Create(size.blocks, block_tokens_ * sizeof(uint64_t)).value()),
+      states_(size.states == 0 ? nullptr
+                               : BlockPool::Create(size.states, sizeof(uint64_t)).value()),
       cache_(std::make_unique<PrefixCache>(
           pool_.get(), &clock_,
           PrefixCache::Options{.block_tokens = size.block_tokens,
                                .retention = kRetention,
                                .pin_blocks = size.pin_blocks,
-                               .pin_blocks_per_tenant = size.pin_blocks_per_tenant})),
-      naive_(size.blocks, block_tokens_, kRetention, {size.pin_blocks, size.pin_blocks_per_tenant}),
+                               .pin_blocks_per_tenant = size.pin_blocks_per_tenant,
+                               .states = states_.get(),
+                               .working_states = size.working_states,
+                               .pin_snapshots = size.pin_snapshots,
+                               .pin_snapshots_per_tenant = size.pin_snapshots_per_tenant})),
+      naive_(size.blocks, block_tokens_, kRetention,
+             {size.pin_blocks, size.pin_blocks_per_tenant, size.pin_snapshots,
+              size.pin_snapshots_per_tenant},
+             {size.states, size.working_states}),
       sequences_(size.sequences) {}
 
 uint64_t CacheWorld::Row(const std::string& scope, std::span<const TokenId> tokens) {
@@ -64,6 +73,9 @@ void CacheWorld::Begin(size_t slot, const std::string& scope, const Words& promp
   EXPECT_EQ(match.blocks, found.blocks);
   EXPECT_EQ(match.partial, found.partial);
   EXPECT_EQ(match.partial_tokens, found.partial_tokens);
+  EXPECT_EQ(match.known,
+            naive_.Peek(scope, {prompt.begin(), prompt.begin() + std::min(limit, prompt.size())}));
+  if (states_ != nullptr) TakeState(sequence, std::move(match.state), found.state);
 
   size_t tokens = match.blocks.size() * block_tokens_;
   for (const BlockId block : match.blocks) {
@@ -86,10 +98,45 @@ void CacheWorld::Begin(size_t slot, const std::string& scope, const Words& promp
                   match.partial_tokens * sizeof(uint64_t));
       sequence.table.push_back(*own);
       tokens += match.partial_tokens;
+    } else {
+      DropState(sequence);  // it stands behind rows that the sequence has not
     }
     if (partial == Partial::kCopyAndLetGo) LetGoPartial(slot);
   }
   sequence.tokens = Words(prompt.begin(), prompt.begin() + tokens);
+  sequence.read = tokens;
+}
+
+void CacheWorld::WriteState(Sequence& sequence) {
+  if (sequence.state.empty()) return;
+  const uint64_t row = Row(sequence.scope, sequence.tokens);
+  std::memcpy(sequence.state.data(), &row, sizeof(row));
+}
+
+void CacheWorld::TakeState(Sequence& sequence, StateReference snapshot, const Words& tokens) {
+  EXPECT_EQ(snapshot.empty(), tokens.empty());
+  const bool taken = naive_.TakeState(sequence.scope, tokens);
+  sequence.state = cache_->TakeState(std::move(snapshot));
+  EXPECT_EQ(!sequence.state.empty(), taken);
+  if (sequence.state.empty()) return;
+  uint64_t row = 0;
+  std::memcpy(&row, sequence.state.data(), sizeof(row));
+  EXPECT_EQ(row, tokens.empty() ? 0 : Row(sequence.scope, tokens)) << "a state of other tokens";
+}
+
+void CacheWorld::DropState(Sequence& sequence) {
+  if (!sequence.state.empty()) naive_.GiveState();
+  sequence.state.Release();
+}
+
+void CacheWorld::KeepState(size_t slot) {
+  Sequence& sequence = sequences_[slot];
+  if (sequence.state.empty() || sequence.tokens.empty()) return;
+  Publish(slot);
+  cache_->PublishState(sequence.scope, sequence.tokens, sequence.lease, sequence.state,
+                       StateUse::kCopy, sequence.reservation);
+  naive_.PublishState(sequence.scope, sequence.tokens, false, sequence.naive_reservation);
+  Fulfil(sequence);
 }
 
 void CacheWorld::Promise(size_t slot, const std::vector<Breakpoint>& breakpoints) {
@@ -97,10 +144,10 @@ void CacheWorld::Promise(size_t slot, const std::vector<Breakpoint>& breakpoints
   sequence.promised = true;
   sequence.naive_reservation = ++last_reservation_;
   const TimePoint start = clock_.Now();
-  EXPECT_EQ(
-      cache_->Promise(sequence.scope, sequence.prompt, breakpoints, start, sequence.reservation),
-      naive_.Accept(sequence.scope, sequence.prompt, breakpoints, start,
-                    sequence.naive_reservation));
+  EXPECT_EQ(cache_->Promise(sequence.scope, sequence.prompt, breakpoints, start,
+                            sequence.reservation, sequence.read),
+            naive_.Accept(sequence.scope, sequence.prompt, breakpoints, start,
+                          sequence.naive_reservation, sequence.read));
 }
 
 void CacheWorld::LetGoPartial(size_t slot) {
@@ -119,6 +166,7 @@ bool CacheWorld::Append(size_t slot, TokenId token) {
   }
   sequence.tokens.push_back(token);
   WriteRow(sequence.table.back(), sequence.tokens.size() - 1, Row(sequence.scope, sequence.tokens));
+  WriteState(sequence);
   return true;
 }
 
@@ -139,13 +187,25 @@ void CacheWorld::Publish(size_t slot) {
   for (; first < sequence.tokens.size(); first += block_tokens_) PublishBlock(sequence, first);
   sequence.published_blocks = sequence.tokens.size() / block_tokens_;
   sequence.published = sequence.tokens.size();
+  Fulfil(sequence);
+}
+
+void CacheWorld::Fulfil(Sequence& sequence) {
   cache_->Fulfil(sequence.reservation, sequence.tokens);
   naive_.Fulfil(sequence.naive_reservation, sequence.tokens);
 }
 
-void CacheWorld::End(size_t slot) {
+void CacheWorld::End(size_t slot, AtEnd at_end) {
   LetGoPartial(slot);
   Sequence& sequence = sequences_[slot];
+  if (at_end == AtEnd::kKeepState && !sequence.state.empty() && !sequence.tokens.empty()) {
+    Publish(slot);
+    cache_->PublishState(sequence.scope, sequence.tokens, sequence.lease, sequence.state,
+                         StateUse::kGive, sequence.reservation);
+    EXPECT_TRUE(sequence.state.empty());
+    naive_.PublishState(sequence.scope, sequence.tokens, true, sequence.naive_reservation);
+  }
+  DropState(sequence);
   const Words published(sequence.tokens.begin(), sequence.tokens.begin() + sequence.published);
   cache_->Conclude(sequence.reservation, published);
   naive_.Conclude(sequence.naive_reservation, published);
@@ -166,6 +226,8 @@ bool CacheWorld::Run(size_t slot, const std::string& scope, const Words& prompt,
   while (fits && tokens(slot).size() < prompt.size()) {
     fits = Append(slot, prompt[tokens(slot).size()]);
     if (tokens(slot).size() % block_tokens_ == 0) Publish(slot);
+    const auto is_here = [&](const Breakpoint& b) { return b.tokens == tokens(slot).size(); };
+    if (fits && std::ranges::any_of(breakpoints, is_here)) KeepState(slot);
   }
   Publish(slot);
   return fits;
@@ -199,6 +261,7 @@ void CacheWorld::Compare() {
   EXPECT_EQ(cache_->tenants(), naive_.tenants());
   EXPECT_EQ(cache_->available_blocks(), naive_.available_blocks());
   EXPECT_EQ(cache_->next_expiry(), naive_.next_expiry());
+  CompareStates();
   naive_.ForEach([this](const std::string& scope, const Words& tokens) {
     EXPECT_EQ(cache_->Peek(scope, tokens), tokens.size());
   });
@@ -212,6 +275,21 @@ void CacheWorld::Compare() {
   }
 }
 
+void CacheWorld::CompareStates() {
+  const PrefixCache::Sizes sizes = cache_->sizes();
+  EXPECT_EQ(sizes.working_states, naive_.snapshots().working());
+  EXPECT_EQ(sizes.snapshots, naive_.snapshots().all().size());
+  EXPECT_EQ(sizes.pinned_snapshots, naive_.pinned_snapshots());
+  EXPECT_EQ(sizes.reserved_snapshots, naive_.reserved_snapshots());
+  const auto compare = [&](const std::string& scope, const Words& tokens) {
+    for (size_t limit = 0; limit <= tokens.size(); ++limit)
+      EXPECT_EQ(cache_->PeekReadable(scope, tokens, limit),
+                naive_.PeekReadable(scope, tokens, limit));
+  };
+  for (const auto& snapshot : naive_.snapshots().all()) compare(snapshot.scope, snapshot.tokens);
+  for (const Sequence& sequence : sequences_) compare(sequence.scope, sequence.tokens);
+}
+
 void CacheWorld::Drain() {
   for (size_t slot = 0; slot < sequences_.size(); ++slot)
     if (running(slot)) End(slot);
@@ -219,6 +297,8 @@ void CacheWorld::Drain() {
   cache_->Check();
   EXPECT_EQ(pool_->free_blocks(), pool_->block_count()) << "a block leaked";
   EXPECT_EQ(cache_->sizes().scopes, 0u);
+  if (states_ == nullptr) return;
+  EXPECT_EQ(states_->free_blocks(), states_->block_count()) << "a state leaked";
 }
 
 }  // namespace reprise

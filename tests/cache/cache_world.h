@@ -31,9 +31,14 @@ class CacheWorld {
     size_t sequences = 2;
     size_t pin_blocks = 0;
     size_t pin_blocks_per_tenant = 1000;
+    size_t states = 0;  // 0: a model without
+    size_t working_states = 1;
+    size_t pin_snapshots = 0;
+    size_t pin_snapshots_per_tenant = 1000;
   };
   static constexpr Duration kRetention = std::chrono::seconds(10);
   enum class Partial { kCopyAndLetGo, kCopyAndKeepLease };
+  enum class AtEnd { kDropState, kKeepState };
 
   explicit CacheWorld(Size size);
 
@@ -50,9 +55,11 @@ class CacheWorld {
   bool Append(size_t slot, TokenId token);  // computes one row; false if no block is to be had
   void Publish(size_t slot);                // all computed rows, block by block
   void LetGoPartial(size_t slot);
-  void End(size_t slot);
-  // Begin, Promise, Append the rest of the prompt (publishing each full block) and Publish; true if
-  // all fitted.
+  // Publishes, and keeps a copy of the state; without one, nothing happens.
+  void KeepState(size_t slot);
+  void End(size_t slot, AtEnd at_end = AtEnd::kDropState);
+  // Begin, Promise, Append the rest of the prompt (publishing each full block, and with states up
+  // to each breakpoint, where it keeps them) and Publish; true if all fitted.
   bool Run(size_t slot, const std::string& scope, const Words& prompt,
            const std::vector<Breakpoint>& breakpoints = {});
 
@@ -78,6 +85,8 @@ class CacheWorld {
     bool promised = false;
     Reservation reservation;
     uint64_t naive_reservation = 0;
+    size_t read = 0;  // of the prompt
+    StateReference state;
     Lease lease;
     NaivePrefixCache::LeaseId naive_lease = 0;
     BlockId partial;  // held by the leases below, and its rows
@@ -94,10 +103,17 @@ class CacheWorld {
                   BlockId block);
   std::optional<BlockId> Allocate();
   void PublishBlock(Sequence& sequence, size_t first);
+  void Fulfil(Sequence& sequence);
+  // The state holds the row of the last of its tokens, which stands for all.
+  void WriteState(Sequence& sequence);
+  void TakeState(Sequence& sequence, StateReference snapshot, const Words& tokens);
+  void DropState(Sequence& sequence);
+  void CompareStates();
 
   size_t block_tokens_;
   ManualClock clock_;
   std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<BlockPool> states_;  // nullptr: a model without
   std::unique_ptr<PrefixCache> cache_;
   NaivePrefixCache naive_;
   std::vector<Sequence> sequences_;

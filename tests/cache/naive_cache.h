@@ -21,6 +21,7 @@
 #include "cache/breakpoint.h"
 #include "cache/scope.h"
 #include "cache/tenant_sizes.h"
+#include "naive_snapshots.h"
 
 namespace reprise {
 
@@ -36,6 +37,7 @@ class NaivePrefixCache {
     size_t partial_tokens = 0;
     LeaseId lease = 0;
     LeaseId partial_lease = 0;
+    Words state;  // the tokens before the snapshot where it ends; none: empty
   };
   struct Grant {
     bool possible = false;
@@ -45,18 +47,30 @@ class NaivePrefixCache {
   struct Shares {  // what promises may hold
     size_t blocks = 0;
     size_t blocks_per_tenant = 0;
+    size_t snapshots = 0;
+    size_t snapshots_per_tenant = 0;
+  };
+  struct States {  // none: a model without
+    size_t total = 0;
+    size_t working = 0;
   };
 
-  NaivePrefixCache(size_t total_blocks, size_t block_tokens, Duration retention, Shares shares)
+  NaivePrefixCache(size_t total_blocks, size_t block_tokens, Duration retention, Shares shares,
+                   States states)
       : total_blocks_(total_blocks),
         block_tokens_(block_tokens),
         retention_(retention),
-        shares_(shares) {}
+        shares_(shares),
+        has_states_(states.total > 0),
+        snapshots_(states.total, states.working) {}
 
   Found Match(const std::string& scope, const Words& tokens, size_t limit, TimePoint now) {
     const Words wanted(tokens.begin(), tokens.begin() + std::min(limit, tokens.size()));
     Found found;
-    found.tokens = Peek(scope, wanted);
+    const size_t known = Peek(scope, wanted);
+    found.tokens = has_states_ ? snapshots_.Deepest(scope, wanted, known) : known;
+    if (has_states_) found.state = First(wanted, found.tokens);
+    snapshots_.Touch(scope, found.state);
     found.partial_tokens = found.tokens % block_tokens_;
     Entry* deepest = nullptr;
     for (size_t edge = block_tokens_; edge <= found.tokens; edge += block_tokens_) {
@@ -65,7 +79,7 @@ class NaivePrefixCache {
     }
     if (deepest != nullptr) found.lease = AddLease(*deepest);
     if (found.partial_tokens > 0) {
-      deepest = NearestBrother(scope, wanted, found.tokens);
+      deepest = HolderOf(scope, wanted, found.tokens, known);
       found.partial = deepest->block;
       found.partial_lease = AddLease(*deepest);
     }
@@ -73,6 +87,11 @@ class NaivePrefixCache {
     return found;
   }
 
+  size_t PeekReadable(const std::string& scope, const Words& tokens, size_t limit) const {
+    const Words wanted(tokens.begin(), tokens.begin() + std::min(limit, tokens.size()));
+    const size_t known = Peek(scope, wanted);
+    return has_states_ ? snapshots_.Deepest(scope, wanted, known) : known;
+  }
   size_t Peek(const std::string& scope, const Words& tokens) const {
     size_t longest = 0;
     for (const Entry& entry : entries_)
@@ -143,16 +162,23 @@ class NaivePrefixCache {
   // -- Promises. Whether a breakpoint is accepted is found by trying.
   std::vector<BreakpointOutcome> Accept(const std::string& scope, const Words& prompt,
                                         const std::vector<Breakpoint>& breakpoints, TimePoint start,
-                                        uint64_t reservation) {
+                                        uint64_t reservation, size_t read = 0) {
     std::vector<BreakpointOutcome> outcomes;
     for (const Breakpoint& breakpoint : breakpoints) {
       const NaivePrefixCache before(*this);
-      TakeOn(scope, prompt, breakpoint, start, reservation);
+      const size_t found = std::min(Peek(scope, prompt), has_states_ ? read : prompt.size());
+      const bool lacks_snapshot = has_states_ && breakpoint.tokens <= found &&
+                                  !snapshots_.Find(scope, First(prompt, breakpoint.tokens));
+      TakeOn(scope, prompt, breakpoint, start, reservation, found);
       const TenantSizes tenant = Tenant(TenantOf(scope));
       PinDecision decision = PinDecision::kAccepted;
-      if (tenant.pinned_blocks + tenant.reserved_blocks > shares_.blocks_per_tenant)
+      const auto& kinds = tenant.promises_by_class;
+      const size_t kept = kinds[0] + kinds[1] + kinds[2] + tenant.reserved_snapshots;
+      if (tenant.pinned_blocks + tenant.reserved_blocks > shares_.blocks_per_tenant ||
+          (has_states_ && kept > shares_.snapshots_per_tenant))
         decision = PinDecision::kTenantFull;
-      else if (pinned_blocks() + reserved_blocks() > shares_.blocks)
+      else if (pinned_blocks() + reserved_blocks() > shares_.blocks || lacks_snapshot ||
+               (has_states_ && promises() + reserved_snapshots() > shares_.snapshots))
         decision = PinDecision::kPoolFull;
       if (decision != PinDecision::kAccepted) *this = before;
       outcomes.push_back({breakpoint.tokens, breakpoint.ttl, decision});
@@ -162,10 +188,18 @@ class NaivePrefixCache {
   void Fulfil(uint64_t id, const Words& published) {
     if (!reservations_.contains(id)) return;
     Reservation& reservation = reservations_.at(id);
-    const size_t full = published.size() / block_tokens_ * block_tokens_;
+    size_t full = published.size() / block_tokens_ * block_tokens_;
     const bool ends = reservation.pending.back().tokens <= published.size() &&
                       Peek(reservation.scope, published) == published.size();
-    const size_t reached = ends ? published.size() : full;
+    size_t reached = ends ? published.size() : full;
+    for (const Breakpoint& breakpoint : reservation.pending) {
+      if (!has_states_ || breakpoint.tokens > reached ||
+          snapshots_.Find(reservation.scope, First(published, breakpoint.tokens)))
+        continue;
+      // Nothing in a block that holds a breakpoint without its snapshot.
+      full = std::min(full, (breakpoint.tokens - 1) / block_tokens_ * block_tokens_);
+      reached = std::min(reached, full);
+    }
     std::erase_if(reservation.pending, [&](const Breakpoint& breakpoint) {
       if (breakpoint.tokens > reached) return false;
       const size_t end = (breakpoint.tokens + block_tokens_ - 1) / block_tokens_ * block_tokens_;
@@ -176,6 +210,7 @@ class NaivePrefixCache {
            reservation.start);
       return true;
     });
+    std::erase_if(reservation.kept, [&](const Words& kept) { return kept.size() <= reached; });
     if (reservation.pending.empty()) {
       reservations_.erase(id);
     } else if (full > reservation.depth * block_tokens_) {
@@ -189,12 +224,43 @@ class NaivePrefixCache {
     std::erase_if(pending, [&](const auto& b) { return b.tokens > published.size(); });
     if (!pending.empty()) Fulfil(id, published);
     reservations_.erase(id);
+    DropUncovered();
   }
   void Renew(const std::string& scope, const Words& prompt, TimePoint start) {
     for (Promise& promise : promises_)
       if (promise.scope == scope && StartsWith(prompt, promise.tokens) && start < promise.expires)
         promise.expires = std::max(promise.expires, start + promise.ttl);
   }
+
+  // -- States.
+  bool TakeState(const std::string& scope, const Words& snapshot) {
+    return snapshots_.TakeWorking(Pinned(), snapshots_.Find(scope, snapshot));
+  }
+  void GiveState() { snapshots_.GiveWorking(); }
+  void PublishState(const std::string& scope, const Words& tokens, bool gives, uint64_t id) {
+    if (gives) snapshots_.GiveWorking();
+    if (snapshots_.Find(scope, tokens)) {
+      snapshots_.Touch(scope, tokens);
+    } else if (gives || snapshots_.MakeRoom(Pinned())) {
+      snapshots_.Add(scope, tokens);
+    } else {
+      return;
+    }
+    if (!reservations_.contains(id)) return;
+    Reservation& reservation = reservations_.at(id);
+    for (const Breakpoint& breakpoint : reservation.pending)
+      if (breakpoint.tokens == tokens.size()) reservation.kept.insert(tokens);
+  }
+  const NaiveSnapshots& snapshots() const { return snapshots_; }
+  size_t pinned_snapshots() const {
+    return static_cast<size_t>(std::ranges::count_if(snapshots_.all(), Pinned()));
+  }
+  size_t reserved_snapshots() const {
+    size_t sum = 0;
+    for (const auto& [id, reservation] : reservations_) sum += ReservedSnapshots(reservation);
+    return sum;
+  }
+
   size_t promises() const { return promises_.size(); }
   size_t promises_of(Duration more_than, Duration at_most) const {
     return static_cast<size_t>(std::ranges::count_if(
@@ -225,7 +291,9 @@ class NaivePrefixCache {
   }
   size_t Flush() {
     promises_.clear();
-    return DropUnheld();
+    const size_t freed = DropUnheld();
+    snapshots_.DropIf([pinned = Pinned()](const auto& snapshot) { return !pinned(snapshot); });
+    return freed;
   }
 
   size_t free_blocks() const { return total_blocks_ - references_.size(); }
@@ -283,8 +351,9 @@ class NaivePrefixCache {
     std::string scope;
     TimePoint start;
     std::vector<Breakpoint> pending;
-    size_t depth = 0;     // of the holder, in blocks
-    uint64_t holder = 0;  // 0: the root
+    std::set<Words> kept;  // snapshots behind some of them
+    size_t depth = 0;      // of the holder, in blocks
+    uint64_t holder = 0;   // 0: the root
   };
 
   static Words First(const Words& tokens, size_t count) {
@@ -322,6 +391,25 @@ class NaivePrefixCache {
     const size_t end = reservation.pending.back().tokens;
     return (end + block_tokens_ - 1) / block_tokens_ - reservation.depth;
   }
+  size_t ReservedSnapshots(const Reservation& reservation) const {
+    return has_states_ ? reservation.pending.size() : 0;
+  }
+  NaiveSnapshots::Test Pinned() const {
+    return [this](const NaiveSnapshots::Snapshot& snapshot) {
+      for (const Promise& promise : promises_)
+        if (promise.scope == snapshot.scope && promise.tokens == snapshot.tokens) return true;
+      for (const auto& [id, reservation] : reservations_)
+        if (reservation.scope == snapshot.scope && reservation.kept.contains(snapshot.tokens))
+          return true;
+      return false;
+    };
+  }
+  // Snapshots up to which K and V are not cached any more.
+  void DropUncovered() {
+    snapshots_.DropIf([this, pinned = Pinned()](const NaiveSnapshots::Snapshot& snapshot) {
+      return !pinned(snapshot) && Peek(snapshot.scope, snapshot.tokens) < snapshot.tokens.size();
+    });
+  }
   void Make(const std::string& scope, const Words& tokens, const Entry& holder, Duration ttl,
             TimePoint start) {
     for (Promise& promise : promises_) {
@@ -348,7 +436,12 @@ class NaivePrefixCache {
       if (!entry.superseded) sizes.cached_tokens += entry.tokens.size() - Edge(entry);
     }
     for (const auto& [id, reservation] : reservations_)
-      if (TenantOf(reservation.scope) == name) sizes.reserved_blocks += Reserved(reservation);
+      if (TenantOf(reservation.scope) == name) {
+        sizes.reserved_blocks += Reserved(reservation);
+        sizes.reserved_snapshots += ReservedSnapshots(reservation);
+      }
+    for (const auto& snapshot : snapshots_.all())
+      sizes.snapshots += TenantOf(snapshot.scope) == name;
     for (const Promise& promise : promises_) {
       if (TenantOf(promise.scope) != name) continue;
       const bool short_lived = promise.ttl <= std::chrono::minutes(5);
@@ -358,13 +451,10 @@ class NaivePrefixCache {
   }
   // Promises what is cached, reserves what is not.
   void TakeOn(const std::string& scope, const Words& prompt, const Breakpoint& breakpoint,
-              TimePoint start, uint64_t id) {
-    const size_t found = Peek(scope, prompt);
+              TimePoint start, uint64_t id, size_t found) {
     const size_t full = found / block_tokens_ * block_tokens_;
     if (breakpoint.tokens <= found) {
-      const size_t end = (breakpoint.tokens + block_tokens_ - 1) / block_tokens_ * block_tokens_;
-      const Entry* holder =
-          end <= full ? Find(scope, First(prompt, end)) : NearestBrother(scope, prompt, found);
+      const Entry* holder = HolderOf(scope, prompt, breakpoint.tokens, Peek(scope, prompt));
       return Make(scope, First(prompt, breakpoint.tokens), *holder, breakpoint.ttl, start);
     }
     Reservation& reservation = reservations_[id];
@@ -397,6 +487,11 @@ class NaivePrefixCache {
     for (Entry& entry : entries_)
       if (entry.scope == scope && !entry.superseded && entry.tokens == tokens) return &entry;
     return nullptr;
+  }
+  // The entry that holds the last of the first `tokens`, of which `known` or more are cached.
+  Entry* HolderOf(const std::string& scope, const Words& wanted, size_t tokens, size_t known) {
+    const size_t end = (tokens + block_tokens_ - 1) / block_tokens_ * block_tokens_;
+    return end <= known ? Find(scope, First(wanted, end)) : NearestBrother(scope, wanted, known);
   }
   // Of the entries in the block where `common` ends that share that much: the greatest below
   // `wanted`, else the least.
@@ -443,12 +538,15 @@ class NaivePrefixCache {
   void Drop(const Entry& entry) {
     Release(entry.block);
     entries_.remove_if([&](const Entry& other) { return &other == &entry; });
+    DropUncovered();
   }
 
   size_t total_blocks_;
   size_t block_tokens_;
   Duration retention_;
   Shares shares_;
+  bool has_states_;
+  NaiveSnapshots snapshots_;
   std::vector<Promise> promises_;
   std::map<uint64_t, Reservation> reservations_;
   std::list<Entry> entries_;

@@ -95,13 +95,20 @@ void AddTime(std::vector<Operation>& operations) {
   operations.push_back({"flush", AnythingCached, [](CacheWorld& world) { world.Flush(); }});
 }
 
-void AddEnd(std::vector<Operation>& operations, size_t slot) {
+enum class Model { kWithoutStates, kWithStates };
+
+void AddEnd(std::vector<Operation>& operations, size_t slot, Model model = Model::kWithoutStates) {
   operations.push_back(
       {fmt::format("end {}", slot), Running(slot), [slot](CacheWorld& w) { w.End(slot); }});
+  if (model == Model::kWithoutStates) return;
+  operations.push_back({fmt::format("end {} keeping its state", slot), Running(slot),
+                        [slot](CacheWorld& w) { w.End(slot, CacheWorld::AtEnd::kKeepState); }});
+  operations.push_back({fmt::format("keep state {}", slot), Running(slot),
+                        [slot](CacheWorld& w) { w.KeepState(slot); }});
 }
 
 // Token by token: every order in which two sequences can compute, publish and end.
-std::vector<Operation> TokenOperations() {
+std::vector<Operation> TokenOperations(Model model = Model::kWithoutStates) {
   std::vector<Operation> operations;
   const Words prompts[] = {{0, 1, 0}, {0, 0, 2}};
   for (const size_t slot : {0, 1}) {
@@ -119,7 +126,7 @@ std::vector<Operation> TokenOperations() {
                             [slot, token](CacheWorld& world) { world.Append(slot, token); }});
     operations.push_back({fmt::format("publish {}", slot), Running(slot),
                           [slot](CacheWorld& world) { world.Publish(slot); }});
-    AddEnd(operations, slot);
+    AddEnd(operations, slot, model);
   }
   AddTime(operations);
   return operations;
@@ -150,7 +157,7 @@ std::vector<Operation> WordOperations() {
 }
 
 // Prompts with breakpoints at every place, over all words of one to three letters of two.
-std::vector<Operation> PromiseOperations() {
+std::vector<Operation> PromiseOperations(Model model = Model::kWithoutStates) {
   std::vector<Words> words = {{}};
   for (size_t i = 0; words[i].size() < 3; ++i)
     for (const TokenId token : {0, 1}) {
@@ -180,7 +187,7 @@ std::vector<Operation> PromiseOperations() {
                           world.Append(1, world.prompt(1)[world.tokens(1).size()]);
                           world.Publish(1);
                         }});
-  for (const size_t slot : {0, 1}) AddEnd(operations, slot);
+  for (const size_t slot : {0, 1}) AddEnd(operations, slot, model);
   AddTime(operations);
   return operations;
 }
@@ -202,6 +209,28 @@ TEST(PrefixCacheProperty, EveryShortSequenceOfMarkedPromptsEqualsTheNaiveCache) 
         .Run(kAddressSanitizer ? 3 : 4);
   }
   Exhaustive({.blocks = 2, .pin_blocks = 1}, PromiseOperations()).Run(kAddressSanitizer ? 3 : 5);
+}
+
+TEST(PrefixCacheProperty, EveryShortSequenceOfTokenStepsWithStatesEqualsTheNaiveCache) {
+  for (const size_t states : {2, 3}) {
+    SCOPED_TRACE(fmt::format("{} states", states));
+    Exhaustive({.blocks = 3, .states = states, .working_states = states - 1},
+               TokenOperations(Model::kWithStates))
+        .Run(kAddressSanitizer ? 6 : 7);
+  }
+}
+
+TEST(PrefixCacheProperty, EveryShortSequenceOfMarkedPromptsWithStatesEqualsTheNaiveCache) {
+  for (const size_t pinned : {1, 2}) {
+    SCOPED_TRACE(fmt::format("pin_snapshots {}", pinned));
+    Exhaustive({.blocks = 3,
+                .pin_blocks = 2,
+                .states = 1 + pinned,
+                .working_states = 1,
+                .pin_snapshots = pinned},
+               PromiseOperations(Model::kWithStates))
+        .Run(kAddressSanitizer ? 3 : 4);
+  }
 }
 
 // One random life of a world: sequences of several tenants over a small alphabet, so that they
@@ -263,11 +292,15 @@ class RandomLife {
     } else if (!world_.running(slot)) {
       Start(slot);
     } else if (dice < 20) {
-      Log("end {}", slot);
-      world_.End(slot);
+      const bool keeps = size_.states > 0 && Below(2) == 0;
+      Log("end {}{}", slot, keeps ? " keeping its state" : "");
+      world_.End(slot, keeps ? CacheWorld::AtEnd::kKeepState : CacheWorld::AtEnd::kDropState);
     } else if (dice < 25) {
       Log("let go partial {}", slot);
       world_.LetGoPartial(slot);
+    } else if (dice < 35 && size_.states > 0) {
+      Log("keep state {}", slot);
+      world_.KeepState(slot);
     } else if (dice < 50) {
       Log("publish {}", slot);
       world_.Publish(slot);
@@ -356,7 +389,25 @@ TEST(PrefixCacheProperty, LongRandomLivesEqualTheNaiveCache) {
        .sequences = 8,
        .pin_blocks = 20,
        .pin_blocks_per_tenant = 5},
-      {.blocks = 25, .block_tokens = 1, .sequences = 6, .pin_blocks = 12}};
+      {.blocks = 25, .block_tokens = 1, .sequences = 6, .pin_blocks = 12},
+      {.blocks = 4, .block_tokens = 2, .sequences = 3, .states = 3, .working_states = 3},
+      {.blocks = 30, .block_tokens = 4, .sequences = 8, .states = 12, .working_states = 6},
+      {.blocks = 12,
+       .block_tokens = 3,
+       .sequences = 4,
+       .pin_blocks = 7,
+       .states = 6,
+       .working_states = 2,
+       .pin_snapshots = 4},
+      {.blocks = 30,
+       .block_tokens = 4,
+       .sequences = 8,
+       .pin_blocks = 20,
+       .pin_blocks_per_tenant = 9,
+       .states = 20,
+       .working_states = 8,
+       .pin_snapshots = 12,
+       .pin_snapshots_per_tenant = 4}};
   uint32_t seed = first_seed;
   for (const CacheWorld::Size& size : sizes)
     for (const TokenId letters : {2, 3}) {

@@ -150,7 +150,7 @@ TEST_P(EngineOfEachKind, AContinuedConversationEqualsTheSameComputedCold) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EngineOfEachKind, testing::ValuesIn(kTinyKinds),
-                         [](const auto& info) { return std::string(TinyKindName(info.param)); });
+                         [](const auto& kind) { return std::string(TinyKindName(kind.param)); });
 
 }  // namespace
 }  // namespace reprise

@@ -2,7 +2,9 @@
 
 // The scheduler without a model: a "forward pass" that writes, into each row's place in its block,
 // a checksum of all tokens up to that row, and that checks every earlier row it could read. So a
-// block that was shared, copied, swapped, evicted or given back wrongly is seen at once.
+// block that was shared, copied, swapped, evicted or given back wrongly is seen at once. With
+// states it folds the rows' tokens into the sequence's state, after checking that this is the fold
+// of all tokens before.
 
 #include <gtest/gtest.h>
 
@@ -21,19 +23,34 @@ namespace reprise {
 
 inline constexpr size_t kBlockTokens = 4;
 inline constexpr size_t kBlockBytes = 64;
+inline constexpr size_t kStateBytes = 200;
 
 class SchedulerTest : public testing::Test {
  protected:
+  struct States {
+    size_t count = 0;  // 0: a model without
+    size_t working = 0;
+    size_t pinned = 0;
+  };
+
   void MakePool(size_t blocks,
                 Scheduler::Options options = {.prefill_chunk = 8, .prefill_chunk_beside_decode = 3},
                 size_t pin_blocks = 0) {
+    MakePool(blocks, options, pin_blocks, States());
+  }
+  void MakePool(size_t blocks, Scheduler::Options options, size_t pin_blocks, States states) {
     scheduler_.reset();
     cache_.reset();
     pool_ = BlockPool::Create(blocks, kBlockBytes).value();
+    states_.reset();
+    if (states.count > 0) states_ = BlockPool::Create(states.count, kStateBytes).value();
     cache_ = std::make_unique<PrefixCache>(
         pool_.get(), &clock_,
         PrefixCache::Options{.block_tokens = static_cast<int>(kBlockTokens),
-                             .pin_blocks = pin_blocks});
+                             .pin_blocks = pin_blocks,
+                             .states = states_.get(),
+                             .working_states = states.working,
+                             .pin_snapshots = states.pinned});
     scheduler_ = std::make_unique<Scheduler>(pool_.get(), cache_.get(), &ends_, &clock_, options);
   }
 
@@ -75,6 +92,26 @@ class SchedulerTest : public testing::Test {
     }
   }
 
+  // All of its bytes stand for these tokens; zeros for none.
+  static std::vector<std::byte> StateOf(std::span<const TokenId> tokens) {
+    std::vector<std::byte> state(kStateBytes);
+    if (tokens.empty()) return state;
+    for (size_t i = 0; i < state.size(); i += 8) {
+      const uint64_t word = Checksum(tokens) * (i + 1);
+      std::memcpy(&state[i], &word, 8);
+    }
+    return state;
+  }
+  void FoldRows(Sequence& sequence, size_t rows) {
+    const std::span<const TokenId> tokens = sequence.tokens;
+    ASSERT_FALSE(sequence.state.empty());
+    const auto before = StateOf(tokens.first(sequence.computed));
+    ASSERT_EQ(std::memcmp(sequence.state.data(), before.data(), kStateBytes), 0)
+        << "sequence " << sequence.id.value << " has a foreign state at " << sequence.computed;
+    const auto after = StateOf(tokens.first(sequence.computed + rows));
+    std::memcpy(sequence.state.data(), after.data(), kStateBytes);
+  }
+
   // One step; false when there was nothing to do.
   bool Step() {
     scheduler_->Admit([this](Sequence& s) {
@@ -86,6 +123,7 @@ class SchedulerTest : public testing::Test {
     for (const Scheduler::Share& share : plan) {
       Sequence& s = *share.sequence;
       VerifyRows(s, s.computed);
+      if (states_ != nullptr) FoldRows(s, share.rows);
       rows_of_step_ += share.rows;
       for (size_t position = s.computed; position < s.computed + share.rows; ++position) {
         const uint64_t sum = Checksum(std::span<const TokenId>(s.tokens).first(position + 1));
@@ -130,8 +168,11 @@ class SchedulerTest : public testing::Test {
     EXPECT_EQ(cache_->sizes().private_blocks, 0U);
     EXPECT_EQ(cache_->sizes().leased_blocks, 0U);
     EXPECT_EQ(cache_->sizes().reserved_blocks, 0U);
+    EXPECT_EQ(cache_->sizes().reserved_snapshots, 0U);
+    EXPECT_EQ(cache_->sizes().working_states, 0U);
     cache_->Flush();
     EXPECT_EQ(cache_->sizes().free_blocks, pool_->block_count());
+    EXPECT_EQ(cache_->sizes().snapshots, 0U);
   }
 
   static std::vector<TokenId> Count(TokenId from, size_t length) {
@@ -142,6 +183,7 @@ class SchedulerTest : public testing::Test {
 
   ManualClock clock_;
   std::unique_ptr<BlockPool> pool_;
+  std::unique_ptr<BlockPool> states_;
   std::unique_ptr<PrefixCache> cache_;
   PromptEnds ends_{0};  // remembers nothing
   std::unique_ptr<Scheduler> scheduler_;

@@ -196,6 +196,21 @@ TEST_F(HistoryTest, OneThatWasStillBeingComputedIsNamedAlsoAfterwards) {
   EXPECT_EQ(Explain(second).outcome, ReuseOutcome::kComputing);
 }
 
+// Of a model with recurrent layers, whose state was kept behind the first 16 tokens only.
+TEST_F(HistoryTest, KAndVWithoutASnapshotOfTheStateAreNamed) {
+  Run(Asked(Count(1, 50)));
+  const uint64_t number = Begin(Asked(Count(1, 60)));
+  StartedEvent event{60, 16};
+  event.known_tokens = 50;
+  history_.NoteStarted(number, 0, event, now_);
+  EXPECT_EQ(Explain(*history_.Find(number)).outcome, ReuseOutcome::kNoSnapshot);
+  const uint64_t lost = Begin(Asked(Count(1, 60)));
+  event.known_tokens = 32;
+  event.lost = CacheLoss{LossCause::kEvicted, seconds(1), {}};
+  history_.NoteStarted(lost, 0, event, now_);
+  EXPECT_EQ(Explain(*history_.Find(lost)).outcome, ReuseOutcome::kEvicted);
+}
+
 TEST_F(HistoryTest, AnotherCacheKeyOfTheTenantIsNamed) {
   PastRequest other = Asked(Count(1, 50));
   other.cache_key = "k";
