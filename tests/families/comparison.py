@@ -7,8 +7,9 @@ exact  Two float32 implementations with different orders of summation stray from
        float32 strays leaves room for longer sums (measured: 0.5 to 1.0 of it). What is computed
        otherwise than the family wants it is off by thousands of times that.
 fast   Twice what the network makes of disturbances as large as the roundings of --compute fast
-       (record.py, fast_disturbance): in the median row, and three times that over all rows, where
-       few experts that a disturbance swaps weigh more than all the rest."""
+       (record.py, fast_disturbance): in the median row, and three times that over all rows but the
+       worst tenth. A row in which a disturbance swaps experts is off by ten times the others; which
+       rows these are is chance (measured: up to two of 26)."""
 
 import os
 import pathlib
@@ -51,6 +52,7 @@ class Difference:
 
     rms: float
     median: float  # of the rows' rms
+    most: float  # rms of all rows but the worst tenth
     wrong_tokens: int  # of the continuations; only exact ones are compared
 
 
@@ -82,7 +84,9 @@ def compare(model, recording, compute):
         for line, truth in zip(tokens, recording.continuations if steps else [])
         for ours, theirs in zip(line, truth)
     )
-    return Difference(float(rms(differences)), float(np.median(rms(differences, axis=-1))), wrong)
+    rows = np.sort(rms(differences, axis=-1))
+    most = rms(rows[: len(rows) - len(rows) // 10])
+    return Difference(float(rms(differences)), float(np.median(rows)), float(most), wrong)
 
 
 def exact_ratio(recording, difference):
@@ -93,5 +97,5 @@ def exact_ratio(recording, difference):
 def fast_ratio(recording, difference):
     return max(
         difference.median / (FAST_MEDIAN * recording.fast_median),
-        difference.rms / (FAST * recording.fast_rms),
+        difference.most / (FAST * recording.fast_rms),
     )

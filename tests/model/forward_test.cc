@@ -63,7 +63,8 @@ Logits RunStep(Model& model, const std::vector<Part>& parts,
     spans.push_back({.first_row = static_cast<int>(tokens.size()),
                      .rows = static_cast<int>(part.tokens.size()),
                      .first_position = part.first_position,
-                     .blocks = part.sequence->blocks()});
+                     .blocks = part.sequence->blocks(),
+                     .state = part.sequence->state()});
     tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
   }
   if (!rows) {
@@ -78,7 +79,7 @@ Logits RunStep(Model& model, const std::vector<Part>& parts,
 // All of `tokens` in chunks of at most `chunk`; logits of every position.
 Logits RunInChunks(Model& model, std::span<const TokenId> tokens, size_t chunk,
                    uint64_t noise_seed = 1) {
-  const TestSequence sequence(model.kv_layout(), static_cast<int>(tokens.size()), noise_seed);
+  const TestSequence sequence(model, static_cast<int>(tokens.size()), noise_seed);
   Logits all;
   for (size_t first = 0; first < tokens.size(); first += chunk) {
     const size_t count = std::min(chunk, tokens.size() - first);
@@ -183,12 +184,12 @@ TEST_P(Forward, SequencesBesideItChangeNoBit) {
   const Logits alone = RunInChunks(*model_, tokens_, tokens_.size());
   const auto vocabulary = model_->config().vocabulary;
   const int half = length_ / 2;
-  const TestSequence subject(model_->kv_layout(), length_, 3);
+  const TestSequence subject(*model_, length_, 3);
   std::vector<std::vector<TokenId>> others;
   std::vector<TestSequence> memory;
   for (int length : {1, 5, half, 9}) {
     others.push_back(RandomTokens(length, vocabulary, static_cast<uint64_t>(length)));
-    memory.emplace_back(model_->kv_layout(), length + 2, 4);
+    memory.emplace_back(*model_, length + 2, 4);
   }
   // First half and second half of the subject, each between other sequences' prefill and decode.
   const std::span<const TokenId> tokens = tokens_;
@@ -215,7 +216,7 @@ TEST_P(Forward, RowsWithoutLogitsChangeNoBitOfTheOthers) {
   const int last = length_ - 1;
   for (std::vector<int> rows :
        {std::vector<int>{last}, {0}, {0, 1, 2, 17, 18, 33, last}, {5, last - 1}}) {
-    const TestSequence sequence(model_->kv_layout(), length_);
+    const TestSequence sequence(*model_, length_);
     const Logits some = RunStep(*model_, {{tokens_, 0, &sequence}}, rows);
     for (size_t i = 0; i < rows.size(); ++i) {
       EXPECT_TRUE(SameBits(*model_, Row(*model_, whole, static_cast<size_t>(rows[i])),
@@ -228,7 +229,7 @@ TEST_P(Forward, RowsWithoutLogitsChangeNoBitOfTheOthers) {
 TEST_P(Forward, PrefillWithoutAnyLogitsLeavesTheSameKAndV) {
   const std::span<const TokenId> tokens = tokens_;
   const Logits whole = RunInChunks(*model_, tokens, tokens.size());
-  const TestSequence sequence(model_->kv_layout(), length_);
+  const TestSequence sequence(*model_, length_);
   RunStep(*model_, {{tokens.first(tokens.size() - 1), 0, &sequence}}, std::vector<int>{});
   const Logits next = RunStep(*model_, {{tokens.last(1), length_ - 1, &sequence}});
   EXPECT_TRUE(SameBits(*model_, Row(*model_, whole, tokens.size() - 1), next));
@@ -237,7 +238,7 @@ TEST_P(Forward, PrefillWithoutAnyLogitsLeavesTheSameKAndV) {
 TEST_P(Forward, WantedRowsOfSeveralSequencesKeepTheirPlaces) {
   const std::span<const TokenId> tokens = tokens_;
   const Logits whole = RunInChunks(*model_, tokens, tokens.size());
-  const TestSequence a(model_->kv_layout(), length_), b(model_->kv_layout(), length_);
+  const TestSequence a(*model_, length_), b(*model_, length_);
   const Logits some = RunStep(*model_, {{tokens.first(20), 0, &a}, {tokens.first(9), 0, &b}},
                               {{4, 19, 20, 21, 28}});
   const size_t expected[] = {4, 19, 0, 1, 8};

@@ -164,6 +164,8 @@ std::string_view ArchitectureOf(TinyKind kind) {
       return "qwen3moe";
     case TinyKind::kLatent:
       return "deepseek2";
+    case TinyKind::kRecurrent:
+      return "granitehybrid";
   }
   return {};
 }
@@ -181,7 +183,7 @@ class TinyWriter {
     for (int i = 0; i < model_.layers; ++i) {
       block_ = fmt::format("blk.{}.", i);
       Norm(block_ + "attn_norm");
-      model_.kind == TinyKind::kLatent ? AddLatentAttention() : AddAttention();
+      AddMixer(i);
       if (model_.kind == TinyKind::kWindow) Norm(block_ + "post_attention_norm");
       Norm(block_ + "ffn_norm");
       const bool has_experts = model_.kind == TinyKind::kExperts ||
@@ -199,6 +201,8 @@ class TinyWriter {
 
  private:
   static constexpr int kExperts = 6, kChosen = 2, kExpertInner = 32, kLeadingDense = 1;
+  static constexpr int kStateHeads = 4, kStateHeadDim = 16, kStateGroups = 2, kStateSize = 16,
+                       kStateTaps = 4;
   static constexpr int kRank = 32, kQueryRank = 64, kNope = 32, kRope = 16, kValue = 32;
 
   void AddKeys() {
@@ -210,7 +214,7 @@ class TinyWriter {
     Number("embedding_length", model_.hidden);
     Number("feed_forward_length", model_.feed_forward);
     Number("attention.head_count", model_.heads);
-    Number("attention.head_count_kv", is_latent ? 1 : model_.kv_heads);
+    AddKvHeads();
     Number("attention.key_length", is_latent ? kRank + kRope : model_.head_dim);
     Number("attention.value_length", is_latent ? kRank : model_.head_dim);
     Number("rope.dimension_count", is_latent ? kRope : model_.head_dim);
@@ -229,6 +233,13 @@ class TinyWriter {
       Number("leading_dense_block_count", kLeadingDense);
       Number("expert_shared_count", 1);
     }
+    if (model_.kind == TinyKind::kRecurrent) {
+      Number("ssm.conv_kernel", kStateTaps);
+      Number("ssm.state_size", kStateSize);
+      Number("ssm.group_count", kStateGroups);
+      Number("ssm.time_step_rank", kStateHeads);
+      Number("ssm.inner_size", kStateHeads * kStateHeadDim);
+    }
     if (is_latent || model_.kind == TinyKind::kExperts) {
       Number("expert_count", kExperts);
       Number("expert_used_count", kChosen);
@@ -236,12 +247,44 @@ class TinyWriter {
     }
   }
 
+  // One for all layers, or one for each where some have none.
+  void AddKvHeads() {
+    if (model_.kind != TinyKind::kRecurrent) {
+      Number("attention.head_count_kv", model_.kind == TinyKind::kLatent ? 1 : model_.kv_heads);
+      return;
+    }
+    std::vector<int32_t> heads;
+    for (int i = 0; i < model_.layers; ++i) heads.push_back(IsRecurrent(i) ? 0 : model_.kv_heads);
+    writer_.Int32s(Key("attention.head_count_kv"), heads);
+  }
+
+  bool IsRecurrent(int layer) const { return model_.kind == TinyKind::kRecurrent && layer != 1; }
+
+  void AddMixer(int layer) {
+    if (IsRecurrent(layer)) return AddMamba2();
+    if (model_.kind == TinyKind::kLatent) return AddLatentAttention();
+    AddAttention();
+  }
+
+  void AddMamba2() {
+    constexpr int kConvolved = kStateHeads * kStateHeadDim + 2 * kStateGroups * kStateSize;
+    constexpr int kInner = kStateHeads * kStateHeadDim;
+    Linear("ssm_in", kInner + kConvolved + kStateHeads, model_.hidden);
+    Table("ssm_conv1d.weight", {kStateTaps, kConvolved}, -1.0F, 1.0F);
+    Vector(block_ + "ssm_conv1d.bias", kConvolved, -0.2F, 0.2F);
+    Vector(block_ + "ssm_dt.bias", kStateHeads, -3.0F, 0.0F);
+    Table("ssm_a", {1, kStateHeads}, -4.0F, -0.5F);
+    Table("ssm_d", {1, kStateHeads}, 0.5F, 1.5F);
+    Table("ssm_norm.weight", {kInner / kStateGroups, kStateGroups}, 0.5F, 1.5F);
+    Linear("ssm_out", model_.hidden, kInner);
+  }
+
   void AddAttention() {
     const int head = model_.head_dim;
     Linear("attn_q", model_.heads * head, model_.hidden, 2.0F);  // scores that prefer some keys
     Linear("attn_k", model_.kv_heads * head, model_.hidden, 2.0F);
     Linear("attn_v", model_.kv_heads * head, model_.hidden);
-    if (model_.kind != TinyKind::kDense) {
+    if (model_.kind == TinyKind::kWindow || model_.kind == TinyKind::kExperts) {
       Vector(block_ + "attn_q_norm.weight", head, 1.0F, 3.0F);
       Vector(block_ + "attn_k_norm.weight", head, 1.0F, 3.0F);
     }
@@ -304,6 +347,18 @@ class TinyWriter {
                  .data = std::move(data),
                  .offset = {}});
   }
+  // Of the current layer, f32.
+  void Table(std::string_view name, std::vector<uint64_t> dimensions, float lowest, float highest) {
+    std::vector<std::byte> data;
+    for (uint64_t i = 0; i < dimensions[0] * dimensions[1]; ++i) {
+      GgufWriter::Append(data, random_.Uniform(lowest, highest));
+    }
+    writer_.Add({.name = fmt::format("{}{}", block_, name),
+                 .dimensions = std::move(dimensions),
+                 .type = static_cast<uint32_t>(WeightType::kF32),
+                 .data = std::move(data),
+                 .offset = {}});
+  }
   void Norm(const std::string& name) { Vector(name + ".weight", model_.hidden, 0.5F, 1.5F); }
   static float Deviation(int inputs, float gain) {
     return gain / std::sqrt(static_cast<float>(inputs));
@@ -340,6 +395,8 @@ std::string_view TinyKindName(TinyKind kind) {
       return "experts";
     case TinyKind::kLatent:
       return "latent";
+    case TinyKind::kRecurrent:
+      return "recurrent";
   }
   return {};
 }

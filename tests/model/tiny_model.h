@@ -18,13 +18,14 @@ namespace reprise {
 
 // One for each way in which positions come to know of each other, or rows of weights.
 enum class TinyKind : uint8_t {
-  kDense,    // architecture `llama`
-  kWindow,   // `gemma3`: of three layers two look back only a window
-  kExperts,  // `qwen3moe`
-  kLatent,   // `deepseek2`: latent attention, a dense layer, then experts
+  kDense,      // architecture `llama`
+  kWindow,     // `gemma3`: of three layers two look back only a window
+  kExperts,    // `qwen3moe`
+  kLatent,     // `deepseek2`: latent attention, a dense layer, then experts
+  kRecurrent,  // `granitehybrid`: Mamba-2, but for the second layer, which has attention
 };
 inline constexpr TinyKind kTinyKinds[] = {TinyKind::kDense, TinyKind::kWindow, TinyKind::kExperts,
-                                          TinyKind::kLatent};
+                                          TinyKind::kLatent, TinyKind::kRecurrent};
 std::string_view TinyKindName(TinyKind kind);
 
 struct TinyModel {
