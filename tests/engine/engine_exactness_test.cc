@@ -137,7 +137,8 @@ TEST_P(EngineOfEachKind, GivesTheSameLogitsWhenSetAsideForOthers) {
     replies[i]->Wait();
     EXPECT_EQ(replies[i]->finished.logits_checksum, alone[i]) << i;
   }
-  EXPECT_GT(engine_->stats().preempted, 0U);
+  // Where each sequence has a state too, fewer run at once: engine_state_test.cc sets those aside.
+  if (GetParam() != TinyKind::kRecurrent) EXPECT_GT(engine_->stats().preempted, 0U);
 }
 
 TEST_P(EngineOfEachKind, AContinuedConversationEqualsTheSameComputedCold) {
