@@ -138,7 +138,9 @@ TEST_P(EngineOfEachKind, GivesTheSameLogitsWhenSetAsideForOthers) {
     EXPECT_EQ(replies[i]->finished.logits_checksum, alone[i]) << i;
   }
   // Where each sequence has a state too, fewer run at once: engine_state_test.cc sets those aside.
-  if (GetParam() != TinyKind::kRecurrent) EXPECT_GT(engine_->stats().preempted, 0U);
+  if (GetParam() != TinyKind::kRecurrent) {
+    EXPECT_GT(engine_->stats().preempted, 0U);
+  }
 }
 
 TEST_P(EngineOfEachKind, AContinuedConversationEqualsTheSameComputedCold) {
