@@ -95,6 +95,7 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
            .cost_per_key = CostPerKey(model_->config())},
           {.tiers = Pointers(tiers_),
            .identity = below.identity,
+           .patience = below.patience,
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
            .wake = [this] { Wake(); }}) {
   Publish();
