@@ -16,6 +16,9 @@ using Fault = FaultyFiles::Fault;
 
 class EngineTierTest : public EngineTest {
  protected:
+  // Its writers use what is below, which goes first otherwise.
+  void TearDown() override { engine_.reset(); }
+
   // A new process over the same folder.
   void Restart(Variant setup = {}) {
     setup.below = [this](size_t block_bytes, int block_tokens) {
