@@ -17,10 +17,20 @@ uint64_t ElementsOf(const GgufTensor& tensor) {
   return elements;
 }
 
-// A vector is kept in f32; a tensor of more dimensions is a matrix, or one for each expert.
+// What is no matrix of a product, though it may have two dimensions: biases, taps of convolutions,
+// the scalars and norms of state spaces.
+bool IsTable(const GgufTensor& tensor) {
+  const auto has = [&](std::string_view part) {
+    return tensor.name.find(part) != tensor.name.npos;
+  };
+  return tensor.dimensions.size() == 1 || !tensor.name.ends_with(".weight") ||
+         has(".ssm_conv1d.") || has(".ssm_norm.") || has(".shortconv.conv.");
+}
+
+// A table is kept in f32; a tensor of more dimensions is a matrix, or one for each expert.
 uint64_t ResidentBytes(const GgufTensor& tensor) {
   if (tensor.data.empty()) return 0;
-  if (tensor.dimensions.size() == 1) return ElementsOf(tensor) * sizeof(float);
+  if (IsTable(tensor)) return ElementsOf(tensor) * sizeof(float);
   const uint64_t columns = tensor.dimensions[0], rows = tensor.dimensions[1];
   return ElementsOf(tensor) / (columns * rows) *
          PackedBytes(static_cast<WeightType>(tensor.type), static_cast<int64_t>(rows),
@@ -34,7 +44,8 @@ Footprint::Served ServedOf(const ModelConfig& config, int context, int block_tok
                            .trained_context = config.context,
                            .context = context > 0 ? context : config.context,
                            .kv_bytes_per_token = layout.bytes_per_token(),
-                           .kv_bytes = 0};
+                           .kv_bytes = 0,
+                           .state_bytes = config.state_bytes};
   const int blocks = (served.context + block_tokens - 1) / block_tokens;
   served.kv_bytes = static_cast<uint64_t>(blocks) * layout.block_bytes();
   return served;

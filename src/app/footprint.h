@@ -31,14 +31,17 @@ struct Footprint {
     int trained_context = 0;
     int context = 0;  // that was asked about
     size_t kv_bytes_per_token = 0;
-    uint64_t kv_bytes = 0;  // of one sequence of `context` tokens, in whole blocks
+    uint64_t kv_bytes = 0;   // of one sequence of `context` tokens, in whole blocks
+    size_t state_bytes = 0;  // of the recurrent layers of one sequence, whatever its length
 
     bool operator==(const Served&) const = default;
   };
   std::optional<Served> served;
   std::string obstacle;
 
-  uint64_t needed_bytes() const { return resident_bytes + (served ? served->kv_bytes : 0); }
+  uint64_t needed_bytes() const {
+    return resident_bytes + (served ? served->kv_bytes + served->state_bytes : 0);
+  }
 };
 
 // `context` 0: what the model was trained for.

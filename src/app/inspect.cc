@@ -111,6 +111,10 @@ void PrintFootprint(const Footprint& footprint, size_t files) {
   PrintLine("K and V",
             fmt::format("{} bytes a token with --compute fast, {} at a context of {}",
                         served->kv_bytes_per_token, SizeText(served->kv_bytes), served->context));
+  if (served->state_bytes > 0) {
+    PrintLine("state",
+              fmt::format("{} a sequence, of recurrent layers", SizeText(served->state_bytes)));
+  }
   PrintLine("context", fmt::format("{} tokens trained", served->trained_context));
   PrintMemory(footprint, *served);
 }

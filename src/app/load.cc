@@ -92,6 +92,7 @@ Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOption
                             .compute = *compute,
                             .threads = options.threads,
                             .block_tokens = options.block_tokens,
+                            .context = options.context,
                             .progress = progress});
 }
 

@@ -19,6 +19,7 @@ struct ModelOptions {
   std::string compute = "fast";  // fast, exact
   int threads = 0;               // 0: all cores
   int block_tokens = 32;
+  int context = 0;  // that will be served; 0: as many as it was trained for
 };
 
 struct LoadedText {

@@ -161,6 +161,7 @@ int RunServe(ServeOptions options) {
   if (!file) return Complain(file.error());
   auto text = LoadText(*file, options.chat_template_file);
   if (!text) return Complain(text.error());
+  options.model.context = options.engine.context;
   auto model = LoadModel(*file, options.model);
   if (!model) return Complain(model.error());
   ReleaseOpenMpThreads();

@@ -105,6 +105,7 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
            .state_interval = plan.state_interval_tokens},
           {.tiers = Pointers(tiers_),
            .identity = below.identity,
+           .patience = below.patience,
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
            .wake = [this] { Wake(); }}) {
   Publish();

@@ -21,8 +21,11 @@ Decoder::Decoder(Parts parts)
                     *parts_.operations) {}
 
 Sha256 Decoder::kv_identity(const Sha256& content) const {
-  return KvIdentity(content, parts_.kv_layout, parts_.config.long_ropes, parts_.operations->isa(),
-                    parts_.operations->compute());
+  return KvIdentity({.content = content,
+                     .layout = parts_.kv_layout,
+                     .isa = parts_.operations->isa(),
+                     .compute = parts_.operations->compute(),
+                     .long_ropes = parts_.config.long_ropes});
 }
 
 void Decoder::Forward(const Batch& batch, float* logits, float* hidden) {

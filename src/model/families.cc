@@ -167,6 +167,11 @@ constexpr Architecture kDenseFamilies[] = {
      .window_period = 4,
      .names = {},
      .hook = ReadExaone4},
+    {.name = "arcee",
+     .rope_pairing = RopePairing::kAdjacent,
+     .activation = Activation::kRelu2,
+     .gated = false,
+     .names = {}},
 };
 
 }  // namespace

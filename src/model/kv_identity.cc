@@ -16,21 +16,22 @@ Sha256 ContentOf(std::span<const Sha256> files) {
   return hasher.Finish();
 }
 
-Sha256 KvIdentity(const Sha256& content, const KvLayout& layout, bool long_ropes, Isa isa,
-                  Compute compute) {
+Sha256 KvIdentity(const KvOrigin& origin) {
+  const KvLayout& layout = origin.layout;
   return Sha256Hasher()
       .Add("reprise kv")
       .Add(kArithmeticVersion)
-      .Add(content)
-      .Add(IsaName(isa))
-      .Add(static_cast<uint64_t>(compute))
+      .Add(origin.content)
+      .Add(IsaName(origin.isa))
+      .Add(static_cast<uint64_t>(origin.compute))
       .Add(static_cast<uint64_t>(layout.encoding))
       .Add(static_cast<uint64_t>(layout.layers))
       .Add(static_cast<uint64_t>(layout.kv_heads))
       .Add(static_cast<uint64_t>(layout.key_dim))
       .Add(static_cast<uint64_t>(layout.value_dim))
       .Add(static_cast<uint64_t>(layout.block_tokens))
-      .Add(static_cast<uint64_t>(long_ropes))
+      .Add(static_cast<uint64_t>(origin.long_ropes))
+      .Add(origin.adapter)
       .Finish();
 }
 

@@ -24,7 +24,9 @@ void ExpectWhatIsLoaded(const TinyModel& tiny) {
   ASSERT_TRUE(footprint.served) << footprint.obstacle;
   EXPECT_EQ(footprint.served->kv_bytes_per_token, (*model)->kv_layout().bytes_per_token());
   EXPECT_EQ(footprint.served->kv_bytes, 4 * (*model)->kv_layout().block_bytes()) << "100 tokens";
-  EXPECT_EQ(footprint.needed_bytes(), footprint.resident_bytes + footprint.served->kv_bytes);
+  EXPECT_EQ(footprint.served->state_bytes, (*model)->state_bytes());
+  EXPECT_EQ(footprint.needed_bytes(),
+            footprint.resident_bytes + footprint.served->kv_bytes + footprint.served->state_bytes);
 }
 
 TEST(FootprintTest, IsWhatEachKindOfModelTakesWhenItIsLoaded) {

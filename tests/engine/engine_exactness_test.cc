@@ -64,8 +64,14 @@ TEST_P(EngineOfEachKind, GivesTheSameLogitsPartlyReadAtEveryLengthAroundABlocksE
     Flush();
     AskAndWait(Request(known, 1));
     const auto warm = AskAndWait(request);
-    EXPECT_EQ(warm->started.cached_tokens, static_cast<int>(common));
     EXPECT_EQ(warm->finished.logits_checksum, cold) << common;
+    // A state is kept at the block's edge where prompts part, when they first do.
+    const bool is_recurrent = GetParam() == TinyKind::kRecurrent;
+    EXPECT_EQ(warm->started.cached_tokens, is_recurrent ? 0 : static_cast<int>(common));
+    prompt.resize(common);
+    prompt.insert(prompt.end(), {9, 10});
+    EXPECT_EQ(AskAndWait(Request(prompt, 1))->started.cached_tokens,
+              static_cast<int>(is_recurrent ? common / 32 * 32 : common));
   }
 }
 
@@ -131,7 +137,10 @@ TEST_P(EngineOfEachKind, GivesTheSameLogitsWhenSetAsideForOthers) {
     replies[i]->Wait();
     EXPECT_EQ(replies[i]->finished.logits_checksum, alone[i]) << i;
   }
-  EXPECT_GT(engine_->stats().preempted, 0U);
+  // Where each sequence has a state too, fewer run at once: engine_state_test.cc sets those aside.
+  if (GetParam() != TinyKind::kRecurrent) {
+    EXPECT_GT(engine_->stats().preempted, 0U);
+  }
 }
 
 TEST_P(EngineOfEachKind, AContinuedConversationEqualsTheSameComputedCold) {

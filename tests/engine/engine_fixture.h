@@ -73,6 +73,7 @@ struct Variant {
   // The stores below memory, for blocks of so many bytes and tokens; none: there are none.
   using Tiers = std::vector<std::unique_ptr<BlockTier>>;
   std::function<Tiers(size_t block_bytes, int block_tokens)> below = {};
+  Duration patience = EngineTiers{}.patience;  // with them
 };
 
 class EngineTest : public testing::Test {
@@ -94,7 +95,7 @@ class EngineTest : public testing::Test {
     std::optional<size_t> pin_bytes;
     if (setup.pin_blocks) pin_bytes = *setup.pin_blocks * block_bytes;
     const Clock* clock = setup.clock != nullptr ? setup.clock : &clock_;
-    EngineTiers below = {(*model)->kv_identity({})};
+    EngineTiers below = {.identity = (*model)->kv_identity({}), .patience = setup.patience};
     if (setup.below) below.tiers = setup.below(block_bytes, setup.block_tokens);
     auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), clock,
                                 {.kv_bytes = setup.blocks * block_bytes,

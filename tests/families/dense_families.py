@@ -205,4 +205,6 @@ CASES = [
          dict(rope_parameters=LLAMA3, sliding_window=None, sliding_window_pattern=None,
               tie_word_embeddings=True, layer_types=["full_attention"] * 3), exaone4_keys,
          extra_tensors=llama3_factors, shows="positions in every layer, tied (1.2B)"),
+    Case("arcee", "arcee", "Arcee", dict(rope_parameters=PLAIN_ROPE, hidden_act="relu2"), llama_keys,
+         adjacent_pairs, shows="squared ReLU without a gate"),
 ]  # fmt: skip

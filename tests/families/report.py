@@ -1,12 +1,15 @@
-"""Prints and writes the matrix of families: report.py [FILE]. Each case under --compute exact (its
-logits, and the 64 likeliest tokens after each of three prompts) and fast; a number is the error as a
-share of its bound (comparison.py)."""
+"""Prints the matrix of families: report.py [FILE], and puts it into FILE's block `families`. Each case
+under --compute exact (its logits, and the 64 likeliest tokens after each of three prompts) and fast;
+a number is the error as a share of its bound (comparison.py)."""
 
 import pathlib
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+
 import comparison
+import page
 from family_cases import GROUPS
 from recording import Recording
 
@@ -44,7 +47,7 @@ def main():
                 lines.append(row(case, folder))
                 print(lines[-1], flush=True)
     if len(sys.argv) > 1:
-        pathlib.Path(sys.argv[1]).write_text("\n".join(lines).lstrip() + "\n")
+        page.replace_block(pathlib.Path(sys.argv[1]), "families", "\n".join(lines))
 
 
 if __name__ == "__main__":
