@@ -28,9 +28,10 @@ constexpr Shape kShapes[] = {
     {"135M", 576, 49152}, {"1B", 2048, 2048},  {"1B", 2048, 8192},  {"1B", 8192, 2048},
     {"8B", 4096, 4096},   {"8B", 4096, 14336}, {"8B", 14336, 4096},
 };
-constexpr WeightType kTypes[] = {WeightType::kQ4_1, WeightType::kQ4_0, WeightType::kQ5_0,
-                                 WeightType::kQ8_0, WeightType::kQ4_K, WeightType::kQ6_K,
-                                 WeightType::kBf16};
+constexpr WeightType kTypes[] = {WeightType::kQ4_1,   WeightType::kQ4_0,  WeightType::kQ5_0,
+                                 WeightType::kQ8_0,   WeightType::kQ2_K,  WeightType::kQ3_K,
+                                 WeightType::kQ4_K,   WeightType::kQ6_K,  WeightType::kIQ2_S,
+                                 WeightType::kIQ4_XS, WeightType::kMXFP4, WeightType::kBf16};
 
 // Bytes whose every 16 bits are a small f16, so that factors are finite wherever they lie.
 std::vector<std::byte> SomeWeights(WeightType type, int64_t rows, int64_t columns) {
@@ -117,7 +118,7 @@ const bool kRegistered = [] {
                                std::string(WeightTypeName(type));
       // The output matrix multiplies one row of a sequence, never a whole prompt.
       const int many = shape.outputs > 40000 ? 16 : 512;
-      if (shape.inputs % 256 == 0 || (type != WeightType::kQ4_K && type != WeightType::kQ6_K)) {
+      if (shape.inputs % WeightBlockOf(static_cast<uint32_t>(type))->elements == 0) {
         benchmark::RegisterBenchmark(
             ("product/" + name + "/rows:" + std::to_string(many)).c_str(),
             [=](benchmark::State& state) { ManyRows(state, type, shape, many); })

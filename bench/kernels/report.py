@@ -24,7 +24,8 @@ from stream import Server
 
 BENCH = ROOT / "build/bench/bench/kernels/kernel_bench"
 PAGE = ROOT / "docs/measurements.md"
-TYPES = ("Q4_1", "Q4_0", "Q5_0", "Q8_0", "Q4_K", "Q6_K", "BF16")
+TYPES = ("Q4_1", "Q4_0", "Q5_0", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q6_K", "IQ2_S", "IQ4_XS", "MXFP4",
+         "BF16")
 # Shapes of the feed-forward, inputs × outputs, of the default model and of Llamas of 1B and 8B.
 SHAPES = {"135M": "576x1536", "1B": "2048x8192", "8B": "4096x14336"}
 
@@ -56,7 +57,7 @@ def products():
         " / ".join(ratio(found.get(f"product/{model}/{shape}/{kind}/rows:512"), yardstick)
                    for yardstick in ("onednn_bf16", "onednn_int8")) for kind in TYPES]
         for model, shape in SHAPES.items()]
-    yield from page.table(["inputs × outputs", *TYPES], rows, range(1, 8))
+    yield from page.table(["inputs × outputs", *TYPES], rows, range(1, 1 + len(TYPES)))
 
 
 def decode():
@@ -67,7 +68,7 @@ def decode():
         rows = [[f"{model}, {shape.replace('x', ' × ')}"] +
                 [cell(f"decode/{model}/{shape}/{kind}/rows:") for kind in TYPES]
                 for model, shape in SHAPES.items()]
-        return page.table(["inputs × outputs", *TYPES], rows, range(1, 8))
+        return page.table(["inputs × outputs", *TYPES], rows, range(1, 1 + len(TYPES)))
 
     def eight_by_one(name):
         one, eight = found.get(name + "1"), found.get(name + "8")

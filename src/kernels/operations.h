@@ -50,10 +50,23 @@ enum class WeightType : uint32_t {
   kQ5_0 = 6,
   kQ5_1 = 7,
   kQ8_0 = 8,
+  kQ2_K = 10,
+  kQ3_K = 11,
   kQ4_K = 12,
   kQ5_K = 13,
   kQ6_K = 14,
+  kQ8_K = 15,
+  kIQ2_XXS = 16,
+  kIQ2_XS = 17,
+  kIQ3_XXS = 18,
+  kIQ1_S = 19,
+  kIQ4_NL = 20,
+  kIQ3_S = 21,
+  kIQ2_S = 22,
+  kIQ4_XS = 23,
+  kIQ1_M = 29,
   kBf16 = 30,
+  kMXFP4 = 39,
 };
 
 // Elements and bytes of one storage block of `type` (Q4_1: 32 elements in 20 bytes; F32: 1 in 4).
@@ -61,7 +74,8 @@ struct WeightBlock {
   int elements;
   int bytes;
 };
-Result<WeightBlock> WeightBlockOf(uint32_t ggml_type);  // kUnsupported for types not listed above
+// kUnsupported for types not listed above, by name and with what to take instead.
+Result<WeightBlock> WeightBlockOf(uint32_t ggml_type);
 std::string_view WeightTypeName(WeightType type);
 
 // Plain reference: expands `count` elements (a multiple of the type's block) to f32.

@@ -1,6 +1,7 @@
 #include "kernels/pack.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <new>
 
@@ -21,14 +22,22 @@ size_t ValueBytes(int bits, int group) {
 PackedFormat PackedFormatOf(WeightType type) {
   const GroupFormat groups = GroupFormatOf(type);
   if (groups.bits == 0) {
-    return {.bits = 16, .group = 2, .zero = 0, .offset = false, .record_bytes = ValueBytes(16, 2)};
+    return {.bits = 16,
+            .group = 2,
+            .zero = 0,
+            .offset = false,
+            .codebook = nullptr,
+            .record_bytes = ValueBytes(16, 2),
+            .unit = 1.0F};
   }
   const size_t factors = (groups.offset ? 2 : 1) * kTileOutputs * sizeof(uint16_t);
   return {.bits = groups.bits,
           .group = groups.group,
-          .zero = groups.zero,
+          .zero = groups.codebook == nullptr ? groups.zero : 128,
           .offset = groups.offset,
-          .record_bytes = ValueBytes(groups.bits, groups.group) + factors};
+          .codebook = groups.codebook,
+          .record_bytes = ValueBytes(groups.bits, groups.group) + factors,
+          .unit = 1.0F};
 }
 
 // Where the bits of one weight lie in a record: `byte` + what `shift` says.
@@ -42,36 +51,59 @@ size_t ByteInVector(int output, int input) {
   return static_cast<size_t>(4 * (output % 16) + input % 4);
 }
 
-Place LowPlace(int bits, int output, int input) {
+// Bits that lie apart from the planes: pairs, nibbles or bytes.
+int LowBits(const PackedFormat& format) { return format.bits < 4 ? 2 : format.bits < 8 ? 4 : 8; }
+
+Place LowPlace(const PackedFormat& format, int output, int input) {
+  const int bits = LowBits(format);
   const int quad = input / 4;
-  const int vector = bits == 8 ? quad * 4 + output / 16 : quad / 2 * 4 + output / 16;
-  return {static_cast<size_t>(vector) * 64 + ByteInVector(output, input),
-          bits == 8 ? 0 : 4 * (quad % 2)};
+  const int quads = 8 / bits;  // in a byte
+  const int vector = quad / quads * 4 + output / 16;
+  return {static_cast<size_t>(vector) * 64 + ByteInVector(output, input), bits * (quad % quads)};
 }
 
 Place PlanePlace(const PackedFormat& format, int output, int input) {
-  const size_t planes = ValueBytes(4, format.group);
-  return {planes + static_cast<size_t>(output / 16) * 64 + ByteInVector(output, input),
-          (format.bits - 4) * (input / 4)};
+  const size_t planes = ValueBytes(LowBits(format), format.group);
+  const int bits = format.bits - LowBits(format);
+  const int quad = input / 4;
+  const int c = output / 16;
+  if (bits * format.group == 16) {  // half a byte: c + 2 lies above c
+    return {planes + static_cast<size_t>(c % 2) * 64 + ByteInVector(output, input),
+            4 * (c / 2) + quad};
+  }
+  return {planes + static_cast<size_t>(c) * 64 + ByteInVector(output, input), bits * quad};
 }
 
 // Adds a group's integers of one output to a record that is zero there.
 void StoreIntegers(const PackedFormat& format, uint8_t* record, int output, const uint8_t* q) {
+  const int low_bits = LowBits(format);
+  const int mask = (1 << low_bits) - 1;
   for (int input = 0; input < format.group; input += 4, q += 4) {
-    const Place low = LowPlace(format.bits, output, input);
+    const Place low = LowPlace(format, output, input);
     uint8_t* const at = record + low.byte;
-    if (format.bits == 8) {
-      std::memcpy(at, q, 4);
-      continue;
-    }
-    for (int i = 0; i < 4; ++i) at[i] = static_cast<uint8_t>(at[i] | ((q[i] & 15) << low.shift));
-    if (format.bits == 4) continue;
+    for (int i = 0; i < 4; ++i) at[i] = static_cast<uint8_t>(at[i] | ((q[i] & mask) << low.shift));
+    if (format.bits == low_bits) continue;
     const Place high = PlanePlace(format, output, input);
     uint8_t* const plane = record + high.byte;
     for (int i = 0; i < 4; ++i) {
-      plane[i] = static_cast<uint8_t>(plane[i] | ((q[i] >> 4) << high.shift));
+      plane[i] = static_cast<uint8_t>(plane[i] | ((q[i] >> low_bits) << high.shift));
     }
   }
+}
+
+// The power of two below the largest factor, for types whose factors f16 may not hold.
+float UnitOf(const WeightView& weight, int threads) {
+  const GroupFormat format = GroupFormatOf(weight.type);
+  if (!format.wide_factors) return 1.0F;
+  const int64_t groups = weight.rows * (weight.columns / format.group);
+  float largest = 0.0F;
+#pragma omp parallel for schedule(static) num_threads(threads) reduction(max : largest)
+  for (int64_t g = 0; g < groups; ++g) {
+    WeightGroup group;
+    ReadGroup(weight.type, weight.data, g, group);
+    if (std::isfinite(group.d)) largest = std::max(largest, std::fabs(group.d));
+  }
+  return largest == 0.0F ? 1.0F : std::ldexp(1.0F, std::max(std::ilogb(largest), -126));
 }
 
 void StoreHalf(uint8_t* at, int index, float value) {
@@ -118,13 +150,15 @@ void AlignedBytes::Grow(size_t bytes) {
 }
 
 int PackedInteger(const PackedFormat& format, const uint8_t* record, int output, int input) {
-  const Place low = LowPlace(format.bits, output, input);
-  if (format.bits == 8) return record[low.byte];
-  const int q = (record[low.byte] >> low.shift) & 15;
-  if (format.bits == 4) return q;
-  const Place plane = PlanePlace(format, output, input);
-  const int mask = (1 << (format.bits - 4)) - 1;
-  return q | (((record[plane.byte] >> plane.shift) & mask) << 4);
+  const int low_bits = LowBits(format);
+  const Place low = LowPlace(format, output, input);
+  int q = (record[low.byte] >> low.shift) & ((1 << low_bits) - 1);
+  if (format.bits != low_bits) {
+    const Place plane = PlanePlace(format, output, input);
+    const int mask = (1 << (format.bits - low_bits)) - 1;
+    q |= ((record[plane.byte] >> plane.shift) & mask) << low_bits;
+  }
+  return format.codebook == nullptr ? q : format.codebook[q] + format.zero;
 }
 
 PackedMatrix::PackedMatrix(const WeightView& weight, WeightMemory& memory, int threads)
@@ -134,6 +168,7 @@ PackedMatrix::PackedMatrix(const WeightView& weight, WeightMemory& memory, int t
       tile_bytes_(static_cast<size_t>((columns_ + format_.group - 1) / format_.group) *
                   format_.record_bytes),
       data_(memory.Take(bytes())) {
+  format_.unit = UnitOf(weight, threads);
   const int64_t count = tiles();
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (int64_t tile = 0; tile < count; ++tile) {
@@ -159,7 +194,7 @@ void PackedMatrix::PackQuantizedTile(const WeightView& weight, int64_t tile) {
     for (int64_t g = 0; g < columns_ / format_.group; ++g, record += format_.record_bytes) {
       ReadGroup(weight.type, row, g, group);
       StoreIntegers(format_, record, output, group.q);
-      StoreHalf(record + d_offset, output, group.d);
+      StoreHalf(record + d_offset, output, group.d / format_.unit);
       if (format_.offset) StoreHalf(record + d_offset, kTileOutputs + output, group.m);
     }
   }
@@ -201,7 +236,7 @@ void PackedMatrix::DequantizeRow(int64_t row, float* out) const {
     const float d = HalfToFloat(Load16(record + d_offset, n));
     const float m =
         format_.offset ? HalfToFloat(Load16(record + d_offset, kTileOutputs + n)) : 0.0F;
-    out[k] = d * static_cast<float>(q - format_.zero) + m;
+    out[k] = (d * static_cast<float>(q - format_.zero) + m) * format_.unit;
   }
 }
 

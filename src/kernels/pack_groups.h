@@ -1,12 +1,14 @@
 #pragma once
 
-// Reads the storage blocks of GGUF's quantised types as what they have in common: groups of 32
-// consecutive weights of a row (16 for Q6_K), each weight an unsigned integer q, and
+// Reads the storage blocks of GGUF's quantised types as what they have in common: groups of 32 or
+// 16 consecutive weights of a row, each weight an unsigned integer q of some bits, and
 //
-//     w = d * (q - zero)     types without an offset (Q4_0, Q5_0, Q8_0, Q6_K)
-//     w = d * q + m          types with one (Q4_1, Q5_1, Q4_K, Q5_K)
+//     w = d * (q - zero)      symmetric types
+//     w = d * q + m           types with an offset
+//     w = d * codebook[q]     types whose weights are chosen from a list of 16 integers or fewer
 //
-// Plain C++, the reference for everything else; packing and Dequantize are written against it.
+// weight_types.cc says which type is what. Plain C++, the reference for everything else; packing
+// and Dequantize are written against it.
 // Source of the formats: ggml-quants.c of ggml-org/llama.cpp and the `gguf` Python package.
 // Stateless; any thread.
 
@@ -18,10 +20,12 @@
 namespace reprise {
 
 struct GroupFormat {
-  int bits = 0;   // of q: 4, 5, 6 or 8; 0: not a quantised type
+  int bits = 0;   // of q: 2, 3, 4, 5, 6 or 8; 0: not a quantised type
   int group = 0;  // weights that share d and m: 32 or 16
   int zero = 0;
   bool offset = false;
+  const int8_t* codebook = nullptr;  // [16], for ever; none is -128. Null: q is the integer
+  bool wide_factors = false;         // d may have any exponent of f32
 };
 
 struct WeightGroup {

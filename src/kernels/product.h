@@ -12,6 +12,10 @@
 //   types with an offset:     acc = fma(float(Σ q·xq), d·s, acc);  acc = fma(m, s·Σxq, acc)
 //   types without (symmetric): acc = fma(float(Σ q·xq − zero·Σxq), d·s, acc)
 //
+// Where a group has 16 weights, Σxq is over these 16. Types of a codebook are symmetric: what is
+// packed is a code, and q = codebook[code] + 128, zero = 128. In the end, acc is multiplied by the
+// matrix's unit of factors, a power of two, where it is not 1 (tile_products.cc).
+//
 // The sums of integers are exact, so only the order of the groups rounds, and it is fixed. (Plain
 // C++ has no fma that is fast everywhere: it multiplies, then adds.) For 16-bit weights: inputs in
 // ascending pairs, rounded to bf16, products accumulated in f32.
@@ -34,7 +38,9 @@ struct PackedFormat {
   int group;
   int zero;
   bool offset;
-  size_t record_bytes;  // one group of one tile, a multiple of 64
+  const int8_t* codebook;  // [16] (pack_groups.h), of 3 and 4 bits; or null
+  size_t record_bytes;     // one group of one tile, a multiple of 64
+  float unit;              // factors are stored in units of it
 };
 
 // Activations quantised for one call. Strides in elements; row r of q starts at q + r * q_stride.

@@ -17,20 +17,27 @@ namespace {
 constexpr int kStep = 2;                          // registers across a step of 16 outputs
 constexpr int kSteps = kTileOutputs / 8 / kStep;  // steps across a tile
 
-template <int kBits_, int kGroup_, bool kOffset_>
+enum class Kind : uint8_t { kSymmetric, kOffset, kCodes };
+
+template <int kBits_, int kGroup_, Kind kKind>
 struct Format {
   static constexpr int kBits = kBits_;
   static constexpr int kGroup = kGroup_;
-  static constexpr bool kOffset = kOffset_;
-  static constexpr int kZero = kOffset ? 0 : 1 << (kBits - 1);
+  static constexpr bool kOffset = kKind == Kind::kOffset;
+  static constexpr bool kCodes = kKind == Kind::kCodes;
+  // Unpacked to signed bytes (q − zero), not to q.
+  static constexpr bool kSigned = kBits == 8 || kCodes;
+  static constexpr int kZero = kOffset || kSigned ? 0 : 1 << (kBits - 1);
+  static constexpr int kLowBits = kBits < 4 ? 2 : kBits < 8 ? 4 : 8;
   static constexpr int kQuads = kGroup / 4;
   static constexpr int kValueBytes = kTileOutputs * kGroup * kBits / 8;
   static constexpr int kRecordBytes = kValueBytes + (kOffset ? 4 : 2) * kTileOutputs;
   static constexpr int kUnpackedBytes = kTileOutputs * (kGroup + (kOffset ? 8 : 4));
   static constexpr int kRun = kUnpackInputs / kGroup;
-  // Quads whose pairs of products fit 16 bits together: 2 · 127 · (2^bits − 1) · quads < 2^15.
-  // Bytes are unpacked as signed (q − 128), of which one pair is 2 · 127 · 128 at most.
-  static constexpr int kNarrowQuads = kBits == 4 ? 8 : kBits == 5 ? 4 : kBits == 6 ? 2 : 1;
+  // Quads whose pairs of products fit 16 bits together: 2 · 127 · (2^bits − 1) · quads < 2^15. Of
+  // signed bytes one pair is 2 · 127 · 128 at most.
+  static constexpr int kLargestNarrow = kSigned ? 1 : kBits < 5 ? 8 : kBits == 5 ? 4 : 2;
+  static constexpr int kNarrowQuads = kLargestNarrow < kQuads ? kLargestNarrow : kQuads;
 };
 
 [[gnu::always_inline]] inline __m256i LoadBytes(const uint8_t* at) {
@@ -40,31 +47,60 @@ struct Format {
   _mm256_store_si256(reinterpret_cast<__m256i*>(at), bytes);
 }
 
+// The bits above the low ones of quads 0, 1, … of 8 outputs, quad by quad.
 template <typename F>
-void UnpackValues(const uint8_t* record, uint8_t* out) {
-  constexpr int kPlaneBits = F::kBits - 4;
-  const __m256i nibble = _mm256_set1_epi8(15);
-  for (int v = 0; v < kTileOutputs / 8; ++v) {  // 8 outputs
-    __m256i plane = _mm256_setzero_si256();
-    if constexpr (kPlaneBits > 0) {
-      plane = LoadBytes(record + kTileOutputs * F::kGroup / 2 + 32 * v);
+class PlaneReader {
+ public:
+  [[gnu::always_inline]] PlaneReader(const uint8_t* record, int v) {
+    const uint8_t* const planes = record + kTileOutputs * F::kGroup * F::kLowBits / 8;
+    if constexpr (kBits == 0) return;
+    if constexpr (kBits * F::kGroup == 16) {  // half a byte: outputs 32 .. 63 lie above 0 .. 31
+      plane_ = LoadBytes(planes + 32 * (v % 4));
+      if (v >= 4) plane_ = _mm256_srli_epi16(plane_, 4);
+    } else {
+      plane_ = LoadBytes(planes + 32 * v);
     }
-    const __m256i mask = _mm256_set1_epi8(static_cast<char>(((1 << kPlaneBits) - 1) << 4));
+  }
+
+  [[gnu::always_inline]] __m256i Add(__m256i low) {
+    if constexpr (kBits == 0) return low;
+    const __m256i mask = _mm256_set1_epi8(static_cast<char>(((1 << kBits) - 1) << F::kLowBits));
+    const __m256i high = _mm256_and_si256(_mm256_slli_epi16(plane_, F::kLowBits), mask);
+    plane_ = _mm256_srli_epi16(plane_, kBits);
+    return _mm256_or_si256(low, high);
+  }
+
+ private:
+  static constexpr int kBits = F::kBits - F::kLowBits;
+  __m256i plane_ = _mm256_setzero_si256();
+};
+
+template <typename F>
+void UnpackValues(const uint8_t* record, const int8_t* codebook, uint8_t* out) {
+  constexpr int kQuadsOfByte = 8 / F::kLowBits;
+  const __m256i mask = _mm256_set1_epi8((1 << F::kLowBits) - 1);
+  __m256i codes = _mm256_setzero_si256();
+  if constexpr (F::kCodes) {
+    codes =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codebook)));
+  }
+  for (int v = 0; v < kTileOutputs / 8; ++v) {  // 8 outputs
+    PlaneReader<F> planes(record, v);
+    __m256i packed = _mm256_setzero_si256();
     for (int quad = 0; quad < F::kQuads; ++quad) {
-      const __m256i packed = LoadBytes(record + 4 * kTileOutputs * (quad / 2) + 32 * v);
-      __m256i q = quad % 2 == 0 ? packed : _mm256_srli_epi16(packed, 4);
-      q = _mm256_and_si256(q, nibble);
-      if constexpr (kPlaneBits > 0) {
-        q = _mm256_or_si256(q, _mm256_and_si256(_mm256_slli_epi16(plane, 4), mask));
-        plane = _mm256_srli_epi16(plane, kPlaneBits);
-      }
+      packed = quad % kQuadsOfByte == 0
+                   ? LoadBytes(record + 4 * kTileOutputs * (quad / kQuadsOfByte) + 32 * v)
+                   : _mm256_srli_epi16(packed, F::kLowBits);
+      __m256i q = planes.Add(_mm256_and_si256(packed, mask));
+      if constexpr (F::kCodes) q = _mm256_shuffle_epi8(codes, q);
       StoreBytes(out + 4 * kTileOutputs * quad + 32 * v, q);
     }
   }
 }
 
 template <typename F>
-void UnpackRun(const uint8_t* record, int groups, uint8_t* out) {
+void UnpackRun(const TileCall& call, const uint8_t* record, int groups) {
+  uint8_t* out = call.scratch;
   for (int g = 0; g < groups; ++g, record += F::kRecordBytes, out += F::kUnpackedBytes) {
     if constexpr (F::kBits == 8) {
       const __m256i zero = _mm256_set1_epi8(static_cast<char>(0x80));
@@ -72,7 +108,7 @@ void UnpackRun(const uint8_t* record, int groups, uint8_t* out) {
         StoreBytes(out + i, _mm256_xor_si256(LoadBytes(record + i), zero));
       }
     } else {
-      UnpackValues<F>(record, out);
+      UnpackValues<F>(record, call.format->codebook, out);
     }
     auto* const factors = reinterpret_cast<float*>(out + kTileOutputs * F::kGroup);
     for (int i = 0; i < (F::kOffset ? 2 : 1) * kTileOutputs; i += 8) {
@@ -99,7 +135,7 @@ template <typename F, int kRows>
         const __m256i x = _mm256_set1_epi32(bytes);
         for (int c = 0; c < kStep; ++c) {
           __m256i pair;
-          if constexpr (F::kBits == 8) {
+          if constexpr (F::kSigned) {
             pair = _mm256_maddubs_epi16(_mm256_abs_epi8(ws[c]), _mm256_sign_epi8(x, ws[c]));
           } else {
             pair = _mm256_maddubs_epi16(ws[c], x);
@@ -130,11 +166,12 @@ void UnpackedBlock(const QuantizedRows& x, int row, int64_t first_group, int gro
       const ptrdiff_t at = (row + r) * x.group_stride + g * F::kGroup / kActivationGroup;
       q[r] = x.q + (row + r) * x.q_stride + g * F::kGroup;
       scale[r] = _mm256_set1_ps(x.scale[at]);
-      scaled_sum[r] = _mm256_set1_ps(x.scaled_sum[at]);
       const int32_t* const halves =
           x.half_sums + 2 * (row + r) * x.group_stride + g * F::kGroup / 16;
       const int32_t sum = F::kGroup == 16 ? halves[0] : halves[0] + halves[1];
       start[r] = _mm256_set1_epi32(-F::kZero * sum);
+      scaled_sum[r] = _mm256_set1_ps(F::kGroup == 16 ? x.scale[at] * static_cast<float>(sum)
+                                                     : x.scaled_sum[at]);
     }
     const auto* const factors = reinterpret_cast<const float*>(unpacked + kTileOutputs * F::kGroup);
     for (int step = 0; step < kSteps; ++step) {
@@ -145,7 +182,7 @@ void UnpackedBlock(const QuantizedRows& x, int row, int64_t first_group, int gro
         const __m256 d = _mm256_load_ps(factors + output);
         for (int r = 0; r < kRows; ++r) {
           float* const at = sums + r * kTileOutputs + output;
-          if constexpr (!F::kOffset && F::kBits != 8) {
+          if constexpr (F::kZero != 0) {
             products[r][c] = _mm256_add_epi32(products[r][c], start[r]);
           }
           __m256 sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products[r][c]),
@@ -188,7 +225,7 @@ void FormatTile(const TileCall& call) {
   const int64_t groups = call.columns / F::kGroup;
   for (int64_t g = 0; g < groups; g += F::kRun) {
     const int run = static_cast<int>(groups - g < F::kRun ? groups - g : F::kRun);
-    UnpackRun<F>(call.tile + g * F::kRecordBytes, run, call.scratch);
+    UnpackRun<F>(call, call.tile + g * F::kRecordBytes, run);
     int row = 0;
     for (; row + 4 <= call.rows; row += 4) RunBlock<F, 4>(call, row, g, run);
     for (; row < call.rows; ++row) RunBlock<F, 1>(call, row, g, run);
@@ -197,17 +234,25 @@ void FormatTile(const TileCall& call) {
 
 void QuantizedTile(const TileCall& call) {
   const PackedFormat& format = *call.format;
+  using enum Kind;
   switch (format.bits) {
+    case 2:
+      return FormatTile<Format<2, 16, kOffset>>(call);
+    case 3:
+      if (format.codebook == nullptr) return FormatTile<Format<3, 16, kSymmetric>>(call);
+      return format.group == 16 ? FormatTile<Format<3, 16, kCodes>>(call)
+                                : FormatTile<Format<3, 32, kCodes>>(call);
     case 4:
-      return format.offset ? FormatTile<Format<4, 32, true>>(call)
-                           : FormatTile<Format<4, 32, false>>(call);
+      if (format.codebook != nullptr) return FormatTile<Format<4, 32, kCodes>>(call);
+      return format.offset ? FormatTile<Format<4, 32, kOffset>>(call)
+                           : FormatTile<Format<4, 32, kSymmetric>>(call);
     case 5:
-      return format.offset ? FormatTile<Format<5, 32, true>>(call)
-                           : FormatTile<Format<5, 32, false>>(call);
+      return format.offset ? FormatTile<Format<5, 32, kOffset>>(call)
+                           : FormatTile<Format<5, 32, kSymmetric>>(call);
     case 6:
-      return FormatTile<Format<6, 16, false>>(call);
+      return FormatTile<Format<6, 16, kSymmetric>>(call);
     default:
-      return FormatTile<Format<8, 32, false>>(call);
+      return FormatTile<Format<8, 32, kSymmetric>>(call);
   }
 }
 

@@ -52,12 +52,19 @@ void ForRowBlocks(int rows, Block block) {
 constexpr int kFewRows = 24;
 constexpr int kFewRowBlock = 4;
 
-template <int kBits_, int kGroup_, bool kOffset_>
+enum class Kind : uint8_t { kSymmetric, kOffset, kCodes };
+
+template <int kBits_, int kGroup_, Kind kKind>
 struct Format {
   static constexpr int kBits = kBits_;
   static constexpr int kGroup = kGroup_;
-  static constexpr bool kOffset = kOffset_;
-  static constexpr int kZero = kOffset ? 0 : 1 << (kBits - 1);
+  static constexpr bool kOffset = kKind == Kind::kOffset;
+  static constexpr bool kCodes = kKind == Kind::kCodes;
+  static constexpr int kZero = kOffset ? 0 : kCodes ? 128 : 1 << (kBits - 1);
+  static constexpr int kLowBits = kBits < 4 ? 2 : kBits < 8 ? 4 : 8;
+  static constexpr int kPlaneBits = kBits - kLowBits;
+  // Whether many rows are worth unpacking for.
+  static constexpr bool kUnpacks = kLowBits == 2 || kPlaneBits > 0 || kCodes;
   static constexpr int kQuads = kGroup / 4;
   static constexpr int kValueBytes = kTileOutputs * kGroup * kBits / 8;
   static constexpr int kRecordBytes = kValueBytes + (kOffset ? 4 : 2) * kTileOutputs;
@@ -68,47 +75,68 @@ struct Format {
 
 [[gnu::always_inline]] inline __m512i LoadBytes(const uint8_t* at) { return _mm512_load_si512(at); }
 
+// q of each code of a format with a codebook, in every 16 bytes.
+template <typename F>
+[[gnu::always_inline]] inline __m512i LoadCodebook(const PackedFormat& format) {
+  if constexpr (!F::kCodes) return _mm512_setzero_si512();
+  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(format.codebook));
+  return _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8(static_cast<char>(0x80))));
+}
+
 // Reads the quads of kWidth vectors of outputs, from vector `first` on, of one record. Quads()
 // gives quads 2j and 2j + 1 of outputs 16 (first + c) .. 16 (first + c) + 15, for j ascending.
 template <typename F, int kWidth>
 class QuadReader {
  public:
-  [[gnu::always_inline]] QuadReader(const uint8_t* record, int first) : from_(record + 64 * first) {
-    if constexpr (F::kBits == 5 || F::kBits == 6) {
+  [[gnu::always_inline]] QuadReader(const uint8_t* record, int first, __m512i codebook)
+      : from_(record + 64 * first), codebook_(codebook) {
+    static_assert(kWidth == kVectors || !kHalfPlanes);
+    if constexpr (F::kPlaneBits > 0) {
+      const uint8_t* const planes = from_ + kTileOutputs * F::kGroup * F::kLowBits / 8;
       for (int c = 0; c < kWidth; ++c) {
-        planes_[c] = LoadBytes(from_ + kTileOutputs * F::kGroup / 2 + 64 * c);
+        planes_[c] = LoadBytes(planes + 64 * (kHalfPlanes ? c % 2 : c));
+        if (kHalfPlanes && c >= 2) planes_[c] = _mm512_srli_epi16(planes_[c], 4);
       }
     }
   }
 
   [[gnu::always_inline]] void Quads(int j, int c, __m512i& even, __m512i& odd) {
-    if constexpr (F::kBits == 8) {
+    if constexpr (F::kLowBits == 8) {
       even = LoadBytes(from_ + 64 * (2 * j * kVectors + c));
       odd = LoadBytes(from_ + 64 * ((2 * j + 1) * kVectors + c));
       return;
     }
-    const __m512i nibble = _mm512_set1_epi8(15);
-    const __m512i packed = LoadBytes(from_ + 64 * (j * kVectors + c));
-    even = _mm512_and_si512(packed, nibble);
-    odd = _mm512_and_si512(_mm512_srli_epi16(packed, 4), nibble);
-    if constexpr (F::kBits == 5 || F::kBits == 6) {
+    constexpr int kPairsOfByte = 4 / F::kLowBits;
+    const __m512i mask = _mm512_set1_epi8(static_cast<char>((1 << F::kLowBits) - 1));
+    __m512i packed = LoadBytes(from_ + 64 * (j / kPairsOfByte * kVectors + c));
+    if (j % kPairsOfByte != 0) packed = _mm512_srli_epi16(packed, 4);
+    even = _mm512_and_si512(packed, mask);
+    odd = _mm512_and_si512(_mm512_srli_epi16(packed, F::kLowBits), mask);
+    if constexpr (F::kPlaneBits > 0) {
       even = AddPlane(c, even);
       odd = AddPlane(c, odd);
+    }
+    if constexpr (F::kCodes) {
+      even = _mm512_shuffle_epi8(codebook_, even);
+      odd = _mm512_shuffle_epi8(codebook_, odd);
     }
   }
 
  private:
-  static constexpr int kPlaneBits = F::kBits - 4;
+  // A plane that takes half a byte: that of vector c + 2 lies above that of c.
+  static constexpr bool kHalfPlanes = F::kPlaneBits * F::kGroup == 16;
 
   // Bits that a 16-bit shift carries over from the neighbouring byte are masked away.
   [[gnu::always_inline]] __m512i AddPlane(int c, __m512i low) {
-    const __m512i mask = _mm512_set1_epi8(static_cast<char>(((1 << kPlaneBits) - 1) << 4));
-    const __m512i high = _mm512_slli_epi16(planes_[c], 4);
-    planes_[c] = _mm512_srli_epi16(planes_[c], kPlaneBits);
+    const __m512i mask =
+        _mm512_set1_epi8(static_cast<char>(((1 << F::kPlaneBits) - 1) << F::kLowBits));
+    const __m512i high = _mm512_slli_epi16(planes_[c], F::kLowBits);
+    planes_[c] = _mm512_srli_epi16(planes_[c], F::kPlaneBits);
     return _mm512_ternarylogic_epi64(low, high, mask, 0xf8);  // low | (high & mask)
   }
 
   const uint8_t* from_;
+  __m512i codebook_;
   __m512i planes_[kWidth];
 };
 
@@ -161,6 +189,10 @@ class RowCursor {
     return _mm512_set1_ps(scale_[r * group_stride_ + g * F::kGroup / kActivationGroup]);
   }
   [[gnu::always_inline]] __m512 ScaledSum(int r, int64_t g) const {
+    if constexpr (F::kGroup == 16) {
+      const int32_t sum = half_sums_[2 * r * group_stride_ + g];
+      return _mm512_set1_ps(scale_[r * group_stride_ + g / 2] * static_cast<float>(sum));
+    }
     return _mm512_set1_ps(scaled_sum_[r * group_stride_ + g * F::kGroup / kActivationGroup]);
   }
 
@@ -192,13 +224,14 @@ void DirectBlock(const TileCall& call, int row, int first) {
   for (int r = 0; r < kRows; ++r) {
     for (int c = 0; c < kWidth; ++c) sums[r][c] = _mm512_setzero_ps();
   }
+  const __m512i codebook = LoadCodebook<F>(*call.format);
   const uint8_t* record = call.tile;
   for (int64_t g = 0; g < groups; ++g, record += F::kRecordBytes) {
     Sums products[kRows][kWidth];
     for (int r = 0; r < kRows; ++r) {
       for (int c = 0; c < kWidth; ++c) products[r][c] = AsSums(x.Start(r, g));
     }
-    QuadReader<F, kWidth> quads(record, first);
+    QuadReader<F, kWidth> quads(record, first, codebook);
 #pragma GCC unroll 4
     for (int j = 0; j < F::kQuads / 2; ++j) {
       __m512i even[kWidth];
@@ -237,9 +270,11 @@ struct Run {
 };
 
 template <typename F>
-void UnpackRun(const uint8_t* record, int groups, uint8_t* out) {
+void UnpackRun(const TileCall& call, const uint8_t* record, int groups) {
+  const __m512i codebook = LoadCodebook<F>(*call.format);
+  uint8_t* out = call.scratch;
   for (int g = 0; g < groups; ++g, record += F::kRecordBytes, out += F::kUnpackedBytes) {
-    QuadReader<F, kVectors> quads(record, 0);
+    QuadReader<F, kVectors> quads(record, 0, codebook);
     for (int j = 0; j < F::kQuads / 2; ++j) {
       for (int c = 0; c < kVectors; ++c) {
         __m512i even;
@@ -311,7 +346,7 @@ void UnpackedTile(const TileCall& call) {
   const int64_t groups = call.columns / F::kGroup;
   for (int64_t g = 0; g < groups; g += F::kRun) {
     const Run run = {g, static_cast<int>(groups - g < F::kRun ? groups - g : F::kRun)};
-    UnpackRun<F>(call.tile + g * F::kRecordBytes, run.groups, call.scratch);
+    UnpackRun<F>(call, call.tile + g * F::kRecordBytes, run.groups);
     ForRowBlocks<kRowBlock>(call.rows, [&]<int kRows>(Rows<kRows>, int row) {
       for (int first = 0; first < kVectors; first += kBlockVectors) {
         UnpackedBlock<F, kRows>(call, row, first, run);
@@ -327,27 +362,38 @@ void FormatTile(const TileCall& call) {
       DirectBlock<F, kRows, kVectors>(call, row, 0);
     });
   }
-  if constexpr (F::kBits == 5 || F::kBits == 6) return UnpackedTile<F>(call);
-  ForRowBlocks<kRowBlock>(call.rows, [&]<int kRows>(Rows<kRows>, int row) {
-    for (int first = 0; first < kVectors; first += kBlockVectors) {
-      DirectBlock<F, kRows, kBlockVectors>(call, row, first);
-    }
-  });
+  if constexpr (F::kUnpacks) {
+    UnpackedTile<F>(call);
+  } else {
+    ForRowBlocks<kRowBlock>(call.rows, [&]<int kRows>(Rows<kRows>, int row) {
+      for (int first = 0; first < kVectors; first += kBlockVectors) {
+        DirectBlock<F, kRows, kBlockVectors>(call, row, first);
+      }
+    });
+  }
 }
 
 void QuantizedTile(const TileCall& call) {
   const PackedFormat& format = *call.format;
+  using enum Kind;
   switch (format.bits) {
+    case 2:
+      return FormatTile<Format<2, 16, kOffset>>(call);
+    case 3:
+      if (format.codebook == nullptr) return FormatTile<Format<3, 16, kSymmetric>>(call);
+      return format.group == 16 ? FormatTile<Format<3, 16, kCodes>>(call)
+                                : FormatTile<Format<3, 32, kCodes>>(call);
     case 4:
-      return format.offset ? FormatTile<Format<4, 32, true>>(call)
-                           : FormatTile<Format<4, 32, false>>(call);
+      if (format.codebook != nullptr) return FormatTile<Format<4, 32, kCodes>>(call);
+      return format.offset ? FormatTile<Format<4, 32, kOffset>>(call)
+                           : FormatTile<Format<4, 32, kSymmetric>>(call);
     case 5:
-      return format.offset ? FormatTile<Format<5, 32, true>>(call)
-                           : FormatTile<Format<5, 32, false>>(call);
+      return format.offset ? FormatTile<Format<5, 32, kOffset>>(call)
+                           : FormatTile<Format<5, 32, kSymmetric>>(call);
     case 6:
-      return FormatTile<Format<6, 16, false>>(call);
+      return FormatTile<Format<6, 16, kSymmetric>>(call);
     default:
-      return FormatTile<Format<8, 32, false>>(call);
+      return FormatTile<Format<8, 32, kSymmetric>>(call);
   }
 }
 

@@ -91,7 +91,7 @@ void MultiplyGroup(const PackedFormat& format, const UnpackedGroup& group, int64
   const int32_t sum = format.group == 16 ? half_sums[0] : half_sums[0] + half_sums[1];
   const ptrdiff_t at = row * x.group_stride + half / 2;
   const float scale = x.scale[at];
-  const float scaled_sum = x.scaled_sum[at];
+  const float scaled_sum = format.group == 16 ? scale * static_cast<float>(sum) : x.scaled_sum[at];
   for (int n = 0; n < kTileOutputs; ++n) {
     if (format.offset) {
       y[n] += static_cast<float>(sums[n]) * (group.d[n] * scale);

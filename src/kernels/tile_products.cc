@@ -104,6 +104,11 @@ void TileProducts::MultiplyWhole(const PackedMatrix& matrix, const TileItem& ite
                          .y_stride = y_stride,
                          .scratch = Scratch()};
   (matrix.format().bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
+  const float unit = matrix.format().unit;
+  if (unit == 1.0F) return;
+  for (int row = 0; row < item.rows; ++row) {
+    for (int n = 0; n < kTileOutputs; ++n) y[row * y_stride + n] *= unit;
+  }
 }
 
 uint8_t* TileProducts::Scratch() {

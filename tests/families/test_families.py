@@ -16,7 +16,6 @@ from recording import RECORDED, Recording
 # Cases that the program does not take yet, and how it says so.
 REFUSED = {
     "command-r-norms": r"'blk.0.attn_q_norm.weight' is unknown to architecture 'command-r'",
-    "gpt-oss-mxfp4": r"weights of ggml type 39 are not supported",
     "nemotron-h-experts": r"models of architecture 'nemotron_h_moe' are not supported",
     "qwen3next": r"models of architecture 'qwen3next' are not supported",
 }  # fmt: skip

@@ -7,8 +7,11 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "kernels/grids.h"
 #include "kernels/operations.h"
 #include "kernels/pack_half.h"
 
@@ -46,7 +49,7 @@ std::vector<FixtureCase> ReadFixture() {
 
 TEST(DequantizeTest, EveryTypeEqualsTheGgufPackage) {
   const std::vector<FixtureCase> cases = ReadFixture();
-  ASSERT_EQ(cases.size(), 11u);
+  ASSERT_EQ(cases.size(), 24u);
   for (const FixtureCase& one : cases) {
     SCOPED_TRACE(WeightTypeName(one.type));
     std::vector<float> out(one.expected.size());
@@ -65,11 +68,43 @@ TEST(DequantizeTest, BlockSizesAreThoseOfTheFixture) {
 }
 
 TEST(DequantizeTest, UnknownTypesAreRefusedByNumber) {
-  for (uint32_t type : {4u, 5u, 9u, 10u, 15u, 16u, 29u, 31u, 0xffffffffu}) {
+  for (uint32_t type : {21000u, 42u, 100u, 0xffffffffu}) {
     const Result<WeightBlock> block = WeightBlockOf(type);
     ASSERT_FALSE(block);
     EXPECT_EQ(block.error().code, ErrorCode::kUnsupported);
     EXPECT_NE(block.error().message.find(std::to_string(type)), std::string::npos);
+  }
+}
+
+TEST(DequantizeTest, TypesThatAreNotReadAreRefusedByNameWithWhatToTake) {
+  const std::pair<uint32_t, std::string> kOthers[] = {
+      {4, "Q4_2"}, {9, "Q8_1"}, {31, "Q4_0_4_4"}, {34, "TQ1_0"}, {35, "TQ2_0"}, {40, "NVFP4"}};
+  for (const auto& [type, name] : kOthers) {
+    const Result<WeightBlock> block = WeightBlockOf(type);
+    ASSERT_FALSE(block);
+    EXPECT_EQ(block.error().code, ErrorCode::kUnsupported);
+    EXPECT_TRUE(block.error().message.starts_with("weights of type " + name + " "))
+        << block.error().message;
+    EXPECT_NE(block.error().message.find("take a file in Q"), std::string::npos);
+  }
+}
+
+// Each grid's number of entries, and a hash of them all, as the `gguf` package has them: of entry e
+// after hash h, 31 h + e.
+TEST(GridTest, GridsHaveTheEntriesOfTheGgufPackage) {
+  struct Expected {
+    const std::vector<uint16_t>& grid;
+    size_t entries;
+    uint32_t hash;
+  };
+  const Expected kGrids[] = {{GridIQ2_XXS(), 256, 0xd4b6b4ff}, {GridIQ2_XS(), 512, 0x176bd4af},
+                             {GridIQ2_S(), 1024, 0x67967065},  {GridIQ1(), 2048, 0x37185592},
+                             {GridIQ3_XXS(), 256, 0x2a35138e}, {GridIQ3_S(), 512, 0x6fa7d73}};
+  for (const Expected& expected : kGrids) {
+    uint32_t hash = 0;
+    for (const uint16_t entry : expected.grid) hash = 31 * hash + entry;
+    EXPECT_EQ(expected.grid.size(), expected.entries);
+    EXPECT_EQ(hash, expected.hash) << expected.entries << " entries";
   }
 }
 

@@ -16,25 +16,62 @@
 namespace reprise {
 
 inline constexpr WeightType kQuantizedTypes[] = {
-    WeightType::kQ4_0, WeightType::kQ4_1, WeightType::kQ5_0, WeightType::kQ5_1,
-    WeightType::kQ8_0, WeightType::kQ4_K, WeightType::kQ5_K, WeightType::kQ6_K};
+    WeightType::kQ4_0,    WeightType::kQ4_1,    WeightType::kQ5_0,   WeightType::kQ5_1,
+    WeightType::kQ8_0,    WeightType::kQ2_K,    WeightType::kQ3_K,   WeightType::kQ4_K,
+    WeightType::kQ5_K,    WeightType::kQ6_K,    WeightType::kQ8_K,   WeightType::kIQ1_S,
+    WeightType::kIQ1_M,   WeightType::kIQ2_XXS, WeightType::kIQ2_XS, WeightType::kIQ2_S,
+    WeightType::kIQ3_XXS, WeightType::kIQ3_S,   WeightType::kIQ4_NL, WeightType::kIQ4_XS,
+    WeightType::kMXFP4};
 inline constexpr WeightType kWideTypes[] = {WeightType::kF32, WeightType::kF16, WeightType::kBf16};
 
 inline bool HasSuperBlocks(WeightType type) {
-  return type == WeightType::kQ4_K || type == WeightType::kQ5_K || type == WeightType::kQ6_K;
+  return WeightBlockOf(static_cast<uint32_t>(type))->elements == 256;
 }
 
-// Where a storage block holds f16 factors.
-inline std::vector<size_t> FactorOffsets(WeightType type) {
+// A storage block's factors: bytes `at` .. at + bytes - 1 of it. f16 but for Q8_K (f32), MXFP4
+// (E8M0) and IQ1_M (f16 in the upper nibbles of four 16-bit words).
+struct Factor {
+  size_t at;
+  size_t bytes;
+};
+inline std::vector<Factor> FactorsOf(WeightType type) {
   switch (type) {
-    case WeightType::kQ4_0:
-    case WeightType::kQ5_0:
-    case WeightType::kQ8_0:
-      return {0};
+    case WeightType::kQ4_1:
+    case WeightType::kQ5_1:
+    case WeightType::kQ4_K:
+    case WeightType::kQ5_K:
+      return {{0, 2}, {2, 2}};
+    case WeightType::kQ2_K:
+      return {{80, 2}, {82, 2}};
+    case WeightType::kQ3_K:
+      return {{108, 2}};
     case WeightType::kQ6_K:
-      return {208};
+      return {{208, 2}};
+    case WeightType::kQ8_K:
+      return {{0, 4}};
+    case WeightType::kMXFP4:
+      return {{0, 1}};
+    case WeightType::kIQ1_M:
+      return {{48, 8}};
     default:
-      return {0, 2};
+      return {{0, 2}};
+  }
+}
+
+// Writes `value`, or what of it the type's factor can hold, into the factor's bytes at `at`.
+inline void PutFactor(WeightType type, float value, std::byte* at) {
+  const uint16_t half = FloatToHalf(value);
+  if (type == WeightType::kQ8_K) {
+    std::memcpy(at, &value, sizeof(value));
+  } else if (type == WeightType::kMXFP4) {
+    *at = static_cast<std::byte>(std::ilogb(value) + 127);
+  } else if (type == WeightType::kIQ1_M) {
+    for (int i = 0; i < 4; ++i) {
+      std::byte& high = at[2 * i + 1];
+      high = (high & std::byte{15}) | static_cast<std::byte>(((half >> (4 * i)) & 15) << 4);
+    }
+  } else {
+    std::memcpy(at, &half, sizeof(half));
   }
 }
 
@@ -66,9 +103,8 @@ inline WeightCase RandomWeights(WeightType type, int64_t rows, int64_t columns, 
       continue;
     }
     for (size_t j = 0; j < bytes; ++j) at[j] = static_cast<std::byte>(random());
-    for (size_t offset : FactorOffsets(type)) {
-      const uint16_t factor = FloatToHalf(normal(random) * (HasSuperBlocks(type) ? 0.01F : 0.1F));
-      std::memcpy(at + offset, &factor, sizeof(factor));
+    for (const Factor& factor : FactorsOf(type)) {
+      PutFactor(type, normal(random) * (HasSuperBlocks(type) ? 0.01F : 0.1F), at + factor.at);
     }
   }
   out.view = {type, out.data.data(), rows, columns};

@@ -32,6 +32,8 @@ std::vector<ExactnessCase> Cases() {
     for (WeightType type : kWideTypes) cases.push_back({isa, Compute::kFast, type});
     cases.push_back({isa, Compute::kExact, WeightType::kQ4_1});
     cases.push_back({isa, Compute::kExact, WeightType::kF32});
+    cases.push_back({isa, Compute::kExact, WeightType::kMXFP4});
+    cases.push_back({isa, Compute::kExact, WeightType::kIQ3_S});
   }
   return cases;
 }

@@ -102,9 +102,12 @@ TEST(Model, ScalesRotaryFrequenciesAsTheFileSays) {
 
 TEST(Model, LoadsEveryTypeOfWeight) {
   for (WeightType type :
-       {WeightType::kF32, WeightType::kF16, WeightType::kBf16, WeightType::kQ4_0, WeightType::kQ4_1,
-        WeightType::kQ5_0, WeightType::kQ5_1, WeightType::kQ8_0, WeightType::kQ4_K,
-        WeightType::kQ5_K, WeightType::kQ6_K}) {
+       {WeightType::kF32,     WeightType::kF16,    WeightType::kBf16,   WeightType::kQ4_0,
+        WeightType::kQ4_1,    WeightType::kQ5_0,   WeightType::kQ5_1,   WeightType::kQ8_0,
+        WeightType::kQ4_K,    WeightType::kQ5_K,   WeightType::kQ6_K,   WeightType::kQ2_K,
+        WeightType::kQ3_K,    WeightType::kQ8_K,   WeightType::kIQ1_S,  WeightType::kIQ1_M,
+        WeightType::kIQ2_XXS, WeightType::kIQ2_XS, WeightType::kIQ2_S,  WeightType::kIQ3_XXS,
+        WeightType::kIQ3_S,   WeightType::kIQ4_NL, WeightType::kIQ4_XS, WeightType::kMXFP4}) {
     const TinyModel tiny = {.layers = 1,
                             .hidden = 256,
                             .feed_forward = 256,
@@ -238,9 +241,10 @@ TEST(Model, SaysWhatItDoesNotSupport) {
 
   GgufWriter type = TinyModel{}.MakeWriter();
   GgufWriter::Tensor tensor = type.RemoveTensor("blk.1.attn_k.weight");
-  tensor.type = 10;  // Q2_K
+  tensor.type = 34;
   type.Add(std::move(tensor));
-  ExpectError(type, ErrorCode::kUnsupported, "'blk.1.attn_k.weight'");
+  ExpectError(type, ErrorCode::kUnsupported,
+              "'blk.1.attn_k.weight': weights of type TQ1_0 are not supported; take a file in ");
 
   GgufWriter unknown = TinyModel{}.MakeWriter();
   unknown.Add({.name = "blk.0.attn_q_norm.weight",

@@ -6,30 +6,44 @@ import numpy as np
 Type = gguf.GGMLQuantizationType
 TYPES = [
     Type.F32, Type.F16, Type.BF16, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q8_0,
-    Type.Q4_K, Type.Q5_K, Type.Q6_K,
+    Type.Q4_K, Type.Q5_K, Type.Q6_K, Type.Q2_K, Type.Q3_K, Type.IQ1_S, Type.IQ1_M, Type.IQ2_XXS,
+    Type.IQ2_XS, Type.IQ2_S, Type.IQ3_XXS, Type.IQ3_S, Type.IQ4_NL, Type.IQ4_XS, Type.MXFP4,
 ]  # fmt: skip
+# What the package can only read: where a block's f16 factor lies, or those of its scales and minima.
+# IQ1_M's lies in the upper nibbles of four words.
+FACTORS = {
+    Type.Q2_K: (80, 82), Type.Q3_K: (108,), Type.Q4_K: (0, 2), Type.Q5_K: (0, 2), Type.Q6_K: (208,),
+    Type.IQ1_S: (0,), Type.IQ1_M: (), Type.IQ2_XXS: (0,), Type.IQ2_XS: (0,), Type.IQ2_S: (0,),
+    Type.IQ3_XXS: (0,), Type.IQ3_S: (0,), Type.IQ4_NL: (0,), Type.IQ4_XS: (0,),
+}  # fmt: skip
+# The mean of the integers before the minimum is taken away.
+MEANS = {Type.Q2_K: 1.5, Type.Q4_K: 7.5, Type.Q5_K: 15.5}
 HIDDEN, FEED_FORWARD, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY = 256, 512, 4, 2, 64, 320
 
 
-def k_blocks(random, kind, rows, columns, deviation):
-    """Random blocks of a K type, which the package can read only. Their elements have about the
-    wanted deviation. The factors d are powers of two: their products with the blocks' integer
-    scales, which --compute fast rounds to f16, are then exact and hide no error of anything else."""
-    count = rows * columns // 256
-    fill = lambda size: random.integers(0, 256, (count, size), dtype=np.uint8)
+def random_blocks(random, kind, rows, columns, deviation):
+    """Random blocks of a type that the package can only read. Their elements have about the
+    wanted deviation. The factors are powers of two: their products with the blocks' integer scales,
+    which --compute fast rounds to f16, are then exact and hide no error of anything else."""
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    blocks = random.integers(0, 256, (rows * columns // elements, size), dtype=np.uint8)
 
-    def power_of_two(value):
-        half = np.float16(2.0 ** np.round(np.log2(value)))
-        return np.full((count, 1), half).view(np.uint8)
+    def put_factor(factor):
+        half = np.array([factor], np.float16).view(np.uint8)
+        if kind == Type.IQ1_M:
+            nibbles = half.view(np.uint16) >> np.array([0, 4, 8, 12]) & 15
+            blocks[:, 49::2] = blocks[:, 49::2] & 15 | nibbles << 4
+            return
+        at = FACTORS[kind][0]
+        blocks[:, at:at + 2] = half
+        if kind in MEANS:  # scales and minima are alike, so this centres the weights about 0
+            at = FACTORS[kind][1]
+            minimum = 2.0 ** np.round(np.log2(factor * MEANS[kind]))
+            blocks[:, at:at + 2] = np.array([minimum], np.float16).view(np.uint8)
 
-    if kind == Type.Q6_K:
-        parts = [fill(128 + 64 + 16), power_of_two(deviation / 18.5 / 74)]
-    else:
-        levels = 16 if kind == Type.Q4_K else 32
-        d = deviation * 3.46 / levels / 32
-        parts = [power_of_two(d), power_of_two(d * levels / 2)]
-        parts += [fill(12 + 128 + (32 if kind == Type.Q5_K else 0))]
-    return np.concatenate(parts, axis=1).reshape(rows, -1)
+    put_factor(1.0)
+    put_factor(2.0 ** np.round(np.log2(deviation / gguf.quants.dequantize(blocks, kind).std())))
+    return blocks.reshape(rows, -1)
 
 
 def write(path, kind, layers, extras=False, seed=1):
@@ -52,8 +66,8 @@ def write(path, kind, layers, extras=False, seed=1):
         writer.add_rope_scaling_factor(2.0)
 
     def matrix(name, rows, columns, deviation):
-        if kind in (Type.Q4_K, Type.Q5_K, Type.Q6_K):
-            data = k_blocks(random, kind, rows, columns, deviation)
+        if kind in FACTORS:
+            data = random_blocks(random, kind, rows, columns, deviation)
         else:
             values = random.normal(0, deviation, (rows, columns)).astype(np.float32)
             data = gguf.quants.quantize(values, kind)

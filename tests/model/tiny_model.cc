@@ -64,7 +64,13 @@ class RandomWeights {
   // Scales vary from block to block, as they do in real models.
   float Vary(float value) { return value * Uniform(0.7F, 1.3F); }
 
-  // Layouts as in kernels/dequantize.cc.
+  // A block that begins with its factor and is random otherwise.
+  void Rest(WeightType type, float factor, std::vector<std::byte>& out) {
+    GgufWriter::Append(out, Half(Vary(factor)));
+    Bytes(WeightBlockOf(static_cast<uint32_t>(type))->bytes - 2, out);
+  }
+
+  // Layouts as in kernels/dequantize*.cc.
   void AppendBlock(WeightType type, float deviation, std::vector<std::byte>& out) {
     const auto half = [&](float value) { GgufWriter::Append(out, Half(value)); };
     const float d4 = Vary(Scale(deviation, 16)), d5 = Vary(Scale(deviation, 32));
@@ -108,6 +114,44 @@ class RandomWeights {
       case WeightType::kQ6_K:
         Bytes(128 + 64 + 16, out);
         return half(Vary(Scale(deviation, 64)) / 74.0F);  // sub-scales are random in -128..127
+      case WeightType::kQ2_K: {  // sub-scales and minima are random in 0..15
+        const float d2 = Vary(Scale(deviation, 4)) / 8.0F;
+        Bytes(16 + 64, out);
+        half(d2);
+        return half(1.5F * d2);
+      }
+      case WeightType::kQ3_K:
+        Bytes(32 + 64 + 12, out);
+        return half(Vary(Scale(deviation, 8)) / 18.5F);  // sub-scales are random in -32..31
+      case WeightType::kQ8_K:
+        GgufWriter::Append(out, Vary(Scale(deviation, 256)));
+        return Bytes(256 + 32, out);
+      case WeightType::kMXFP4:
+        out.push_back(static_cast<std::byte>(std::ilogb(deviation / 2.6F) + 127));
+        return Bytes(16, out);
+      case WeightType::kIQ1_M: {
+        const auto d = Half(Vary(deviation / 7.4F));
+        Bytes(32 + 16, out);
+        for (int i = 0; i < 4; ++i) {
+          Bytes(1, out);
+          out.push_back(static_cast<std::byte>((d >> (4 * i) & 15) << 4 | (random_() & 15)));
+        }
+        return;
+      }
+      case WeightType::kIQ1_S:
+        return Rest(type, deviation / 7.4F, out);
+      case WeightType::kIQ2_XXS:
+      case WeightType::kIQ2_XS:
+      case WeightType::kIQ2_S:
+        return Rest(type, deviation / 60.0F, out);
+      case WeightType::kIQ3_XXS:
+        return Rest(type, deviation / 150.0F, out);
+      case WeightType::kIQ3_S:
+        return Rest(type, deviation / 160.0F, out);
+      case WeightType::kIQ4_NL:
+        return Rest(type, deviation / 69.0F, out);
+      case WeightType::kIQ4_XS:
+        return Rest(type, deviation / 69.0F / 18.5F, out);
     }
     CHECK(false, "every type of weight has a layout");
   }
