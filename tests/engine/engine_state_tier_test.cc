@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "played_store.h"
 #include "recurrent_fixture.h"
 #include "tier_fixture.h"
+#include "tiers/shared_store.h"
 
 namespace reprise {
 namespace {
@@ -16,15 +18,26 @@ class EngineStateTierTest : public EngineStateTest {
   void Restart(Recurrent setup = {}) {
     setup.below = [this](size_t block_bytes, int block_tokens) {
       Variant::Tiers tiers;
+      const auto add = [&](std::unique_ptr<BlockStore> store) {
+        tiers.push_back(std::make_unique<BlockTier>(
+            std::move(store), BlockTier::Options{.block_bytes = block_bytes,
+                                                 .block_tokens = static_cast<size_t>(block_tokens),
+                                                 .worthwhile = 1e9}));
+      };
+      if (played_ != nullptr) {
+        SharedStore::Options options;
+        options.stores = {played_->address()};
+        options.payload_bytes = block_bytes;
+        options.block_tokens = static_cast<size_t>(block_tokens);
+        add(*SharedStore::Open(options));
+        return tiers;
+      }
       auto store = DiskStore::Open({.folder = folder_.path(),
                                     .capacity_bytes = records_on_disk_ * (block_bytes + 8192),
                                     .payload_bytes = block_bytes},
                                    files_);
       EXPECT_TRUE(store) << store.error().message;
-      tiers.push_back(std::make_unique<BlockTier>(
-          *std::move(store), BlockTier::Options{.block_bytes = block_bytes,
-                                                .block_tokens = static_cast<size_t>(block_tokens),
-                                                .worthwhile = 1e9}));
+      add(*std::move(store));
       return tiers;
     };
     StartRecurrent(setup);
@@ -40,6 +53,7 @@ class EngineStateTierTest : public EngineStateTest {
 
   TestFolder folder_;
   FaultyFiles files_;
+  std::unique_ptr<PlayedStore> played_;  // instead of the disk
   size_t records_on_disk_ = 2000;
 };
 
@@ -61,6 +75,19 @@ TEST_F(EngineStateTierTest, WhatWasReadOutlivesTheProcessToTheBit) {
     }
     EXPECT_EQ(Tier().read, 21 + parts);
   }
+}
+
+TEST_F(EngineStateTierTest, WhatOneServerComputedAnotherReads) {
+  played_ = std::make_unique<PlayedStore>();
+  const Recurrent setup{.state_words = 4096};
+  const GenerationRequest request = Request(Prompt(300), 6);
+  Restart(setup);
+  const uint64_t cold = AskAndWait(request)->finished.logits_checksum;
+  WaitForQueue();
+  Restart(setup);
+  const auto reply = AskAndWait(request);
+  EXPECT_EQ(reply->started.cached_tokens, 288);
+  EXPECT_EQ(reply->finished.logits_checksum, cold);
 }
 
 TEST_F(EngineStateTierTest, APromptThatPartsReadsUpToTheDeepestStateBeforeThat) {
@@ -115,6 +142,11 @@ TEST_F(EngineStateTierTest, ManyAtOnceOnLittleMemoryComeToTheirEnds) {
         EXPECT_EQ(replies[i]->finished.logits_checksum, cold[i % 8]) << i;
       }
     }
+  }
+  WaitForQueue();
+  for (TokenId i = 0; i < 8; ++i) {
+    EXPECT_EQ(AskAndWait(Request(Prompt(200, i), 20))->finished.logits_checksum,
+              cold[static_cast<size_t>(i)]);
   }
   EXPECT_GT(Tier().read, 0U);
   const PrefixCache::Sizes sizes = Now().cache;
