@@ -225,6 +225,7 @@ void LowerTier::OfferState(Sequence& sequence) {
   const size_t bytes = pool_->block_bytes();
   std::vector<std::byte> last(bytes);  // which may be shorter
   const WallSeconds now = WallSecondsNow();
+  bool offered = false;
   for (Level& level : levels_) {
     // The first part is written last: one that is there has the others.
     for (size_t part = StateParts(); part-- > 0;) {
@@ -235,8 +236,10 @@ void LowerTier::OfferState(Sequence& sequence) {
       }
       const BlockUse use = StatePartUse(sequence, block, part, now);
       if (!level.tier->Offer(use, BlockTokens(sequence, block), payload)) break;
+      offered = offered || part == 0;
     }
   }
+  if (!offered) sequence.below.states.erase(block);
 }
 
 // Of the states that it read or offered behind its first `blocks` blocks. A promise keeps the

@@ -311,6 +311,7 @@ size_t BlockTier::FindState(std::span<const BlockKey> blocks, size_t parts) {
   std::vector<BlockKey> all(parts);
   for (size_t count = blocks.size(); count > 0; --count) {
     count = store_->FindLast(std::span(firsts).first(count));
+    ++progress_;
     if (count == 0) return 0;
     for (size_t i = 0; i < parts; ++i) {
       all[i] = StatePartKey(blocks[count - 1], static_cast<uint32_t>(i));
@@ -326,6 +327,7 @@ BlockTier::Chain BlockTier::FindChainWithState(TierFetch& fetch) {
   const std::span<const TokenId> tokens(order.tokens);
   Chain chain;
   const size_t found = order.in_memory + store_->Find(keys.subspan(order.in_memory));
+  ++progress_;
   if (found < keys.size()) chain.end = store_->WhyMissing(keys[found]);
   const size_t behind = FindState(keys.first(found), order.state_parts);
   if (behind == 0) {

@@ -123,7 +123,8 @@ class BlockTier {
   void Recycle(TierFetch::Block buffer);
 
   TierKind kind() const { return options_.kind; }
-  // Changes with each block that was read and each order that ended: as long as it does, who waits
+  // Changes with each block that was read, each answer on the way to a state and each order that
+  // ended: as long as it does, who waits
   // for an order of his own is not waiting in vain. Any thread.
   uint64_t progress() const { return progress_; }
   Counters counters() const;

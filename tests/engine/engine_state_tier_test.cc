@@ -88,6 +88,7 @@ TEST_F(EngineStateTierTest, WhatOneServerComputedAnotherReads) {
   const auto reply = AskAndWait(request);
   EXPECT_EQ(reply->started.cached_tokens, 288);
   EXPECT_EQ(reply->finished.logits_checksum, cold);
+  engine_.reset();  // before the store
 }
 
 TEST_F(EngineStateTierTest, APromptThatPartsReadsUpToTheDeepestStateBeforeThat) {
