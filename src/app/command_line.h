@@ -1,7 +1,7 @@
 #pragma once
 
 // The command line: reads the arguments and runs the command they name. Exit codes: 0 done, 2 what
-// the user can mend (one sentence says what).
+// the user can mend (one sentence says what), 130 a download that the user has stopped.
 
 #include "app/serve.h"
 

@@ -2,15 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <optional>
 #include <utility>
 
+#include "app/pull_command.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "engine/vocabulary.h"
+#include "hub/model_reference.h"
+#include "hub/pull.h"
+#include "model/model_kind.h"
 
 namespace reprise {
 namespace {
@@ -33,6 +38,24 @@ Result<std::optional<std::string>> ReadTemplateFile(const std::string& path) {
 }
 
 }  // namespace
+
+Result<std::string> FindModel(const std::string& model) {
+  if (!IsModelReference(model)) return model;
+  auto pulled = PullFromHub(model, PullOptions::Prefer::kCached);
+  if (!pulled) return std::unexpected(pulled.error());
+  return std::move(pulled->path);
+}
+
+Result<GgufFile> OpenModel(const std::string& model) {
+  const auto path = FindModel(model);
+  if (!path) return std::unexpected(path.error());
+  auto file = GgufFile::Open(*path);
+  if (!file) return file;
+  if (Status runs = CheckCanRun(*file); !runs) {
+    return Fail(runs.error().code, fmt::format("{}: {}", *path, runs.error().message));
+  }
+  return file;
+}
 
 Result<LoadedText> LoadText(const GgufFile& file, const std::string& chat_template_file) {
   LoadedText text;
@@ -69,12 +92,14 @@ Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOption
                             .compute = *compute,
                             .threads = options.threads,
                             .block_tokens = options.block_tokens,
+                            .context = options.context,
                             .progress = progress});
 }
 
 int Complain(const Error& error) {
   std::fprintf(stderr, "reprise: %s\n", Printable(error.message).c_str());
-  return 2;
+  constexpr int kStopped = 128 + SIGINT, kToMend = 2;
+  return error.code == ErrorCode::kCancelled ? kStopped : kToMend;
 }
 
 }  // namespace reprise

@@ -104,7 +104,7 @@ class Scorer {
 Status Measure(const PerplexityOptions& options) {
   const auto content = ReadText(options.file);
   if (!content) return std::unexpected(content.error());
-  const auto file = GgufFile::Open(options.model.path);
+  const auto file = OpenModel(options.model.path);
   if (!file) return std::unexpected(file.error());
   const auto text = LoadText(*file);
   if (!text) return std::unexpected(text.error());

@@ -11,11 +11,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <thread>
 #include <utility>
 
+#include "app/machine.h"
 #include "app/openmp.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -24,16 +24,6 @@
 
 namespace reprise {
 namespace {
-
-// Bytes of memory that this process may use: the machine's, or its control group's if that is less.
-uint64_t MemoryBytes() {
-  const auto machine =
-      static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  uint64_t group = 0;
-  std::ifstream limit("/sys/fs/cgroup/memory.max");
-  if (limit >> group && group > 0) return std::min(machine, group);
-  return machine;
-}
 
 // SIGINT, SIGTERM and SIGHUP are blocked before any thread starts and awaited by this one.
 sigset_t BlockSignals() {
@@ -113,6 +103,14 @@ void LogCache(const EngineStats& stats, const EngineOptions& options) {
       stats.cache.most_working_states);
 }
 
+// The file's, without what tells the parts of a split one apart.
+std::string ModelName(const GgufFile& file) {
+  constexpr std::string_view kPartEnding = "-00001-of-00003";
+  std::string name = std::filesystem::path(file.parts().front().path).stem().string();
+  if (file.parts().size() > 1) name.resize(name.size() - kPartEnding.size());
+  return name;
+}
+
 std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
   return token ? std::string(tokenizer.Piece(*token)) : std::string();
 }
@@ -142,6 +140,10 @@ void BoundKeptMemory() {
 
 int RunServe(ServeOptions options) {
   BoundKeptMemory();
+  // Before signals wait for a server: Ctrl-C ends a download.
+  auto path = FindModel(options.model.path);
+  if (!path) return Complain(path.error());
+  options.model.path = *std::move(path);
   const sigset_t signals = BlockSignals();
   const SystemClock system_clock;
   if (!options.trace_path.empty()) {
@@ -155,10 +157,11 @@ int RunServe(ServeOptions options) {
     if (!keys) return Complain(keys.error());
     options.server.api_keys = *std::move(keys);
   }
-  auto file = GgufFile::Open(options.model.path);
+  auto file = OpenModel(options.model.path);
   if (!file) return Complain(file.error());
   auto text = LoadText(*file, options.chat_template_file);
   if (!text) return Complain(text.error());
+  options.model.context = options.engine.context;
   auto model = LoadModel(*file, options.model);
   if (!model) return Complain(model.error());
   ReleaseOpenMpThreads();
@@ -176,7 +179,7 @@ int RunServe(ServeOptions options) {
                options.engine.context, config.context);
   }
   if (options.server.model_name.empty()) {
-    options.server.model_name = std::filesystem::path(options.model.path).stem().string();
+    options.server.model_name = ModelName(*file);
   }
   options.server.model_path = options.model.path;
   options.server.chat_template_source = text->chat_template_source;
@@ -186,7 +189,7 @@ int RunServe(ServeOptions options) {
   options.engine.checksum_logits = options.server.expose_logits_checksum;
 
   const Clock* clock = options.clock != nullptr ? options.clock : &system_clock;
-  auto below = OpenTiers(options.tiers, options.model.path, *file, **model);
+  auto below = OpenTiers(options.tiers, *file, **model);
   if (!below) return Complain(below.error());
   auto engine =
       Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, *std::move(below));

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "engine/memory_plan.h"
+#include "model/kv_identity.h"
 #include "tiers/disk_store.h"
 #include "tiers/shared_store.h"
 
@@ -31,23 +32,29 @@ std::string FileNote(const std::string& path) {
 }
 
 // Computed once for a file where there is a folder to remember it in.
-Sha256 ContentHash(const std::string& path, const GgufFile& file, DiskStore* folder) {
-  const std::string note = folder == nullptr ? std::string() : FileNote(path);
+Sha256 PartHash(const GgufPart& part, DiskStore* folder) {
+  const std::string note = folder == nullptr ? std::string() : FileNote(part.path);
   const std::string known = note.empty() ? std::string() : folder->Note(note);
   Sha256 hash;
   if (known.size() == hash.bytes.size()) {
     std::memcpy(hash.bytes.data(), known.data(), known.size());
     return hash;
   }
-  LogDebug("hashing {}", path);
-  hash = Sha256Hasher().Add(file.content()).Finish();
-  file.DropPages();
+  LogDebug("hashing {}", part.path);
+  hash = Sha256Hasher().Add(part.content).Finish();
   if (note.empty()) return hash;
   const auto* bytes = reinterpret_cast<const char*>(hash.bytes.data());
   if (const Status noted = folder->SetNote(note, {bytes, hash.bytes.size()}); !noted) {
     LogWarning("the model's hash cannot be remembered: {}", noted.error().message);
   }
   return hash;
+}
+
+Sha256 ContentHash(const GgufFile& file, DiskStore* folder) {
+  std::vector<Sha256> parts;
+  for (const GgufPart& part : file.parts()) parts.push_back(PartHash(part, folder));
+  file.DropPages();
+  return ContentOf(parts);
 }
 
 Result<uint64_t> DefaultBytes(const std::string& folder) {
@@ -146,8 +153,8 @@ Result<std::unique_ptr<SharedStore>> OpenShared(const SharedOptions& options, si
 
 }  // namespace
 
-Result<EngineTiers> OpenTiers(const TierOptions& options, const std::string& model_path,
-                              const GgufFile& file, const Model& model) {
+Result<EngineTiers> OpenTiers(const TierOptions& options, const GgufFile& file,
+                              const Model& model) {
   const size_t block_bytes = BlockBytes(model.kv_layout(), model.state_bytes());
   const auto block_tokens = static_cast<size_t>(model.kv_layout().block_tokens);
   EngineTiers below;
@@ -176,7 +183,7 @@ Result<EngineTiers> OpenTiers(const TierOptions& options, const std::string& mod
     shared = *std::move(opened);
   }
   if (disk == nullptr && shared == nullptr) return below;
-  below.identity = model.kv_identity(ContentHash(model_path, file, disk.get()));
+  below.identity = model.kv_identity(ContentHash(file, disk.get()));
   if (disk != nullptr) add(TierKind::kDisk, std::move(disk));
   if (shared != nullptr) add(TierKind::kShared, std::move(shared));
   return below;

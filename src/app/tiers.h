@@ -35,7 +35,6 @@ struct TierOptions {
 // Says in the log what was found. A store that is out of order is a warning, not an Error.
 // kInvalidArgument: another process uses the folder, it may hold too little, or what was said of
 // the shared stores makes no sense.
-Result<EngineTiers> OpenTiers(const TierOptions& options, const std::string& model_path,
-                              const GgufFile& file, const Model& model);
+Result<EngineTiers> OpenTiers(const TierOptions& options, const GgufFile& file, const Model& model);
 
 }  // namespace reprise

@@ -16,7 +16,7 @@
 namespace reprise {
 
 int RunTokenize(const TokenizeOptions& options) {
-  auto file = GgufFile::Open(options.model);
+  auto file = OpenModel(options.model);
   if (!file) return Complain(file.error());
   auto text = LoadText(*file);
   if (!text) return Complain(text.error());

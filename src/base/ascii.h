@@ -3,12 +3,19 @@
 // Comparing names of protocols, which ignore the case of ASCII letters. Pure; any thread.
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 
 namespace reprise {
 
 inline char AsciiLower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+inline std::string Lowercase(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), AsciiLower);
+  return lower;
 }
 
 // Beast's own, in Boost 1.81, reads a byte behind what differs only in the case of its last letter.

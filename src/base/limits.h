@@ -97,14 +97,23 @@ inline constexpr uint64_t kMaxGgufMetadata = 1u << 16;
 inline constexpr uint64_t kMaxGgufStringBytes = 64u << 20;
 inline constexpr uint64_t kMaxGgufNameBytes = 65'535;  // names of keys and tensors
 inline constexpr int64_t kMaxGgufAlignment = 1 << 20;
+inline constexpr int64_t kMaxGgufParts = 1024;  // files of one model
 inline constexpr uint64_t kMaxGgufArrayElements = 1u << 24;
 inline constexpr int64_t kMaxVocabulary = 1 << 20;
 inline constexpr int64_t kMaxContext = 1 << 20;
 inline constexpr int64_t kMaxLayers = 1024;
 inline constexpr int64_t kMaxHeads = 4096;
+inline constexpr int64_t kMaxExperts = 4096;
 inline constexpr int64_t kMaxHeadDimension = 1024;
 inline constexpr int64_t kMaxFeatures =
     1 << 20;  // of any activation: hidden, feed-forward, all heads
+
+// -- The hub of models (exit code 2, a sentence) -----------------------------------------------
+inline constexpr int kHubConnectSeconds = 15;  // tried again …
+inline constexpr int kHubStallSeconds = 30;    // … as after so long without a byte …
+inline constexpr int kHubAttempts = 5;         // … until so many in a row have brought nothing
+inline constexpr int kMaxHubRedirects = 8;
+inline constexpr size_t kMaxHubListingBytes = 32u << 20;
 
 // -- Text ---------------------------------------------------------------------------------------
 inline constexpr size_t kTokenMemoBytes = 64u << 20;     // remembered segments; oldest dropped

@@ -20,24 +20,16 @@ int LongestSequence(const Model& model, const BlockPool& pool, int context) {
   return static_cast<int>(std::min(arena, static_cast<size_t>(wanted)));
 }
 
-double WeightsOfLayer(const ModelConfig& config) {
-  const double attended = config.heads * config.head_dim;
-  const double kv = config.kv_heads * config.head_dim;
-  return config.hidden * (2 * attended + 2 * kv + 3.0 * static_cast<double>(config.feed_forward));
-}
-
 // Attending to one key, in products of one row: 4 multiplications and additions for each element of
 // q, in bf16 at half the speed of the products' int8, beside 2 for each weight.
 double CostPerKey(const ModelConfig& config) {
   const double attended = config.heads * config.head_dim;
-  return 2 * 4 * attended / (2 * WeightsOfLayer(config));
+  return 2 * 4 * attended * config.kv_layers() / (2 * config.active_weights);
 }
 
 // Of a row, on a machine that has done no step yet: two operations for each weight, at 10^12 a
 // second.
-double AssumedSecondsPerCost(const ModelConfig& config) {
-  return 2 * config.layers * WeightsOfLayer(config) / 1e12;
-}
+double AssumedSecondsPerCost(const ModelConfig& config) { return 2 * config.active_weights / 1e12; }
 
 // What promises hold is nobody's to evict. So it is never more than leaves the longest sequence
 // its blocks: whoever is admitted can end, and who waits, waits for running ones only.
@@ -113,6 +105,7 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
            .state_interval = plan.state_interval_tokens},
           {.tiers = Pointers(tiers_),
            .identity = below.identity,
+           .patience = below.patience,
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
            .wake = [this] { Wake(); },
            .state_bytes = states_ == nullptr ? 0 : states_->block_bytes()}) {

@@ -43,6 +43,9 @@ struct EngineOptions {
 struct EngineTiers {
   Sha256 identity = {};                                // of K and V (model/kv_identity.h)
   std::vector<std::unique_ptr<BlockTier>> tiers = {};  // the fastest first
+  // One that says nothing for so long stands still, and is not waited for; or for a share of what
+  // computing takes, if that is longer (lower_tier.cc).
+  Duration patience = std::chrono::milliseconds(50);
 };
 
 struct EngineStats {

@@ -7,8 +7,7 @@
 namespace reprise {
 namespace {
 
-// A store that says nothing for so long, or for this share of what computing takes, stands still.
-constexpr double kLeastPatience = 0.05;
+// A store that says nothing for this share of what computing takes stands still.
 constexpr double kPatience = 0.03;
 
 }  // namespace
@@ -90,8 +89,8 @@ void LowerTier::Begin(Sequence& sequence, Level& level, size_t first_block, size
     order.state_parts = StateParts();
     order.in_memory = below.next_block - first_block;
   }
-  below.patience = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-      std::chrono::duration<double>(std::max(kLeastPatience, kPatience * order.compute_seconds)));
+  const std::chrono::duration<double> share(kPatience * order.compute_seconds);
+  below.patience = std::max(options_.patience, std::chrono::duration_cast<Duration>(share));
   below.gives_up = std::chrono::steady_clock::now() + below.patience;
   below.progress = level.tier->progress();
   below.fetch = level.tier->Fetch(std::move(order));

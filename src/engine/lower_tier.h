@@ -22,6 +22,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/sha256.h"
 #include "cache/block_pool.h"
 #include "cache/prefix_cache.h"
@@ -38,6 +39,7 @@ class LowerTier {
   struct Options {
     std::vector<BlockTier*> tiers = {};  // the fastest first; none: nothing happens
     Sha256 identity;                     // of the model's K and V
+    Duration patience{};                 // with a store that says nothing, at least
     double seconds_per_cost = 0;         // of computing (step_pace.h), until it has been measured
     std::function<void()> wake;          // any thread: the engine is to look for what arrived
     size_t state_bytes = 0;              // of a recurrent state; 0: the model has none

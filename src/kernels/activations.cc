@@ -1,5 +1,6 @@
 #include "kernels/activations.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/round_up.h"
@@ -41,6 +42,19 @@ void Activations::Put(const float* x, int row, int first, int columns) {
     kernels_.quantize_row(x, columns, from_first, row);
   }
   if (has_bf16_) kernels_.round_row(x, columns, {bf16_.x + first, bf16_.stride}, row);
+}
+
+void Activations::CopyRow(int from, int row) {
+  const auto copy = [from, row](auto* rows, ptrdiff_t stride) {
+    std::copy_n(rows + from * stride, stride, rows + row * stride);
+  };
+  if (has_quantized_) {
+    copy(quantized_.q, quantized_.q_stride);
+    copy(quantized_.scale, quantized_.group_stride);
+    copy(quantized_.scaled_sum, quantized_.group_stride);
+    copy(quantized_.half_sums, 2 * quantized_.group_stride);
+  }
+  if (has_bf16_) copy(bf16_.x, bf16_.stride);
 }
 
 }  // namespace reprise

@@ -25,6 +25,9 @@ class Activations {
   // are a multiple of 32.
   void Put(const float* x, int row, int first, int columns);
 
+  // Row `row` is what row `from` is.
+  void CopyRow(int from, int row);
+
   const QuantizedRows& quantized() const { return quantized_; }
   const Bf16Rows& bf16() const { return bf16_; }
 

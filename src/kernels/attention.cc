@@ -1,5 +1,5 @@
-// Scheduling of attention: which tiles there are, who computes them, in which order their
-// partitions come together. Nothing here may change a bit of the result.
+// Carries out a plan of attention: who computes which tile, and in which order its partitions come
+// together. Nothing here may change a bit of the result.
 
 #include "kernels/attention.h"
 
@@ -7,80 +7,17 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <vector>
 
 #include "base/check.h"
 #include "base/round_up.h"
+#include "kernels/attention_plan.h"
 #include "kernels/attention_tile.h"
 
 namespace reprise {
 namespace {
-
-// Estimated work below which a call stays on one thread: about 8 us of it, several times what
-// waking the other threads costs. See Cost().
-constexpr int64_t kForkCost = 300'000;
-
-// A tile with more than 1 / (kShares * threads) of a call's work is shared out by partitions.
-constexpr int kShares = 4;
-
-struct TilePlan {
-  AttentionTile tile;
-  size_t first_row = 0;  // row of the batch of the tile's first token
-  int kv_head = 0;
-  int partitions = 0;  // up to the last row's position
-  bool split = false;
-  size_t partials = 0;   // split: where its own partitions' states begin, in bytes from partials_
-  size_t countdown = 0;  // split: index of the count of partitions still to come
-  int shared = 0;        // leading partitions that a SharedPlan computes
-  size_t shared_plan = 0;
-  int shared_row = 0;  // of its first row among the SharedPlan's
-};
-
-// Tiles of one KV head and one token each, of sequences that follow one another in the batch and
-// begin with the same blocks: over the partitions that all of them see whole they are one tile, so
-// that K and V of a common prefix are read once.
-struct SharedPlan {
-  AttentionTile tile;
-  size_t first_row = 0;
-  int kv_head = 0;
-  size_t first_tile = 0;  // the tiles are first_tile, first_tile + kv_heads, …
-  int tiles = 0;
-  int partitions = 0;
-  size_t partials = 0;  // where the states of its partitions begin
-};
-
-struct Item {
-  bool is_shared = false;
-  size_t plan = 0;    // index of a SharedPlan or a TilePlan
-  int partition = 0;  // of a shared or split one
-  int64_t cost = 0;
-};
-
-// Reading the keys costs about as much as 8 rows of arithmetic.
-int64_t Cost(const AttentionTile& tile, int64_t keys) {
-  return keys * (tile.rows + 8) * tile.head_dim;
-}
-
-int KeysSeen(const AttentionTile& tile) {
-  return tile.first_position + (tile.rows - 1) / tile.group + 1;
-}
-
-// Leading partitions that both rows see whole and that lie in the same blocks.
-int SharedPartitions(const SequenceSpan& a, const SequenceSpan& b, int block_tokens) {
-  const int most = (std::min(a.first_position, b.first_position) + 1) / kPartitionTokens;
-  const auto blocks = static_cast<size_t>(most * kPartitionTokens / block_tokens);
-  const auto difference =
-      std::mismatch(a.blocks.begin(), a.blocks.begin() + blocks, b.blocks.begin());
-  return static_cast<int>(difference.first - a.blocks.begin()) * block_tokens / kPartitionTokens;
-}
-
-// A state of `rows` rows in memory, and its size.
-size_t StateBytes(int rows, size_t head_dim) {
-  return RoundUp(static_cast<size_t>(rows) * (head_dim + 2) * sizeof(float), 64);
-}
 
 AttentionState StateAt(std::byte* memory, int rows) {
   AttentionState state;
@@ -90,225 +27,100 @@ AttentionState StateAt(std::byte* memory, int rows) {
   return state;
 }
 
-void Clear(const AttentionTile& tile, const AttentionState& state) {
-  std::fill_n(state.maximum, tile.rows, -std::numeric_limits<float>::infinity());
-  std::fill_n(state.sum, tile.rows, 0.0F);
-  std::fill_n(state.out, static_cast<size_t>(tile.rows) * static_cast<size_t>(tile.head_dim), 0.0F);
-}
-
 class Run {
  public:
   Run(const AttentionKernel& kernel, const AttentionCall& call)
       : kernel_(kernel),
         call_(call),
-        head_dim_(static_cast<size_t>(call.layout.head_dim)),
-        token_stride_(static_cast<size_t>(call.heads) * head_dim_) {
-    const KvLayout& layout = call.layout;
-    CHECK(layout.block_tokens >= 16 && kPartitionTokens % layout.block_tokens == 0,
-          "a partition is a whole number of blocks of at least 16 tokens");
-    CHECK(layout.head_dim > 0 && layout.head_dim % 2 == 0, "head_dim is even");
-    CHECK(layout.kv_heads > 0 && call.heads % layout.kv_heads == 0,
-          "each KV head is read by the same number of query heads");
-    CHECK(call.heads / layout.kv_heads <= kMaxTileRows, "a group of query heads fits one tile");
-    CHECK(call.scale > 0.0F, "the largest score is the largest scaled score");
-    threads_ = omp_get_max_threads();
-    PlanTiles();
-    if (total_cost_ > kForkCost) PlanShared();
-    PlanItems();
+        threads_(omp_get_max_threads()),
+        plan_(PlanAttention(call, threads_)),
+        countdowns_(plan_.split_tiles) {
+    for (const TilePlan& plan : plan_.tiles) {
+      if (plan.split) {
+        countdowns_[plan.countdown].store(plan.partitions.size(), std::memory_order_relaxed);
+      }
+    }
   }
 
   void Execute(AttentionScratch& scratch) {
-    const size_t threads = total_cost_ > kForkCost ? static_cast<size_t>(threads_) : 1;
-    std::byte* memory = scratch.Reserve(threads * own_bytes() + partial_bytes_);
+    const size_t threads = plan_.forks ? static_cast<size_t>(threads_) : 1;
+    std::byte* memory = scratch.Reserve(threads * own_bytes() + plan_.partial_bytes);
     partials_ = memory + threads * own_bytes();
-    if (threads == 1) {  // no tile is split then
-      for (const Item& item : items_) RunItem(item, memory);
+    if (threads == 1) {
+      for (const AttentionItem& item : plan_.items) RunItem(item, memory);
       return;
     }
-    const int item_count = static_cast<int>(items_.size());
+    const int item_count = static_cast<int>(plan_.items.size());
 #pragma omp parallel num_threads(static_cast <int>(threads))
     {
       std::byte* own = memory + static_cast<size_t>(omp_get_thread_num()) * own_bytes();
 #pragma omp for schedule(dynamic, 1) nowait
-      for (int i = 0; i < item_count; ++i) RunItem(items_[static_cast<size_t>(i)], own);
+      for (int i = 0; i < item_count; ++i) RunItem(plan_.items[static_cast<size_t>(i)], own);
     }
   }
 
  private:
-  void PlanTiles() {
-    const KvLayout& layout = call_.layout;
-    const int group = call_.heads / layout.kv_heads;
-    const int tile_tokens = std::max(1, kMaxTileRows / group);
-    for (const SequenceSpan& sequence : call_.sequences) {
-      first_tiles_.push_back(tiles_.size());
-      if (sequence.rows == 0) continue;
-      const int last = sequence.first_position + sequence.rows - 1;
-      CHECK(sequence.blocks.size() > static_cast<size_t>(last / layout.block_tokens),
-            "blocks exist up to the last position");
-      for (int head = 0; head < layout.kv_heads; ++head) {
-        for (int token = 0; token < sequence.rows; token += tile_tokens) {
-          TilePlan plan;
-          plan.first_row = static_cast<size_t>(sequence.first_row + token);
-          plan.kv_head = head;
-          plan.tile.rows = std::min(tile_tokens, sequence.rows - token) * group;
-          plan.tile.group = group;
-          plan.tile.first_position = sequence.first_position + token;
-          plan.tile.head_dim = layout.head_dim;
-          plan.tile.block_tokens = layout.block_tokens;
-          plan.tile.scale = call_.scale;
-          plan.tile.blocks = sequence.blocks.data();
-          plan.tile.k_offset = layout.k_offset(call_.layer, head);
-          plan.tile.v_offset = layout.v_offset(call_.layer, head);
-          plan.tile.key_scales_offset = layout.key_scales_offset();
-          plan.partitions = (KeysSeen(plan.tile) + kPartitionTokens - 1) / kPartitionTokens;
-          tiles_.push_back(plan);
-          total_cost_ += Cost(plan.tile, KeysSeen(plan.tile));
-        }
-      }
-    }
-  }
-
-  // Runs of decoding sequences with a common prefix. One that shares less than half of what the run
-  // shares would cost the others more than it gains: it begins a new run.
-  void PlanShared() {
-    const KvLayout& layout = call_.layout;
-    const int group = call_.heads / layout.kv_heads;
-    const auto most = static_cast<size_t>(kMaxTileRows / group);
-    const std::span<const SequenceSpan> sequences = call_.sequences;
-    for (size_t first = 0, end = 0; first < sequences.size(); first = end) {
-      end = first + 1;
-      int partitions = 0;
-      for (; end < sequences.size() && end - first < most; ++end) {
-        const SequenceSpan& next = sequences[end];
-        if (sequences[first].rows != 1 || next.rows != 1 ||
-            next.first_row != sequences[end - 1].first_row + 1) {
-          break;
-        }
-        const int common = SharedPartitions(sequences[first], next, layout.block_tokens);
-        if (common == 0 || 2 * common < partitions) break;
-        partitions = partitions == 0 ? common : std::min(partitions, common);
-      }
-      if (end - first > 1) ShareRun(first, static_cast<int>(end - first), partitions);
-    }
-  }
-
-  void ShareRun(size_t first_sequence, int sequences, int partitions) {
-    for (int head = 0; head < call_.layout.kv_heads; ++head) {
-      SharedPlan shared;
-      shared.first_tile = first_tiles_[first_sequence] + static_cast<size_t>(head);
-      const TilePlan& first = tiles_[shared.first_tile];
-      shared.tile = first.tile;
-      shared.tile.rows = sequences * first.tile.group;
-      shared.tile.first_position = partitions * kPartitionTokens - 1;  // every row sees it all
-      shared.first_row = first.first_row;
-      shared.kv_head = head;
-      shared.tiles = sequences;
-      shared.partitions = partitions;
-      shared.partials = TakePartials(partitions, shared.tile.rows);
-      for (int i = 0; i < sequences; ++i) {
-        TilePlan& member = Member(shared, i);
-        member.shared = partitions;
-        member.shared_plan = shared_.size();
-        member.shared_row = i * member.tile.group;
-      }
-      shared_.push_back(shared);
-    }
-  }
-
-  TilePlan& Member(const SharedPlan& shared, int index) {
-    return tiles_[shared.first_tile + static_cast<size_t>(index * call_.layout.kv_heads)];
-  }
-
-  // Room for the states of so many partitions; returns where it begins.
-  size_t TakePartials(int partitions, int rows) {
-    const size_t begin = partial_bytes_;
-    partial_bytes_ += static_cast<size_t>(partitions) * StateBytes(rows, head_dim_);
-    return begin;
-  }
-
-  void PlanItems() {
-    const int64_t share = total_cost_ / (kShares * threads_);
-    for (size_t t = 0; t < tiles_.size(); ++t) {
-      TilePlan& plan = tiles_[t];
-      const int64_t cost = Cost(plan.tile, KeysSeen(plan.tile));
-      plan.split = plan.shared > 0 ||
-                   (threads_ > 1 && total_cost_ > kForkCost && plan.partitions > 1 && cost > share);
-      if (!plan.split) {
-        items_.push_back({false, t, 0, cost});
-        continue;
-      }
-      plan.partials = TakePartials(plan.partitions - plan.shared, plan.tile.rows);
-      plan.countdown = split_tiles_++;
-      for (int p = plan.shared; p < plan.partitions; ++p) {
-        const int keys = std::min(kPartitionTokens, KeysSeen(plan.tile) - p * kPartitionTokens);
-        items_.push_back({false, t, p, Cost(plan.tile, keys)});
-      }
-    }
-    for (size_t s = 0; s < shared_.size(); ++s) {
-      const int64_t cost = Cost(shared_[s].tile, kPartitionTokens);
-      for (int p = 0; p < shared_[s].partitions; ++p) items_.push_back({true, s, p, cost});
-    }
-    countdowns_ = std::vector<std::atomic<int>>(split_tiles_);
-    for (const TilePlan& plan : tiles_) {
-      if (plan.split) countdowns_[plan.countdown].store(plan.partitions, std::memory_order_relaxed);
-    }
-    // The dearest first, so that the threads end together.
-    std::stable_sort(items_.begin(), items_.end(),
-                     [](const Item& a, const Item& b) { return a.cost > b.cost; });
-  }
-
-  template <typename Plan>
-  size_t FirstElement(const Plan& plan) const {
-    return plan.first_row * token_stride_ +
-           static_cast<size_t>(plan.kv_head * plan.tile.group) * head_dim_;
-  }
+  int value_dim() const { return call_.layout.value_dim; }
 
   // A thread's own memory: a tile's queries, one partition's state, the state of those so far.
   size_t query_bytes() const {
     return RoundUp(static_cast<size_t>(kMaxTileRows) *
-                       (head_dim_ * kernel_.query_element_bytes + kernel_.query_row_bytes),
+                       (static_cast<size_t>(call_.layout.key_dim) * kernel_.query_element_bytes +
+                        kernel_.query_row_bytes),
                    64);
   }
-  size_t own_bytes() const { return query_bytes() + 2 * StateBytes(kMaxTileRows, head_dim_); }
+  size_t own_bytes() const { return query_bytes() + 2 * StateBytes(kMaxTileRows, value_dim()); }
   AttentionState Part(std::byte* own) const { return StateAt(own + query_bytes(), kMaxTileRows); }
   AttentionState Total(std::byte* own) const {
-    return StateAt(own + query_bytes() + StateBytes(kMaxTileRows, head_dim_), kMaxTileRows);
+    return StateAt(own + query_bytes() + StateBytes(kMaxTileRows, value_dim()), kMaxTileRows);
   }
 
   AttentionState PartialAt(size_t partials, int index, int rows) const {
-    return StateAt(partials_ + partials + static_cast<size_t>(index) * StateBytes(rows, head_dim_),
-                   rows);
+    return StateAt(
+        partials_ + partials + static_cast<size_t>(index) * StateBytes(rows, value_dim()), rows);
   }
 
   AttentionState Partial(const TilePlan& plan, int partition) const {
-    if (partition >= plan.shared) {
-      return PartialAt(plan.partials, partition - plan.shared, plan.tile.rows);
+    if (!plan.shared.Contains(partition)) {
+      return PartialAt(plan.partials, plan.OwnState(partition), plan.tile.rows);
     }
-    const SharedPlan& shared = shared_[plan.shared_plan];
-    AttentionState state = PartialAt(shared.partials, partition, shared.tile.rows);
+    const SharedPlan& shared = plan_.shared[plan.shared_plan];
+    AttentionState state =
+        PartialAt(shared.partials, partition - shared.partitions.begin, shared.tile.rows);
     state.maximum += plan.shared_row;
     state.sum += plan.shared_row;
-    state.out += static_cast<size_t>(plan.shared_row) * head_dim_;
+    state.out += static_cast<size_t>(plan.shared_row) * static_cast<size_t>(value_dim());
     return state;
   }
 
-  void RunItem(const Item& item, std::byte* own) {
+  // A plan's tile with its queries, which it keeps in `own`.
+  template <typename Plan>
+  AttentionTile Load(const Plan& plan, std::byte* own) const {
+    AttentionTile tile = plan.tile;
+    const size_t stride =
+        static_cast<size_t>(call_.spec.heads) * static_cast<size_t>(call_.layout.key_dim);
+    const float* q = call_.q + plan.first_row * stride +
+                     static_cast<size_t>(plan.first_head) * static_cast<size_t>(tile.key_dim);
+    kernel_.load_queries(tile, q, stride, own);
+    tile.queries = own;
+    return tile;
+  }
+
+  void RunItem(const AttentionItem& item, std::byte* own) {
     if (item.is_shared) {
-      RunShared(shared_[item.plan], item.partition, own);
+      RunShared(plan_.shared[item.plan], item.partition, own);
       return;
     }
-    const TilePlan& plan = tiles_[item.plan];
-    AttentionTile tile = plan.tile;
-    kernel_.load_queries(tile, call_.q + FirstElement(plan), token_stride_, own);
-    tile.queries = own;
+    const TilePlan& plan = plan_.tiles[item.plan];
+    const AttentionTile tile = Load(plan, own);
     if (plan.split) {
       kernel_.attend(tile, item.partition, Partial(plan, item.partition));
       CountDown(plan, own);
       return;
     }
     const AttentionState total = Total(own);
-    Clear(tile, total);
-    for (int p = 0; p < plan.partitions; ++p) {
+    Start(plan, total);
+    for (int p = plan.partitions.begin; p < plan.partitions.end; ++p) {
       kernel_.attend(tile, p, Part(own));
       kernel_.combine(tile, p, Part(own), total);
     }
@@ -316,11 +128,13 @@ class Run {
   }
 
   void RunShared(const SharedPlan& shared, int partition, std::byte* own) {
-    AttentionTile tile = shared.tile;
-    kernel_.load_queries(tile, call_.q + FirstElement(shared), token_stride_, own);
-    tile.queries = own;
-    kernel_.attend(tile, partition, PartialAt(shared.partials, partition, tile.rows));
-    for (int i = 0; i < shared.tiles; ++i) CountDown(Member(shared, i), own);
+    const AttentionTile tile = Load(shared, own);
+    kernel_.attend(tile, partition,
+                   PartialAt(shared.partials, partition - shared.partitions.begin, tile.rows));
+    for (int i = 0; i < shared.tiles; ++i) {
+      const auto member = static_cast<size_t>(i * call_.layout.kv_heads);
+      CountDown(plan_.tiles[shared.first_tile + member], own);
+    }
   }
 
   // One partition more is there. Who ends last combines, which saves a barrier; the order of
@@ -331,36 +145,44 @@ class Run {
   }
 
   void CombinePartials(const TilePlan& plan, const AttentionState& total) const {
-    Clear(plan.tile, total);
-    for (int p = 0; p < plan.partitions; ++p) {
+    Start(plan, total);
+    for (int p = plan.partitions.begin; p < plan.partitions.end; ++p) {
       kernel_.combine(plan.tile, p, Partial(plan, p), total);
     }
     Finish(plan, total);
   }
 
+  // The state of no keys, or of the sinks alone.
+  void Start(const TilePlan& plan, const AttentionState& total) const {
+    const AttentionTile& tile = plan.tile;
+    const float* sinks = call_.spec.sinks.data();
+    const bool has_sinks = !call_.spec.sinks.empty();
+    std::fill_n(total.maximum, tile.rows, -std::numeric_limits<float>::infinity());
+    for (int r = 0; has_sinks && r < tile.rows; ++r) {
+      total.maximum[r] = sinks[plan.first_head + r % tile.group] / tile.state_scale;
+    }
+    std::fill_n(total.sum, tile.rows, has_sinks ? 1.0F : 0.0F);
+    std::fill_n(total.out, static_cast<size_t>(tile.rows) * static_cast<size_t>(tile.value_dim),
+                0.0F);
+  }
+
   void Finish(const TilePlan& plan, const AttentionState& total) const {
-    float* out = call_.out + FirstElement(plan);
+    const auto width = static_cast<size_t>(value_dim());
+    const size_t stride = static_cast<size_t>(call_.spec.heads) * width;
+    float* out = call_.out + plan.first_row * stride + static_cast<size_t>(plan.first_head) * width;
     for (int r = 0; r < plan.tile.rows; ++r) {
       const float inverse = 1.0F / total.sum[r];
-      const float* from = total.out + static_cast<size_t>(r) * head_dim_;
-      float* to = out + static_cast<size_t>(r / plan.tile.group) * token_stride_ +
-                  static_cast<size_t>(r % plan.tile.group) * head_dim_;
-      for (size_t d = 0; d < head_dim_; ++d) to[d] = from[d] * inverse;
+      const float* from = total.out + static_cast<size_t>(r) * width;
+      float* to = out + static_cast<size_t>(r / plan.tile.group) * stride +
+                  static_cast<size_t>(r % plan.tile.group) * width;
+      for (size_t d = 0; d < width; ++d) to[d] = from[d] * inverse;
     }
   }
 
   const AttentionKernel& kernel_;
   const AttentionCall& call_;
-  size_t head_dim_;
-  size_t token_stride_;
-  int threads_ = 1;
-  std::vector<TilePlan> tiles_;
-  std::vector<size_t> first_tiles_;  // of each sequence
-  std::vector<SharedPlan> shared_;
-  std::vector<Item> items_;
-  int64_t total_cost_ = 0;
-  size_t partial_bytes_ = 0;
-  size_t split_tiles_ = 0;
+  const int threads_;
+  const AttentionPlan plan_;
   std::vector<std::atomic<int>> countdowns_;
   std::byte* partials_ = nullptr;
 };

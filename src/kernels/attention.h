@@ -2,15 +2,18 @@
 
 // Attention over block tables, and the storing of K and V into blocks; one implementation per
 // instruction set (KvEncoding::kFast) and one in plain f32 (exact, KvEncoding::kExact).
-// operations.cc puts them behind class Operations. No masks other than the causal one, no sliding
-// window.
+// operations.cc puts them behind class Operations. The causal mask and a sliding window; no other
+// masks.
 //
 // EXACTNESS. Keys are walked in partitions of kPartitionTokens counted from position 0. Within a
 // partition: all scores of a query row, their maximum, exp, their sum in a fixed order of lanes,
 // and the weighted sum of V in ascending order of keys; partitions are combined in ascending order.
-// Keys beyond a row's position get the probability 0 exactly and add exactly nothing. So a row's
-// output depends only on its q and on K and V up to its position: not on the rows beside it, nor on
-// the number of threads, nor on which of the two schedules below was taken.
+// Keys beyond a row's position and before its window get the probability 0 exactly and add exactly
+// nothing; partitions without a key that it sees are passed over. So a row's output depends only on
+// its q and on K and V of the positions that it sees: not on the rows beside it, nor on the number
+// of threads, nor on which of the two schedules below was taken.
+//
+// The work is that of the keys seen: with a window, of its length rather than of the context.
 //
 // Work is forked over omp_get_max_threads() of the calling thread. Tiles of query rows by KV head
 // are the work items; where these are too few for the threads (decode of few sequences), each
@@ -48,27 +51,32 @@ class AttentionScratch {
 };
 
 // The parameters of Operations::Attention.
-// REQUIRES: layout.block_tokens 16, 32, 64, 128, 256 or 512; head_dim even; heads a multiple of
-// kv_heads.
+// REQUIRES: layout.block_tokens 16, 32, 64, 128, 256 or 512; key_dim even and at most
+// limits::kMaxHeadDimension; heads a multiple of kv_heads; scale above 0; window and soft_cap not
+// below; sinks finite.
 struct AttentionCall {
   const KvLayout& layout;
   int layer;
-  const float* q;  // [rows, heads, head_dim]
-  int heads;
-  float scale;
+  const float* q;  // [rows, heads, key_dim]
+  const AttentionSpec& spec;
   std::span<const SequenceSpan> sequences;
-  float* out;  // [rows, heads, head_dim]
+  float* out;  // [rows, heads, value_dim]
 };
 
+// CapScores: scores[i] = cap · tanh(scale · scores[i] / cap), with tanh within 4 ulp, each element
+// by itself; `count` a multiple of 16. The very function inside Attention, shown for its test.
 namespace avx512 {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
-}
+void CapScores(float* scores, int count, float scale, float cap);
+}  // namespace avx512
 namespace avx2 {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
-}
+void CapScores(float* scores, int count, float scale, float cap);
+}  // namespace avx2
 namespace plain {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
-}
+void CapScores(float* scores, int count, float scale, float cap);  // exact's too
+}  // namespace plain
 // K and V in f32; q and the probabilities are not rounded.
 namespace exact {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);

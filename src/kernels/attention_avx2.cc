@@ -11,6 +11,7 @@
 #include "kernels/attention_tile.h"
 #include "kernels/exp_avx2.h"
 #include "kernels/quantize_head.h"
+#include "kernels/tanh_avx2.h"
 
 namespace reprise {
 namespace {
@@ -46,7 +47,7 @@ __m256i FirstLanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-int Quads(const AttentionTile& tile) { return (tile.head_dim + 3) / 4; }
+int Quads(const AttentionTile& tile) { return (tile.key_dim + 3) / 4; }
 
 // Queries of a tile in 8 bits: q = scale * value. The values, [rows][quads][4], follow this head.
 struct Queries {
@@ -61,10 +62,10 @@ void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
   auto* const to = reinterpret_cast<Queries*>(queries);
   for (int r = 0; r < tile.rows; ++r) {
     const float* from = q + static_cast<size_t>(r / tile.group) * token_stride +
-                        static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.head_dim);
+                        static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.key_dim);
     int8_t* const values = to->values() + r * 4 * Quads(tile);
-    to->scales[r] = QuantizeHead(from, tile.head_dim, values);
-    for (int d = tile.head_dim; d < 4 * Quads(tile); ++d) values[d] = 0;
+    to->scales[r] = QuantizeHead(from, tile.key_dim, values);
+    for (int d = tile.key_dim; d < 4 * Quads(tile); ++d) values[d] = 0;
   }
 }
 
@@ -111,8 +112,8 @@ inline __attribute__((always_inline)) void Accumulate(const float* factors, int 
   }
 }
 
-// The keys of one micro tile: blocks from the partition's first on, `keys` of them, a multiple
-// of 16.
+// The keys of one micro tile: blocks from the first that it reads on, `keys` of them, a multiple of
+// 16.
 struct KeyRange {
   std::byte* const* blocks;
   int keys;
@@ -172,7 +173,7 @@ void Scores(const AttentionTile& tile, const KeyRange& range, const int8_t* quer
 template <int kRows, int kVectors, bool kPartial>
 void Columns(const AttentionTile& tile, const KeyRange& range, const float* probabilities,
              int dimension, float* out) {
-  const __m256i mask = FirstLanes(tile.head_dim - dimension);
+  const __m256i mask = FirstLanes(tile.value_dim - dimension);
   Sums<kRows, kVectors> sums;
   sums.Clear();
   for (int key = 0; key < range.keys; key += tile.block_tokens) {
@@ -181,11 +182,11 @@ void Columns(const AttentionTile& tile, const KeyRange& range, const float* prob
     Accumulate<kRows, kVectors, kPartial>(probabilities + key, kPartitionTokens,
                                           Words(range.blocks[block], tile.v_offset) + dimension,
                                           Words(range.blocks[next], tile.v_offset) + dimension,
-                                          tile.head_dim,
+                                          tile.value_dim,
                                           Min(tile.block_tokens, range.keys - key) / 2, mask, sums);
   }
   for (int r = 0; r < kRows; ++r) {
-    float* to = out + r * tile.head_dim + dimension;
+    float* to = out + r * tile.value_dim + dimension;
     for (int v = 0; v < kVectors; ++v) {
       // + 0: a negative product that underflowed is -0, but +0 once keys of probability 0 follow.
       const __m256 sum = _mm256_add_ps(sums.at[r][v], _mm256_setzero_ps());
@@ -202,34 +203,45 @@ template <int kRows>
 void Values(const AttentionTile& tile, const KeyRange& range, const float* probabilities,
             float* out) {
   int d = 0;
-  for (; d + 16 <= tile.head_dim; d += 16) {
+  for (; d + 16 <= tile.value_dim; d += 16) {
     Columns<kRows, 2, false>(tile, range, probabilities, d, out);
   }
-  for (; d < tile.head_dim; d += 8) Columns<kRows, 1, true>(tile, range, probabilities, d, out);
+  for (; d < tile.value_dim; d += 8) Columns<kRows, 1, true>(tile, range, probabilities, d, out);
 }
 
-float Maximum(const float* scores, int count) {
-  __m256 top = _mm256_set1_ps(-__builtin_inff());
-  int i = 0;
-  for (; i + 8 <= count; i += 8) top = _mm256_max_ps(top, _mm256_load_ps(scores + i));
+// Lanes of keys i .. i + 7 that a row sees.
+__m256 SeenLanes(const SeenKeys& seen, int i) {
+  return _mm256_castsi256_ps(
+      _mm256_andnot_si256(FirstLanes(seen.begin - i), FirstLanes(seen.end - i)));
+}
+
+float Maximum(const float* scores, const SeenKeys& seen) {
+  const __m256 lowest = _mm256_set1_ps(-__builtin_inff());
+  __m256 top = lowest;
+  int i = seen.begin / 8 * 8;
+  if (i != seen.begin) {
+    top = _mm256_blendv_ps(lowest, _mm256_load_ps(scores + i), SeenLanes(seen, i));
+    i += 8;
+  }
+  for (; i + 8 <= seen.end; i += 8) top = _mm256_max_ps(top, _mm256_load_ps(scores + i));
   alignas(32) float lanes[8];
   _mm256_store_ps(lanes, top);
   float maximum = lanes[0];
   for (const float lane : lanes) maximum = lane > maximum ? lane : maximum;
-  for (; i < count; ++i) maximum = scores[i] > maximum ? scores[i] : maximum;
+  for (; i < seen.end; ++i) maximum = scores[i] > maximum ? scores[i] : maximum;
   return maximum;
 }
 
-// Turns a row's scores into probabilities, 0 from `visible` on; returns their sum: each lane's keys
-// in ascending order and then the lanes.
-float Softmax(float* row, int visible, int keys, float scale, float* largest) {
-  *largest = Maximum(row, visible);
+// Turns a row's scores into probabilities, 0 for the keys that it does not see; returns their sum:
+// each lane's keys in ascending order and then the lanes.
+float Softmax(float* row, const SeenKeys& seen, int keys, float scale, float* largest) {
+  *largest = Maximum(row, seen);
   const __m256 offset = _mm256_set1_ps(*largest);
   const __m256 factor = _mm256_set1_ps(scale);
   __m256 sum = _mm256_setzero_ps();
   for (int i = 0; i < keys; i += 8) {
     const __m256 x = _mm256_mul_ps(_mm256_sub_ps(_mm256_load_ps(row + i), offset), factor);
-    const __m256 p = _mm256_and_ps(_mm256_castsi256_ps(FirstLanes(visible - i)), Round(Exp8(x)));
+    const __m256 p = _mm256_and_ps(SeenLanes(seen, i), Round(Exp8(x)));
     _mm256_store_ps(row + i, p);
     sum = _mm256_add_ps(sum, p);
   }
@@ -250,42 +262,43 @@ constexpr ValuesFunction kValues[kMicroRows + 1] = {nullptr, Values<1>, Values<2
 void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
   Workspace work;
   const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
-  const int start = partition * kPartitionTokens;
   for (int first = 0; first < tile.rows; first += kMicroRows) {
     const int rows = Min(kMicroRows, tile.rows - first);
-    const int seen = tile.first_position + (first + rows - 1) / tile.group + 1 - start;
-    if (seen <= 0) continue;
-    const KeyRange range = {tile.blocks + start / tile.block_tokens,
-                            Min(kPartitionTokens, (seen + kLanes - 1) / kLanes * kLanes)};
+    const KeySpan span = KeysSeen(tile, partition, first, rows);
+    if (span.count <= 0) continue;
+    const KeyRange range = {tile.blocks + span.start / tile.block_tokens,
+                            (span.count + kLanes - 1) / kLanes * kLanes};
     kScores[rows](tile, range, queries.values() + first * 4 * Quads(tile), work.scores[0]);
     for (int r = 0; r < rows; ++r) {
-      const int row_seen = tile.first_position + (first + r) / tile.group + 1 - start;
-      const int visible = row_seen < 0 ? 0 : Min(row_seen, range.keys);
-      const float scale = queries.scales[first + r];
+      const int row = first + r;
+      float scale = queries.scales[row];
+      if (tile.soft_cap != 0.0F) {
+        avx2::CapScores(work.scores[r], range.keys, tile.scale * scale, tile.soft_cap);
+        scale = 1.0F;
+      }
       float largest;
-      part.sum[first + r] =
-          Softmax(work.scores[r], visible, range.keys, tile.scale * scale, &largest);
-      part.maximum[first + r] = largest * scale;
+      part.sum[row] = Softmax(work.scores[r], SeenBy(tile, row, span), range.keys,
+                              tile.state_scale * scale, &largest);
+      part.maximum[row] = largest * scale;
     }
-    kValues[rows](tile, range, work.scores[0], part.out + first * tile.head_dim);
+    kValues[rows](tile, range, work.scores[0], part.out + first * tile.value_dim);
   }
 }
 
 void Combine(const AttentionTile& tile, int partition, const AttentionState& part,
              const AttentionState& total) {
-  const int start = partition * kPartitionTokens;
   for (int r = 0; r < tile.rows; ++r) {
-    if (tile.first_position + r / tile.group < start) continue;
+    if (!Sees(tile, r, partition)) continue;
     const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
-    const __m256 old_weight = Exp8(_mm256_set1_ps((total.maximum[r] - top) * tile.scale));
-    const __m256 new_weight = Exp8(_mm256_set1_ps((part.maximum[r] - top) * tile.scale));
+    const __m256 old_weight = Exp8(_mm256_set1_ps((total.maximum[r] - top) * tile.state_scale));
+    const __m256 new_weight = Exp8(_mm256_set1_ps((part.maximum[r] - top) * tile.state_scale));
     total.maximum[r] = top;
     total.sum[r] =
         total.sum[r] * _mm256_cvtss_f32(old_weight) + part.sum[r] * _mm256_cvtss_f32(new_weight);
-    const float* from = part.out + r * tile.head_dim;
-    float* to = total.out + r * tile.head_dim;
-    for (int d = 0; d < tile.head_dim; d += 8) {
-      const __m256i mask = FirstLanes(tile.head_dim - d);
+    const float* from = part.out + r * tile.value_dim;
+    float* to = total.out + r * tile.value_dim;
+    for (int d = 0; d < tile.value_dim; d += 8) {
+      const __m256i mask = FirstLanes(tile.value_dim - d);
       const __m256 scaled = _mm256_mul_ps(_mm256_maskload_ps(to + d, mask), old_weight);
       _mm256_maskstore_ps(to + d, mask,
                           _mm256_fmadd_ps(_mm256_maskload_ps(from + d, mask), new_weight, scaled));
@@ -299,6 +312,14 @@ constexpr AttentionKernel kKernel = {1, 3 + sizeof(float), LoadQueries, Attend, 
 }  // namespace
 
 namespace avx2 {
+
+void CapScores(float* scores, int count, float scale, float cap) {
+  const __m256 factor = _mm256_set1_ps(scale / cap);
+  for (int i = 0; i < count; i += 8) {
+    const __m256 x = _mm256_mul_ps(_mm256_loadu_ps(scores + i), factor);
+    _mm256_storeu_ps(scores + i, _mm256_mul_ps(_mm256_set1_ps(cap), Tanh8(x)));
+  }
+}
 
 void Attention(const AttentionCall& call, AttentionScratch& scratch) {
   RunAttention(kKernel, call, scratch);

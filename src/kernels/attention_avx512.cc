@@ -13,6 +13,7 @@
 #include "kernels/attention_tile.h"
 #include "kernels/exp_avx512.h"
 #include "kernels/quantize_head.h"
+#include "kernels/tanh_avx512.h"
 
 namespace reprise {
 namespace {
@@ -44,7 +45,7 @@ const uint32_t* Words(const std::byte* block, size_t offset) {
   return reinterpret_cast<const uint32_t*>(block + offset);
 }
 
-int Quads(const AttentionTile& tile) { return (tile.head_dim + 3) / 4; }
+int Quads(const AttentionTile& tile) { return (tile.key_dim + 3) / 4; }
 
 // Into L2, not L1: with prefetches into L1 one row on Zen 4 is a fifth to two fifths slower.
 void Prefetch(const uint32_t* address) {
@@ -131,17 +132,16 @@ void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
     const int rows = Min(kMicroRows, tile.rows - first);
     for (int r = 0; r < rows; ++r) {
       const int row = first + r;
-      const float* from =
-          q + static_cast<size_t>(row / tile.group) * token_stride +
-          static_cast<size_t>(row % tile.group) * static_cast<size_t>(tile.head_dim);
-      QuantizeQuery(from, tile.head_dim, to->quads() + first * quads + r, rows, &to->scales[row],
+      const float* from = q + static_cast<size_t>(row / tile.group) * token_stride +
+                          static_cast<size_t>(row % tile.group) * static_cast<size_t>(tile.key_dim);
+      QuantizeQuery(from, tile.key_dim, to->quads() + first * quads + r, rows, &to->scales[row],
                     &to->starts[row]);
     }
   }
 }
 
-// The keys of one micro tile: blocks from the partition's first on, `keys` of them visible to the
-// micro tile's last row.
+// The keys of one micro tile: blocks from the first that it reads on, `keys` of them up to the last
+// that its last row sees.
 struct KeyRange {
   std::byte* const* blocks;
   int block_tokens;
@@ -222,26 +222,41 @@ void AllScores(const AttentionTile& tile, const KeyRange& range, const uint32_t*
   }
 }
 
-// Turns a row's scores, f32, into probabilities = bf16(exp(scale * (score - top))) of the first
-// `visible` keys, top their largest score, 0 from there to `keys` rounded up to 16; returns their
-// sum: lane i of 16 adds the keys ≡ i mod 16 in ascending order, then the lanes come together. The
-// sum is of the rounded values, so that the weights of V add up to 1.
-float Softmax(uint32_t* row, int visible, int keys, float scale, float* largest) {
-  const int whole = visible / 16 * 16;
-  const __mmask16 rest = static_cast<__mmask16>((1U << (visible % 16)) - 1U);
+// Turns a row's scores, f32, into probabilities = bf16(exp(scale * (score - top))) of the keys that
+// it sees, top their largest score, and 0 for the others up to `keys` rounded up to 16; returns
+// their sum: lane i of 16 adds the keys ≡ i mod 16 in ascending order, then the lanes come
+// together. The sum is of the rounded values, so that the weights of V add up to 1. kFromStart:
+// seen.begin is 0, as it is without a window.
+template <bool kFromStart>
+float Softmax(uint32_t* row, const SeenKeys& seen, int keys, float scale, float* largest) {
+  const int whole = seen.end / 16 * 16;
+  const __mmask16 rest = static_cast<__mmask16>((1U << (seen.end % 16)) - 1U);
+  const int begin = kFromStart ? 0 : seen.begin / 16 * 16;
+  // Of the vector at `begin`.
+  const __mmask16 tail = static_cast<__mmask16>(0xFFFFU << (kFromStart ? 0 : seen.begin % 16));
+  const auto mask_at = [&](int i) {
+    const __mmask16 mask = i < whole ? static_cast<__mmask16>(0xFFFF)
+                                     : (i == whole ? rest : static_cast<__mmask16>(0));
+    return kFromStart || i != begin ? mask : static_cast<__mmask16>(mask & tail);
+  };
   const __m512 lowest = _mm512_set1_ps(-__builtin_inff());
   __m512 top = lowest;
-  for (int i = 0; i < whole; i += 16) top = _mm512_max_ps(top, _mm512_load_ps(row + i));
-  if (rest != 0) top = _mm512_max_ps(top, _mm512_mask_load_ps(lowest, rest, row + whole));
+  int unmasked = begin;
+  if (!kFromStart && begin < whole) {
+    top = _mm512_mask_load_ps(lowest, tail, row + begin);
+    unmasked += 16;
+  }
+  for (int i = unmasked; i < whole; i += 16) top = _mm512_max_ps(top, _mm512_load_ps(row + i));
+  if (rest != 0) top = _mm512_max_ps(top, _mm512_mask_load_ps(lowest, mask_at(whole), row + whole));
   *largest = _mm512_reduce_max_ps(top);
 
   const __m512 offset = _mm512_set1_ps(*largest);
   const __m512 factor = _mm512_set1_ps(scale);
   __m512 sum = _mm512_setzero_ps();
   __m256i* to = reinterpret_cast<__m256i*>(row);
-  for (int i = 0; i < keys; i += 16, ++to) {
-    const __mmask16 mask = i < whole ? static_cast<__mmask16>(0xFFFF)
-                                     : (i == whole ? rest : static_cast<__mmask16>(0));
+  for (int i = 0; i < begin; i += 16, ++to) _mm256_store_si256(to, _mm256_setzero_si256());
+  for (int i = begin; i < keys; i += 16, ++to) {
+    const __mmask16 mask = mask_at(i);
     const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(row + i), offset), factor);
     const __m256i p =
         reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(mask, Exp16(x))));
@@ -260,7 +275,7 @@ void Values(const AttentionTile& tile, const KeyRange& range, int dimension, __m
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm512_setzero_ps();
   }
-  const int head_dim = tile.head_dim;
+  const int value_dim = tile.value_dim;
   for (int key = 0, block = 0; key < range.keys; key += range.block_tokens, ++block) {
     const uint32_t* values = Words(range.blocks[block], tile.v_offset) + dimension;
     const uint32_t* ahead = Ahead(tile, range, range.count() + block).words + dimension;
@@ -276,13 +291,13 @@ void Values(const AttentionTile& tile, const KeyRange& range, int dimension, __m
         const __m512bh p = Broadcast(probabilities[r * kRowWords + j]);
         for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm512_dpbf16_ps(acc[r][v], vectors[v], p);
       }
-      values += head_dim;
-      ahead += head_dim;
+      values += value_dim;
+      ahead += value_dim;
     }
     probabilities += range.block_tokens / 2;
   }
   for (int r = 0; r < kRows; ++r) {
-    float* to = out + r * head_dim + dimension;
+    float* to = out + r * value_dim + dimension;
     for (int v = 0; v < kVectors; ++v) {
       // + 0: a negative sum that underflowed is -0, but +0 once pairs of probability 0 follow.
       const __m512 sum = _mm512_add_ps(acc[r][v], _mm512_setzero_ps());
@@ -299,14 +314,14 @@ template <int kRows>
 void AllValues(const AttentionTile& tile, const KeyRange& range, const uint32_t* probabilities,
                float* out) {
   int d = 0;
-  for (; d + 64 <= tile.head_dim; d += 64) {
+  for (; d + 64 <= tile.value_dim; d += 64) {
     Values<kRows, 4, false>(tile, range, d, 0, probabilities, out);
   }
-  for (; d + 16 <= tile.head_dim; d += 16) {
+  for (; d + 16 <= tile.value_dim; d += 16) {
     Values<kRows, 1, false>(tile, range, d, 0, probabilities, out);
   }
-  if (d < tile.head_dim) {
-    const __mmask16 mask = static_cast<__mmask16>((1U << (tile.head_dim - d)) - 1U);
+  if (d < tile.value_dim) {
+    const __mmask16 mask = static_cast<__mmask16>((1U << (tile.value_dim - d)) - 1U);
     Values<kRows, 1, true>(tile, range, d, mask, probabilities, out);
   }
 }
@@ -323,47 +338,52 @@ constexpr ValuesFunction kValues[kValueRows + 1] = {
 
 void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
   Workspace work;
-  const int start = partition * kPartitionTokens;
   const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
   for (int first = 0; first < tile.rows; first += kMicroRows) {
     const int rows = Min(kMicroRows, tile.rows - first);
-    const int seen = tile.first_position + (first + rows - 1) / tile.group + 1 - start;
-    if (seen <= 0) continue;
-    const KeyRange range = {tile.blocks + start / tile.block_tokens, tile.block_tokens,
-                            Min(kPartitionTokens, seen)};
+    const KeySpan span = KeysSeen(tile, partition, first, rows);
+    if (span.count <= 0) continue;
+    const KeyRange range = {tile.blocks + span.start / tile.block_tokens, tile.block_tokens,
+                            span.count};
     kScores[rows](tile, range, queries.quads() + first * Quads(tile), queries.starts + first,
                   work.rows[0]);
     for (int r = 0; r < rows; ++r) {
-      const int row_seen = tile.first_position + (first + r) / tile.group + 1 - start;
-      const int visible = row_seen < 0 ? 0 : Min(row_seen, range.keys);
-      const float scale = queries.scales[first + r];
+      const int row = first + r;
+      float scale = queries.scales[row];
+      if (tile.soft_cap != 0.0F) {
+        avx512::CapScores(reinterpret_cast<float*>(work.rows[r]), (range.keys + 15) / 16 * 16,
+                          tile.scale * scale, tile.soft_cap);
+        scale = 1.0F;
+      }
+      const SeenKeys seen = SeenBy(tile, row, span);
+      const float factor = tile.state_scale * scale;
       float largest;
-      part.sum[first + r] =
-          Softmax(work.rows[r], visible, range.keys, tile.scale * scale, &largest);
-      part.maximum[first + r] = largest * scale;
+      part.sum[row] = seen.begin == 0
+                          ? Softmax<true>(work.rows[r], seen, range.keys, factor, &largest)
+                          : Softmax<false>(work.rows[r], seen, range.keys, factor, &largest);
+      part.maximum[row] = largest * scale;
     }
     for (int r = 0; r < rows; r += kValueRows) {
       kValues[Min(kValueRows, rows - r)](tile, range, work.rows[r],
-                                         part.out + (first + r) * tile.head_dim);
+                                         part.out + (first + r) * tile.value_dim);
     }
   }
 }
 
 void Combine(const AttentionTile& tile, int partition, const AttentionState& part,
              const AttentionState& total) {
-  const int start = partition * kPartitionTokens;
   for (int r = 0; r < tile.rows; ++r) {
-    if (tile.first_position + r / tile.group < start) continue;
+    if (!Sees(tile, r, partition)) continue;
     const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
-    const __m512 old_weight = Exp16(_mm512_set1_ps((total.maximum[r] - top) * tile.scale));
-    const __m512 new_weight = Exp16(_mm512_set1_ps((part.maximum[r] - top) * tile.scale));
+    const __m512 old_weight = Exp16(_mm512_set1_ps((total.maximum[r] - top) * tile.state_scale));
+    const __m512 new_weight = Exp16(_mm512_set1_ps((part.maximum[r] - top) * tile.state_scale));
     total.maximum[r] = top;
     total.sum[r] =
         total.sum[r] * _mm512_cvtss_f32(old_weight) + part.sum[r] * _mm512_cvtss_f32(new_weight);
-    const float* from = part.out + r * tile.head_dim;
-    float* to = total.out + r * tile.head_dim;
-    for (int d = 0; d < tile.head_dim; d += 16) {
-      const int left = tile.head_dim - d;
+    const float* from = part.out + r * tile.value_dim;
+    float* to = total.out + r * tile.value_dim;
+    for (int d = 0; d < tile.value_dim; d += 16) {
+      const int left = tile.value_dim - d;
       const __mmask16 mask = static_cast<__mmask16>(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
       const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, to + d), old_weight);
       const __m512 sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, from + d), new_weight, scaled);
@@ -379,6 +399,14 @@ constexpr AttentionKernel kKernel = {1, 3 + 8, LoadQueries, Attend, Combine};
 }  // namespace
 
 namespace avx512 {
+
+void CapScores(float* scores, int count, float scale, float cap) {
+  const __m512 factor = _mm512_set1_ps(scale / cap);
+  for (int i = 0; i < count; i += 16) {
+    const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(scores + i), factor);
+    _mm512_storeu_ps(scores + i, _mm512_mul_ps(_mm512_set1_ps(cap), Tanh16(x)));
+  }
+}
 
 void Attention(const AttentionCall& call, AttentionScratch& scratch) {
   RunAttention(kKernel, call, scratch);

@@ -12,6 +12,7 @@
 #include "kernels/bf16.h"
 #include "kernels/exp_plain.h"
 #include "kernels/quantize_head.h"
+#include "kernels/tanh_plain.h"
 
 namespace reprise {
 namespace {
@@ -32,7 +33,7 @@ struct Workspace {
   float sums[kMicroRows][kLanes];
 };
 
-// Queries of a tile: its values, [rows, head_dim], follow this head. Fast: whole numbers, q = scale
+// Queries of a tile: its values, [rows, key_dim], follow this head. Fast: whole numbers, q = scale
 // * value. Exact: q, and scales of 1.
 struct Queries {
   float scales[kMaxTileRows];
@@ -60,8 +61,8 @@ void LoadQueries(const AttentionTile& tile, const float* q, size_t token_stride,
   auto* const to = reinterpret_cast<Queries*>(queries);
   for (int r = 0; r < tile.rows; ++r) {
     const float* from = q + static_cast<size_t>(r / tile.group) * token_stride +
-                        static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.head_dim);
-    to->scales[r] = kLoad(from, tile.head_dim, to->values() + r * tile.head_dim);
+                        static_cast<size_t>(r % tile.group) * static_cast<size_t>(tile.key_dim);
+    to->scales[r] = kLoad(from, tile.key_dim, to->values() + r * tile.key_dim);
   }
 }
 
@@ -85,18 +86,19 @@ void Accumulate(const float* factors, int factor_stride, int rows, const Element
   }
 }
 
-// Turns a row's scores into probabilities, 0 from `visible` on; returns their sum, each lane's keys
-// in ascending order and then the lanes.
+// Turns a row's scores into probabilities, 0 for the keys that it does not see; returns their sum,
+// each lane's keys in ascending order and then the lanes.
 template <typename Element>
-float Softmax(float* row, int visible, int keys, float scale, float* largest) {
+float Softmax(float* row, const SeenKeys& seen, int keys, float scale, float* largest) {
   float top = -std::numeric_limits<float>::infinity();
-  for (int i = 0; i < visible; ++i) top = row[i] > top ? row[i] : top;
+  for (int i = seen.begin; i < seen.end; ++i) top = row[i] > top ? row[i] : top;
   *largest = top;
-  for (int i = 0; i < visible; ++i) {
+  for (int i = 0; i < seen.begin; ++i) row[i] = 0.0F;
+  for (int i = seen.begin; i < seen.end; ++i) {
     const float probability = ExpPlain((row[i] - top) * scale);
     row[i] = std::is_same_v<Element, Bf16> ? FromBf16(ToBf16(probability)) : probability;
   }
-  for (int i = visible; i < keys; ++i) row[i] = 0.0F;
+  for (int i = seen.end; i < keys; ++i) row[i] = 0.0F;
   float lanes[kLanes] = {};
   for (int i = 0; i < keys; i += kLanes) {
     for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += row[i + lane];
@@ -116,12 +118,12 @@ const Element* At(std::byte* block, size_t offset) {
 void FastScores(const AttentionTile& tile, std::byte* block, int slot, const float* queries,
                 int rows, float (*sums)[kLanes]) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(block + tile.k_offset) + 4 * slot;
-  for (int d = 0; d < tile.head_dim; ++d) {
+  for (int d = 0; d < tile.key_dim; ++d) {
     const uint8_t* at = bytes + d / 4 * 4 * tile.block_tokens + d % 4;
     float key[kLanes];
     for (int i = 0; i < kLanes; ++i) key[i] = static_cast<float>(at[4 * i] - 128);
     for (int r = 0; r < rows; ++r) {
-      const float query = queries[r * tile.head_dim + d];
+      const float query = queries[r * tile.key_dim + d];
       for (int i = 0; i < kLanes; ++i) sums[r][i] += query * key[i];
     }
   }
@@ -133,8 +135,8 @@ void FastScores(const AttentionTile& tile, std::byte* block, int slot, const flo
 
 void ExactScores(const AttentionTile& tile, std::byte* block, int slot, const float* queries,
                  int rows, float (*sums)[kLanes]) {
-  Accumulate(queries, tile.head_dim, rows, At<float>(block, tile.k_offset) + 2 * slot,
-             tile.block_tokens, tile.head_dim / 2, kLanes, sums);
+  Accumulate(queries, tile.key_dim, rows, At<float>(block, tile.k_offset) + 2 * slot,
+             tile.block_tokens, tile.key_dim / 2, kLanes, sums);
 }
 
 using ScoresFunction = void (*)(const AttentionTile& tile, std::byte* block, int slot,
@@ -154,21 +156,21 @@ void Scores(const AttentionTile& tile, std::byte* const* blocks, const float* qu
   }
 }
 
-// out[rows, head_dim] = probabilities · V
+// out[rows, value_dim] = probabilities · V
 template <typename Element>
 void Values(const AttentionTile& tile, std::byte* const* blocks, int rows, int keys,
             Workspace& work, float* out) {
-  for (int d = 0; d < tile.head_dim; d += kLanes) {
-    const int lanes = tile.head_dim - d < kLanes ? tile.head_dim - d : kLanes;
+  for (int d = 0; d < tile.value_dim; d += kLanes) {
+    const int lanes = tile.value_dim - d < kLanes ? tile.value_dim - d : kLanes;
     std::memset(work.sums, 0, sizeof(work.sums));
     for (int key = 0; key < keys; key += tile.block_tokens) {
       const int left = keys - key < tile.block_tokens ? keys - key : tile.block_tokens;
       const Element* v = At<Element>(blocks[key / tile.block_tokens], tile.v_offset) + 2 * d;
-      Accumulate(work.scores[0] + key, kPartitionTokens, rows, v, tile.head_dim, left / 2, lanes,
+      Accumulate(work.scores[0] + key, kPartitionTokens, rows, v, tile.value_dim, left / 2, lanes,
                  work.sums);
     }
     for (int r = 0; r < rows; ++r) {
-      for (int i = 0; i < lanes; ++i) out[r * tile.head_dim + d + i] = work.sums[r][i];
+      for (int i = 0; i < lanes; ++i) out[r * tile.value_dim + d + i] = work.sums[r][i];
     }
   }
 }
@@ -177,40 +179,41 @@ template <typename Element, ScoresFunction kScores>
 void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
   Workspace work;
   const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
-  const int start = partition * kPartitionTokens;
-  std::byte* const* blocks = tile.blocks + start / tile.block_tokens;
   for (int first = 0; first < tile.rows; first += kMicroRows) {
     const int rows = tile.rows - first < kMicroRows ? tile.rows - first : kMicroRows;
-    const int seen = tile.first_position + (first + rows - 1) / tile.group + 1 - start;
-    if (seen <= 0) continue;
-    const int rounded = (seen + kLanes - 1) / kLanes * kLanes;
-    const int keys = rounded < kPartitionTokens ? rounded : kPartitionTokens;
-    Scores<kScores>(tile, blocks, queries.values() + first * tile.head_dim, rows, keys, work);
+    const KeySpan span = KeysSeen(tile, partition, first, rows);
+    if (span.count <= 0) continue;
+    std::byte* const* blocks = tile.blocks + span.start / tile.block_tokens;
+    const int keys = (span.count + kLanes - 1) / kLanes * kLanes;
+    Scores<kScores>(tile, blocks, queries.values() + first * tile.key_dim, rows, keys, work);
     for (int r = 0; r < rows; ++r) {
-      int visible = tile.first_position + (first + r) / tile.group + 1 - start;
-      visible = visible < 0 ? 0 : (visible < keys ? visible : keys);
-      const float scale = queries.scales[first + r];
+      const int row = first + r;
+      float scale = queries.scales[row];
+      if (tile.soft_cap != 0.0F) {
+        plain::CapScores(work.scores[r], keys, tile.scale * scale, tile.soft_cap);
+        scale = 1.0F;
+      }
       float largest;
-      part.sum[first + r] =
-          Softmax<Element>(work.scores[r], visible, keys, tile.scale * scale, &largest);
-      part.maximum[first + r] = largest * scale;
+      part.sum[row] = Softmax<Element>(work.scores[r], SeenBy(tile, row, span), keys,
+                                       tile.state_scale * scale, &largest);
+      part.maximum[row] = largest * scale;
     }
-    Values<Element>(tile, blocks, rows, keys, work, part.out + first * tile.head_dim);
+    Values<Element>(tile, blocks, rows, keys, work, part.out + first * tile.value_dim);
   }
 }
 
 void Combine(const AttentionTile& tile, int partition, const AttentionState& part,
              const AttentionState& total) {
   for (int r = 0; r < tile.rows; ++r) {
-    if (tile.first_position + r / tile.group < partition * kPartitionTokens) continue;
+    if (!Sees(tile, r, partition)) continue;
     const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
-    const float old_weight = ExpPlain((total.maximum[r] - top) * tile.scale);
-    const float new_weight = ExpPlain((part.maximum[r] - top) * tile.scale);
+    const float old_weight = ExpPlain((total.maximum[r] - top) * tile.state_scale);
+    const float new_weight = ExpPlain((part.maximum[r] - top) * tile.state_scale);
     total.maximum[r] = top;
     total.sum[r] = total.sum[r] * old_weight + part.sum[r] * new_weight;
-    const float* from = part.out + r * tile.head_dim;
-    float* to = total.out + r * tile.head_dim;
-    for (int d = 0; d < tile.head_dim; ++d) to[d] = to[d] * old_weight + from[d] * new_weight;
+    const float* from = part.out + r * tile.value_dim;
+    float* to = total.out + r * tile.value_dim;
+    for (int d = 0; d < tile.value_dim; ++d) to[d] = to[d] * old_weight + from[d] * new_weight;
   }
 }
 
@@ -222,6 +225,11 @@ constexpr AttentionKernel kExactKernel = {sizeof(float), sizeof(float), LoadQuer
 }  // namespace
 
 namespace plain {
+
+void CapScores(float* scores, int count, float scale, float cap) {
+  const float factor = scale / cap;
+  for (int i = 0; i < count; ++i) scores[i] = cap * TanhPlain(scores[i] * factor);
+}
 
 void Attention(const AttentionCall& call, AttentionScratch& scratch) {
   RunAttention(kPlainKernel, call, scratch);

@@ -1,13 +1,14 @@
 #pragma once
 
-// The operations of a forward pass that are not products: norm, rotary embedding, activation,
-// residual sum. Each instruction set supplies the work on one row or slice (ElementwiseKernels);
-// the functions below cut and fork it, but for the activation, which the products of a feed-forward
-// layer take in (product_driver.h). Parameters as in class Operations, which operations.cc puts
-// in front of them. For Compute::kExact take `plain`: it rounds nothing below f32.
+// The operations of a forward pass that are not products: norms, rotary embedding, activation,
+// residual sum, scale and cap. Each instruction set supplies the work on one row or slice
+// (ElementwiseKernels); the functions below cut and fork it, but for the activation, which the
+// products of a feed-forward layer take in (product_driver.h). Parameters as in class Operations,
+// which operations.cc puts in front of them. For Compute::kExact take `plain`: it rounds nothing
+// below f32.
 //
-// Each row (of Rope, RmsNorm) or element depends only on its own input, in a fixed order. Forked
-// over omp_get_max_threads() of the calling thread only where the work pays for the fork.
+// Each row (of Rope and the norms) or element depends only on its own input, in a fixed order.
+// Forked over omp_get_max_threads() of the calling thread only where the work pays for the fork.
 // Any thread, but for RopeCache: one caller at a time.
 
 #include <cstddef>
@@ -28,18 +29,25 @@ struct RopeAngles {
 };
 
 // Cosines and sines by position, computed once in double precision and kept (pages of positions,
-// only those that occur; 8 bytes a position and frequency). Keyed on the table's contents: another
-// table empties it. Operations owns one.
+// only those that occur; 8 bytes a position and frequency), for each of the last kTables tables
+// (models have one for layers with a window and one for the others), told apart by their contents.
+// Operations owns one.
 class RopeCache {
  public:
+  static constexpr size_t kTables = 8;
+
   // Valid until the next Lookup. REQUIRES: positions ≥ 0.
   RopeAngles Lookup(const RopeTable& table, std::span<const int> positions);
 
  private:
-  const float* Row(int position);
+  struct Angles {
+    RopeTable table;
+    std::vector<std::unique_ptr<float[]>> pages;  // kPagePositions x [2][half]
+  };
 
-  RopeTable table_;
-  std::vector<std::unique_ptr<float[]>> pages_;  // kPagePositions x [2][half]
+  static const float* Row(Angles& angles, int position);
+
+  std::vector<Angles> tables_;  // the last one used first
   std::vector<const float*> rows_;
 };
 
@@ -49,11 +57,13 @@ struct ElementwiseKernels {
   // One head; angles: cos[half], then sin[half].
   void (*rotate_adjacent)(float* x, const float* angles, int half);
   void (*rotate_halves)(float* x, const float* angles, int half);
-  // gate[i] = silu(gate[i]) * up[i].
-  void (*swiglu)(float* gate, const float* up, int64_t count);
+  // gate[i] = act(gate[i]) * up[i], where kClampedSilu adds 1 to up; NaN stays NaN.
+  void (*activate_gated)(Activation activation, float* gate, const float* up, int64_t count);
+  // x[i] = act(x[i]). REQUIRES: not kClampedSilu.
+  void (*activate)(Activation activation, float* x, int64_t count);
   void (*add)(float* x, const float* y, int64_t count);
   // out[i] = e^x[i] within 2 ulp (results below the smallest normal may be 0; e^-inf is 0, NaN
-  // stays NaN): the very function inside swiglu and attention, shown for its test.
+  // stays NaN): the very function inside activations and attention, shown for its test.
   void (*exp)(const float* x, int64_t count, float* out);
 };
 
@@ -70,6 +80,13 @@ extern const ElementwiseKernels kElementwise;
 // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight; out may be x.
 void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
              const float* weight, float epsilon, float* out);
+// The parameters of Operations::LayerNorm, Scale and SoftCap, and the same bits on every
+// instruction set: in plain C++, because they are few or wait for memory. LayerNorm sums in
+// doubles.
+void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
+               float epsilon, float* out);
+void Scale(float* x, float factor, size_t count);
+void SoftCap(float* x, float cap, size_t count);
 // Rotates x[rows, heads, head_dim] in place. REQUIRES: 2 * angles.half ≤ head_dim.
 void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
           const RopeAngles& angles);

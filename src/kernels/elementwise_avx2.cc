@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "base/check.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp_avx2.h"
 
@@ -82,13 +83,78 @@ void RotateHalves(float* x, const float* angles, int half) {
   }
 }
 
-void SwiGluSlice(float* gate, const float* up, int64_t count) {
-  const __m256 one = _mm256_set1_ps(1.0F);
+__m256 One() { return _mm256_set1_ps(1.0F); }
+
+// x / (1 + e^-z).
+__m256 TimesSigmoid(__m256 x, __m256 z) {
+  return _mm256_div_ps(x, _mm256_add_ps(One(), Exp8(_mm256_sub_ps(_mm256_setzero_ps(), z))));
+}
+
+__m256 Silu(__m256 x) { return TimesSigmoid(x, x); }
+
+// x/2 (1 + tanh(z)) = x / (1 + e^-2z) with z = √(2/π) (x + 0.044715 x³).
+__m256 Gelu(__m256 x) {
+  const __m256 slope = _mm256_fmadd_ps(_mm256_mul_ps(x, x), _mm256_set1_ps(0.07135481627260025F),
+                                       _mm256_set1_ps(1.5957691216057308F));
+  return TimesSigmoid(x, _mm256_mul_ps(x, slope));
+}
+
+// The second operand of min and max wins where one is NaN.
+__m256 Relu2(__m256 x) {
+  const __m256 positive = _mm256_max_ps(_mm256_setzero_ps(), x);
+  return _mm256_mul_ps(positive, positive);
+}
+
+__m256 ClampedSiluTimes(__m256 gate, __m256 up) {
+  const __m256 limit = _mm256_set1_ps(7.0F);
+  const __m256 g = _mm256_min_ps(limit, gate);
+  const __m256 u = _mm256_max_ps(_mm256_set1_ps(-7.0F), _mm256_min_ps(limit, up));
+  const __m256 silu = TimesSigmoid(g, _mm256_mul_ps(_mm256_set1_ps(1.702F), g));
+  return _mm256_mul_ps(silu, _mm256_add_ps(u, One()));
+}
+
+template <typename Function>
+void GateSlice(float* gate, const float* up, int64_t count, Function function) {
   for (int64_t i = 0; i < count; i += 8) {
     const __m256i mask = Lanes(i, count);
-    const __m256 g = Load(gate + i, mask);
-    const __m256 down = _mm256_add_ps(one, Exp8(_mm256_sub_ps(_mm256_setzero_ps(), g)));
-    Store(gate + i, mask, _mm256_mul_ps(_mm256_div_ps(g, down), Load(up + i, mask)));
+    Store(gate + i, mask, function(Load(gate + i, mask), Load(up + i, mask)));
+  }
+}
+
+void ActivateGatedSlice(Activation activation, float* gate, const float* up, int64_t count) {
+  switch (activation) {
+    case Activation::kSilu:
+      return GateSlice(gate, up, count,
+                       [](__m256 g, __m256 u) { return _mm256_mul_ps(Silu(g), u); });
+    case Activation::kGelu:
+      return GateSlice(gate, up, count,
+                       [](__m256 g, __m256 u) { return _mm256_mul_ps(Gelu(g), u); });
+    case Activation::kRelu2:
+      return GateSlice(gate, up, count,
+                       [](__m256 g, __m256 u) { return _mm256_mul_ps(Relu2(g), u); });
+    case Activation::kClampedSilu:
+      return GateSlice(gate, up, count, [](__m256 g, __m256 u) { return ClampedSiluTimes(g, u); });
+  }
+}
+
+template <typename Function>
+void MapSlice(float* x, int64_t count, Function function) {
+  for (int64_t i = 0; i < count; i += 8) {
+    const __m256i mask = Lanes(i, count);
+    Store(x + i, mask, function(Load(x + i, mask)));
+  }
+}
+
+void ActivateSlice(Activation activation, float* x, int64_t count) {
+  switch (activation) {
+    case Activation::kSilu:
+      return MapSlice(x, count, [](__m256 v) { return Silu(v); });
+    case Activation::kGelu:
+      return MapSlice(x, count, [](__m256 v) { return Gelu(v); });
+    case Activation::kRelu2:
+      return MapSlice(x, count, [](__m256 v) { return Relu2(v); });
+    case Activation::kClampedSilu:
+      CHECK(false, "an activation of two operands");
   }
 }
 
@@ -110,8 +176,8 @@ void ExpSlice(const float* x, int64_t count, float* out) {
 
 namespace avx2 {
 
-const ElementwiseKernels kElementwise = {NormRow,     RotateAdjacent, RotateHalves,
-                                         SwiGluSlice, AddSlice,       ExpSlice};
+const ElementwiseKernels kElementwise = {
+    NormRow, RotateAdjacent, RotateHalves, ActivateGatedSlice, ActivateSlice, AddSlice, ExpSlice};
 
 }  // namespace avx2
 }  // namespace reprise

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "base/check.h"
 #include "kernels/elementwise.h"
 #include "kernels/exp_avx512.h"
 
@@ -76,14 +77,80 @@ void RotateHalves(float* x, const float* angles, int half) {
   }
 }
 
-void SwiGluSlice(float* gate, const float* up, int64_t count) {
-  const __m512 one = _mm512_set1_ps(1.0F);
+__m512 One() { return _mm512_set1_ps(1.0F); }
+
+// x / (1 + e^-z).
+__m512 TimesSigmoid(__m512 x, __m512 z) {
+  return _mm512_div_ps(x, _mm512_add_ps(One(), Exp16(_mm512_sub_ps(_mm512_setzero_ps(), z))));
+}
+
+__m512 Silu(__m512 x) { return TimesSigmoid(x, x); }
+
+// x/2 (1 + tanh(z)) = x / (1 + e^-2z) with z = √(2/π) (x + 0.044715 x³).
+__m512 Gelu(__m512 x) {
+  const __m512 slope = _mm512_fmadd_ps(_mm512_mul_ps(x, x), _mm512_set1_ps(0.07135481627260025F),
+                                       _mm512_set1_ps(1.5957691216057308F));
+  return TimesSigmoid(x, _mm512_mul_ps(x, slope));
+}
+
+// The second operand of min and max wins where one is NaN.
+__m512 Relu2(__m512 x) {
+  const __m512 positive = _mm512_max_ps(_mm512_setzero_ps(), x);
+  return _mm512_mul_ps(positive, positive);
+}
+
+__m512 ClampedSiluTimes(__m512 gate, __m512 up) {
+  const __m512 limit = _mm512_set1_ps(7.0F);
+  const __m512 g = _mm512_min_ps(limit, gate);
+  const __m512 u = _mm512_max_ps(_mm512_set1_ps(-7.0F), _mm512_min_ps(limit, up));
+  const __m512 silu = TimesSigmoid(g, _mm512_mul_ps(_mm512_set1_ps(1.702F), g));
+  return _mm512_mul_ps(silu, _mm512_add_ps(u, One()));
+}
+
+template <typename Function>
+void GateSlice(float* gate, const float* up, int64_t count, Function function) {
   for (int64_t i = 0; i < count; i += 16) {
     const __mmask16 mask = Lanes(i, count);
-    const __m512 g = _mm512_maskz_loadu_ps(mask, gate + i);
-    const __m512 down = _mm512_add_ps(one, Exp16(_mm512_sub_ps(_mm512_setzero_ps(), g)));
-    const __m512 silu = _mm512_div_ps(g, down);
-    _mm512_mask_storeu_ps(gate + i, mask, _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(mask, up + i)));
+    _mm512_mask_storeu_ps(
+        gate + i, mask,
+        function(_mm512_maskz_loadu_ps(mask, gate + i), _mm512_maskz_loadu_ps(mask, up + i)));
+  }
+}
+
+void ActivateGatedSlice(Activation activation, float* gate, const float* up, int64_t count) {
+  switch (activation) {
+    case Activation::kSilu:
+      return GateSlice(gate, up, count,
+                       [](__m512 g, __m512 u) { return _mm512_mul_ps(Silu(g), u); });
+    case Activation::kGelu:
+      return GateSlice(gate, up, count,
+                       [](__m512 g, __m512 u) { return _mm512_mul_ps(Gelu(g), u); });
+    case Activation::kRelu2:
+      return GateSlice(gate, up, count,
+                       [](__m512 g, __m512 u) { return _mm512_mul_ps(Relu2(g), u); });
+    case Activation::kClampedSilu:
+      return GateSlice(gate, up, count, [](__m512 g, __m512 u) { return ClampedSiluTimes(g, u); });
+  }
+}
+
+template <typename Function>
+void MapSlice(float* x, int64_t count, Function function) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const __mmask16 mask = Lanes(i, count);
+    _mm512_mask_storeu_ps(x + i, mask, function(_mm512_maskz_loadu_ps(mask, x + i)));
+  }
+}
+
+void ActivateSlice(Activation activation, float* x, int64_t count) {
+  switch (activation) {
+    case Activation::kSilu:
+      return MapSlice(x, count, [](__m512 v) { return Silu(v); });
+    case Activation::kGelu:
+      return MapSlice(x, count, [](__m512 v) { return Gelu(v); });
+    case Activation::kRelu2:
+      return MapSlice(x, count, [](__m512 v) { return Relu2(v); });
+    case Activation::kClampedSilu:
+      CHECK(false, "an activation of two operands");
   }
 }
 
@@ -106,8 +173,8 @@ void ExpSlice(const float* x, int64_t count, float* out) {
 
 namespace avx512 {
 
-const ElementwiseKernels kElementwise = {NormRow,     RotateAdjacent, RotateHalves,
-                                         SwiGluSlice, AddSlice,       ExpSlice};
+const ElementwiseKernels kElementwise = {
+    NormRow, RotateAdjacent, RotateHalves, ActivateGatedSlice, ActivateSlice, AddSlice, ExpSlice};
 
 }  // namespace avx512
 }  // namespace reprise

@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "kernels/kv_layout.h"
+#include "kernels/recurrent_spec.h"
 
 namespace reprise {
 
@@ -77,6 +78,9 @@ struct WeightView {
   int64_t columns = 0;
 };
 
+// Bytes that Compute::kFast packs such a matrix into, known from its shape alone.
+size_t PackedBytes(WeightType type, int64_t rows, int64_t columns);
+
 // A weight matrix in an implementation's own packed layout. Owns its storage (the file's pages are
 // not needed any more). Immutable.
 class Matrix {
@@ -89,14 +93,30 @@ class Matrix {
   virtual void DequantizeRow(int64_t row, float* out) const = 0;
 };
 
-// The matrices of a gated feed-forward layer (Shazeer, arXiv 2002.05202): gate and up [inner,
-// columns], down [outputs, inner]; a bias [inner] or empty.
+// What a feed-forward layer does between its products (Shazeer, arXiv 2002.05202).
+enum class Activation : uint8_t {
+  kSilu,         // g / (1 + e^-g)
+  kGelu,         // g/2 (1 + tanh(√(2/π) (g + 0.044715 g³))), as gelu_pytorch_tanh
+  kRelu2,        // max(g, 0)²
+  kClampedSilu,  // gpt-oss: g ≤ 7, |u| ≤ 7: g / (1 + e^(-1.702 g)) · (u + 1)
+};
+
+// The matrices of a feed-forward layer: gate and up [inner, columns], down [outputs, inner]; a
+// bias [inner] or empty. Without a gate, `up` is what is activated, and not by kClampedSilu.
 struct GatedMatrices {
-  const Matrix* gate = nullptr;
+  Activation activation = Activation::kSilu;
+  const Matrix* gate = nullptr;  // or null
   const Matrix* up = nullptr;
   const Matrix* down = nullptr;
   std::span<const float> gate_bias = {};
   std::span<const float> up_bias = {};
+  std::span<const float> down_bias = {};  // [outputs] or empty
+};
+
+// One of the experts that a row goes to, and its share in the result.
+struct ExpertChoice {
+  int expert = 0;
+  float weight = 0;
 };
 
 // The rows of one sequence inside a batch: rows first_row .. first_row+rows-1 are its tokens at
@@ -123,6 +143,16 @@ struct RopeTable {
   float attention_factor = 1.0F;
 };
 
+// What the attention of a layer is, beyond q, K and V.
+struct AttentionSpec {
+  int heads = 0;  // of q
+  float scale = 1.0F;
+  int window = 0;      // positions that a row sees, its own among them; 0: all
+  float soft_cap = 0;  // cap · tanh(scale · score / cap) instead of scale · score; 0: none
+  // A logit for each query head that takes part in the softmax and has no value ("sink"); or empty.
+  std::span<const float> sinks = {};
+};
+
 class Operations {
  public:
   virtual ~Operations() = default;
@@ -140,13 +170,26 @@ class Operations {
   virtual void MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                       std::span<float* const> ys) = 0;
 
-  // y[rows, ws.down->rows()] = (silu(x·gateᵀ + gate_bias) * (x·upᵀ + up_bias)) · downᵀ, of x[rows,
-  // columns] and matrices of this Operations' Pack: the bits of its steps one by one.
+  // y[rows, ws.down->rows()] = (act(x·gateᵀ + gate_bias) * (x·upᵀ + up_bias)) · downᵀ + down_bias,
+  // of x[rows, columns] and matrices of this Operations' Pack: the bits of its steps one by one.
   virtual void GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) = 0;
+
+  // Mixture of experts (Shazeer et al., arXiv 1701.06538): y[row] = Σ_j weight_j · expert_j(x[row])
+  // over the row's choices choices[row · k + j], j < k = choices.size() / rows, in ascending j,
+  // with expert_j a GatedMatMul by experts[choice.expert], summed from 0, products and sums rounded
+  // one by one. Rows that chose the same expert are multiplied together; a row's bits do not depend
+  // on them. REQUIRES: the experts have equal shapes.
+  virtual void ExpertsMatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
+                             std::span<const ExpertChoice> choices, float* y) = 0;
 
   // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight[columns]. out may be x.
   virtual void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                        float* out) = 0;
+
+  // out[rows, columns] = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight[columns] +
+  // bias[columns] (Ba et al., arXiv 1607.06450); `bias` may be null, out may be x.
+  virtual void LayerNorm(const float* x, int rows, int columns, const float* weight,
+                         const float* bias, float epsilon, float* out) = 0;
 
   // Rotates x[rows, heads, head_dim] in place; row r is at positions[r]. Only the first
   // 2 * inverse_frequencies.size() dimensions of each head turn.
@@ -155,16 +198,43 @@ class Operations {
 
   // x[i] += y[i], i < count.
   virtual void Add(float* x, const float* y, size_t count) = 0;
+  // x[i] *= factor.
+  virtual void Scale(float* x, float factor, size_t count) = 0;
+  // x[i] = cap · tanh(x[i] / cap).
+  virtual void SoftCap(float* x, float cap, size_t count) = 0;
 
-  // Writes k and v [rows, kv_heads, head_dim] of the spans' rows into their blocks, layer `layer`.
+  // Writes k [rows, kv_heads, key_dim] and v [rows, kv_heads, value_dim] of the spans' rows into
+  // their blocks, layer `layer`.
   virtual void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
                        std::span<const SequenceSpan> sequences) = 0;
 
-  // out[rows, heads, head_dim] = softmax(scale · q Kᵀ) V, causal: the row at position p sees
-  // positions 0..p of its own sequence. Query head h reads KV head h / (heads / kv_heads).
+  // out[rows, heads, value_dim] = softmax(scale · q Kᵀ) V of q[rows, heads, key_dim], causal: the
+  // row at position p sees positions 0..p of its own sequence, or the last `window` of them. Query
+  // head h reads KV head h / (heads / kv_heads).
   // REQUIRES: K and V of all those positions are stored; the rest of the last block is finite.
-  virtual void Attention(const KvLayout& layout, int layer, const float* q, int heads, float scale,
-                         std::span<const SequenceSpan> sequences, float* out) = 0;
+  virtual void Attention(const KvLayout& layout, int layer, const float* q,
+                         const AttentionSpec& spec, std::span<const SequenceSpan> sequences,
+                         float* out) = 0;
+
+  // Operations that carry a state along each sequence (formulas, shapes: recurrent_spec.h). The
+  // states of a layer lie at `state_offset` (a multiple of 4) in the spans' states; the sequences
+  // of a call have different ones. Rows of a sequence are taken in order, each by itself: a prompt
+  // cut into chunks gives the same bits. REQUIRES: out is none of the inputs. out[rows, channels].
+  virtual void ShortConv(const ShortConvSpec& spec, const ShortConvRows& rows,
+                         std::span<const SequenceSpan> sequences, size_t state_offset,
+                         float* out) = 0;
+  // out[rows, heads, head_dim].
+  virtual void Mamba2Scan(const Mamba2Spec& spec, const Mamba2Rows& rows,
+                          std::span<const SequenceSpan> sequences, size_t state_offset,
+                          float* out) = 0;
+  // out[rows, value_heads, value_dim].
+  virtual void DeltaRule(const DeltaRuleSpec& spec, const DeltaRuleRows& rows,
+                         std::span<const SequenceSpan> sequences, size_t state_offset,
+                         float* out) = 0;
+
+  // out[rows, groups, columns] of x and gate of the same shape; out may be x.
+  virtual void GatedRmsNorm(const GatedNormSpec& spec, const float* x, const RowsView& gate,
+                            int rows, float* out) = 0;
 };
 
 // threads ≤ 0: all cores. kUnsupported when the CPU lacks `isa`.

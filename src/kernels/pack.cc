@@ -98,6 +98,14 @@ size_t Bf16Offset(int64_t input, int output) {
 
 }  // namespace
 
+size_t PackedBytes(WeightType type, int64_t rows, int64_t columns) {
+  const PackedFormat format = PackedFormatOf(type);
+  const auto up = [](int64_t count, int64_t of) {
+    return static_cast<size_t>((count + of - 1) / of);
+  };
+  return up(rows, kTileOutputs) * up(columns, format.group) * format.record_bytes;
+}
+
 AlignedBytes::AlignedBytes(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
   void* data = std::aligned_alloc(64, RoundUp(bytes, 64));

@@ -14,16 +14,9 @@
 namespace reprise {
 namespace {
 
-// Rows that one item of work takes of a tile. 192 rows of 1,536 bytes of x are 288 KiB: they stay
-// in a core's L2 while the tiles pass by, and unpacking a tile is less than 2 % of its products.
-constexpr int kRowsPerItem = 192;
-
 // From so many rows for each thread on, each has rows of its own, which stay in its core's caches
 // from one operation to the next. Fewer are not worth reading the weights once a thread.
 constexpr int kOwnRows = 64;
-
-// Where there are too few tiles to share out evenly, longer runs of rows are halved.
-constexpr int kHalvedAbove = 32;
 
 // Up to so many elements of x, one thread quantises them before the fork: sharing them would need
 // a barrier, which costs as much (a few microseconds).
@@ -32,15 +25,10 @@ constexpr int64_t kSerialElements = 16 * 1024;
 // Weight rows that the exact product expands at a time.
 constexpr int kExactOutputs = 4;
 
-// After the kernel's own scratch lie two tiles of results: gate and up, or in the first a last tile
-// with fewer than 64 outputs.
-constexpr size_t kResults = size_t{kTileOutputs} * kRowsPerItem;
-constexpr size_t kThreadScratchBytes = kTileScratchBytes + 2 * kResults * sizeof(float);
-
 int RowsPerItem(int rows, int64_t tiles, int threads) {
   int runs = rows < kOwnRows * threads ? 1 : threads;
   while ((rows + runs - 1) / runs > kRowsPerItem) runs *= 2;
-  while (rows / runs > kHalvedAbove && tiles * runs < 24 * threads) runs *= 2;
+  while (rows / runs > kHalvedAbove && tiles * runs < kItemsPerThread * threads) runs *= 2;
   return (rows + runs - 1) / runs;
 }
 
@@ -54,7 +42,7 @@ ProductDriver::ProductDriver(const ProductKernels& kernels, const ElementwiseKer
       threads_(threads),
       inputs_(kernels),
       gated_(kernels),
-      thread_scratch_(static_cast<size_t>(threads) * kThreadScratchBytes),
+      tiles_(kernels, elementwise, threads),
       gated_items_(threads),
       items_(threads) {}
 
@@ -84,13 +72,7 @@ void ProductDriver::MatMul(const float* x, int rows, std::span<const Matrix* con
 }
 
 void ProductDriver::GatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
-  CHECK(ws.gate->columns() == ws.up->columns() && ws.gate->rows() == ws.up->rows() &&
-            ws.down->columns() == ws.gate->rows(),
-        "gate, up and down fit each other");
-  for (const std::span<const float> bias : {ws.gate_bias, ws.up_bias}) {
-    CHECK(bias.empty() || static_cast<int64_t>(bias.size()) == ws.gate->rows(),
-          "a bias for each output");
-  }
+  CheckGated(ws);
   if (rows == 0) return;
   if (compute_ == Compute::kExact) {
     ExactGatedMatMul(x, rows, ws, y);
@@ -110,7 +92,7 @@ template <typename Body>
 void ProductDriver::Items::Take(Body body) {
   share_.Take(omp_get_thread_num(), [&](int64_t index) {
     const int first_row = static_cast<int>(index / tiles_) * rows_per_item_;
-    body(Item{index % tiles_, first_row, std::min(rows_per_item_, rows_ - first_row)});
+    body(TileItem{index % tiles_, first_row, std::min(rows_per_item_, rows_ - first_row)});
   });
 }
 
@@ -128,35 +110,35 @@ void ProductDriver::WithInputs(const float* x, int rows, int columns, Multiply m
 void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
                                std::span<float* const> ys) {
   inputs_.Reserve(ws, rows);
-  items_.Deal(ListJobs(ws, ys), rows);
+  jobs_.clear();
+  int64_t tiles = 0;
+  for (size_t i = 0; i < ws.size(); ++i) tiles = AddJob(*ws[i], {}, ys[i]);
+  items_.Deal(tiles, rows);
   WithInputs(x, rows, static_cast<int>(ws[0]->columns()), [&] { MultiplyJobs(inputs_); });
 }
 
 // One team for all: gates and ups stay in each thread's L2, and a single row costs one fork and one
 // barrier.
 void ProductDriver::FastGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
-  const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
-  const std::array<const Matrix*, 1> outer = {ws.down};
-  const std::array<float*, 1> ys = {y};
-  inputs_.Reserve(inner, rows);
-  gated_.Reserve(outer, rows);
-  gated_items_.Deal(Packed(*ws.gate).tiles(), rows);
-  items_.Deal(ListJobs(outer, ys), rows);
-  WithInputs(x, rows, static_cast<int>(ws.gate->columns()), [&] {
-    MultiplyGated(ws);
+  const std::array<const Matrix*, 2> inner = {ws.up, ws.gate};
+  inputs_.Reserve(std::span(inner).first(ws.gate == nullptr ? 1 : 2), rows);
+  gated_.Reserve({&ws.down, 1}, rows);
+  gated_items_.Deal(Packed(*ws.up).tiles(), rows);
+  jobs_.clear();
+  items_.Deal(AddJob(*ws.down, ws.down_bias, y), rows);
+  WithInputs(x, rows, static_cast<int>(ws.up->columns()), [&] {
+    gated_items_.Take(
+        [&](const TileItem& item) { tiles_.MultiplyGated(ws, item, inputs_, gated_); });
 #pragma omp barrier
     MultiplyJobs(gated_);
   });
 }
 
-int64_t ProductDriver::ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys) {
-  jobs_.clear();
-  int64_t tiles = 0;
-  for (size_t i = 0; i < ws.size(); ++i) {
-    jobs_.push_back({&Packed(*ws[i]), ys[i], tiles});
-    tiles += jobs_.back().matrix->tiles();
-  }
-  return tiles;
+int64_t ProductDriver::AddJob(const Matrix& w, std::span<const float> bias, float* y) {
+  const int64_t first_tile =
+      jobs_.empty() ? 0 : jobs_.back().first_tile + jobs_.back().matrix->tiles();
+  jobs_.push_back({&Packed(w), bias, y, first_tile});
+  return first_tile + Packed(w).tiles();
 }
 
 void ProductDriver::PutRows(const float* x, int rows, int columns) {
@@ -166,72 +148,14 @@ void ProductDriver::PutRows(const float* x, int rows, int columns) {
   }
 }
 
-void ProductDriver::MultiplyGated(const GatedMatrices& ws) {
-  const PackedMatrix& gate = Packed(*ws.gate);
-  const PackedMatrix& up = Packed(*ws.up);
-  float* const gates = ThreadResults();
-  float* const ups = gates + kResults;
-  gated_items_.Take([&](const Item& item) {
-    MultiplyTile(gate, item, inputs_, gates, kTileOutputs);
-    MultiplyTile(up, item, inputs_, ups, kTileOutputs);
-    const int64_t first = item.tile * kTileOutputs;
-    const int64_t outputs = std::min<int64_t>(kTileOutputs, gate.rows() - first);
-    for (int row = 0; row < item.rows; ++row) {
-      float* const gate_row = gates + row * kTileOutputs;
-      Activate(ws, first, outputs, gate_row, ups + row * kTileOutputs);
-      gated_.Put(gate_row, item.first_row + row, static_cast<int>(first),
-                 static_cast<int>(outputs));
-    }
-  });
-}
-
 void ProductDriver::MultiplyJobs(const Activations& x) {
-  float* const partial = ThreadResults();
-  items_.Take([&](Item item) {
+  items_.Take([&](TileItem item) {
     const auto job = std::prev(std::upper_bound(
         jobs_.begin(), jobs_.end(), item.tile,
         [](int64_t number, const Job& other) { return number < other.first_tile; }));
-    const PackedMatrix& matrix = *job->matrix;
     item.tile -= job->first_tile;
-    const int64_t first = item.tile * kTileOutputs;
-    const int64_t outputs = std::min<int64_t>(kTileOutputs, matrix.rows() - first);
-    float* const y = job->y + item.first_row * matrix.rows() + first;
-    if (outputs == kTileOutputs) return MultiplyTile(matrix, item, x, y, matrix.rows());
-    MultiplyTile(matrix, item, x, partial, kTileOutputs);
-    for (int row = 0; row < item.rows; ++row) {
-      std::copy_n(partial + row * kTileOutputs, outputs, y + row * matrix.rows());
-    }
+    tiles_.Multiply(*job->matrix, item, x, job->bias, job->y);
   });
-}
-
-void ProductDriver::MultiplyTile(const PackedMatrix& matrix, const Item& item, const Activations& x,
-                                 float* y, ptrdiff_t y_stride) {
-  const TileCall call = {.format = &matrix.format(),
-                         .tile = matrix.tile(item.tile),
-                         .columns = matrix.columns(),
-                         .quantized = &x.quantized(),
-                         .bf16 = &x.bf16(),
-                         .first_row = item.first_row,
-                         .rows = item.rows,
-                         .y = y,
-                         .y_stride = y_stride,
-                         .scratch = ThreadScratch()};
-  (matrix.format().bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
-}
-
-void ProductDriver::Activate(const GatedMatrices& ws, int64_t first, int64_t count, float* gate,
-                             float* up) const {
-  if (!ws.gate_bias.empty()) elementwise_.add(gate, ws.gate_bias.data() + first, count);
-  if (!ws.up_bias.empty()) elementwise_.add(up, ws.up_bias.data() + first, count);
-  elementwise_.swiglu(gate, up, count);
-}
-
-uint8_t* ProductDriver::ThreadScratch() {
-  return thread_scratch_.data() + static_cast<size_t>(omp_get_thread_num()) * kThreadScratchBytes;
-}
-
-float* ProductDriver::ThreadResults() {
-  return reinterpret_cast<float*>(ThreadScratch() + kTileScratchBytes);
 }
 
 void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
@@ -265,20 +189,22 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
 }
 
 void ProductDriver::ExactGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
-  const auto columns = static_cast<size_t>(ws.gate->rows());
+  const auto columns = static_cast<size_t>(ws.up->rows());
   const size_t count = static_cast<size_t>(rows) * columns;
   exact_gated_.Grow(2 * count * sizeof(float));
-  auto* const gates = reinterpret_cast<float*>(exact_gated_.data());
-  float* const ups = gates + count;
-  const std::array<const Matrix*, 2> inner = {ws.gate, ws.up};
-  const std::array<float*, 2> inner_ys = {gates, ups};
-  ExactMatMul(x, rows, inner, inner_ys);
+  auto* const ups = reinterpret_cast<float*>(exact_gated_.data());
+  auto* const gates = ups + count;
+  const std::array<const Matrix*, 2> inner = {ws.up, ws.gate};
+  const std::array<float*, 2> inner_ys = {ups, gates};
+  const size_t products = ws.gate == nullptr ? 1 : 2;
+  ExactMatMul(x, rows, std::span(inner).first(products), std::span(inner_ys).first(products));
   for (size_t at = 0; at < count; at += columns) {
-    Activate(ws, 0, ws.gate->rows(), gates + at, ups + at);
+    ActivateGated(elementwise_, ws, 0, ws.up->rows(), gates + at, ups + at);
   }
-  const std::array<const Matrix*, 1> outer = {ws.down};
-  const std::array<float*, 1> ys = {y};
-  ExactMatMul(gates, rows, outer, ys);
+  ExactMatMul(ws.gate == nullptr ? ups : gates, rows, {&ws.down, 1}, {&y, 1});
+  for (int row = 0; row < rows && !ws.down_bias.empty(); ++row) {
+    elementwise_.add(y + row * ws.down->rows(), ws.down_bias.data(), ws.down->rows());
+  }
 }
 
 }  // namespace reprise

@@ -14,6 +14,7 @@
 #include "kernels/operations.h"
 #include "kernels/pack.h"
 #include "kernels/product.h"
+#include "kernels/tile_products.h"
 #include "kernels/work_share.h"
 
 namespace reprise {
@@ -32,16 +33,11 @@ class ProductDriver {
   // One matrix of a call: its tiles are numbers first_tile .. of all tiles of the call.
   struct Job {
     const PackedMatrix* matrix;
+    std::span<const float> bias;  // or empty
     float* y;
     int64_t first_tile;
   };
 
-  // A tile of outputs of a run of rows.
-  struct Item {
-    int64_t tile;
-    int first_row;
-    int rows;
-  };
   // Tiles and rows cut into items, dealt out to the threads: runs of rows one after another, each
   // with all tiles.
   class Items {
@@ -49,7 +45,7 @@ class ProductDriver {
     explicit Items(int threads) : threads_(threads), share_(threads) {}
 
     void Deal(int64_t tiles, int rows);  // before the team begins
-    // By each thread of the team: body(Item) for each that falls to it.
+    // By each thread of the team: body(TileItem) for each that falls to it.
     template <typename Body>
     void Take(Body body);
 
@@ -68,7 +64,7 @@ class ProductDriver {
                    std::span<float* const> ys);
   void ExactGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y);
 
-  int64_t ListJobs(std::span<const Matrix* const> ws, std::span<float* const> ys);  // their tiles
+  int64_t AddJob(const Matrix& w, std::span<const float> bias, float* y);  // tiles of all jobs
 
   // Puts x[rows, columns] into inputs_ and forks: `multiply` is called by every thread of the team.
   template <typename Multiply>
@@ -76,16 +72,7 @@ class ProductDriver {
 
   // The following are called by every thread of a team, which shares the work.
   void PutRows(const float* x, int rows, int columns);
-  void MultiplyGated(const GatedMatrices& ws);
   void MultiplyJobs(const Activations& x);
-
-  void MultiplyTile(const PackedMatrix& matrix, const Item& item, const Activations& x, float* y,
-                    ptrdiff_t y_stride);
-  // gate[count] = silu(gate + bias) * (up + bias), outputs first .. first + count - 1 of one row.
-  void Activate(const GatedMatrices& ws, int64_t first, int64_t count, float* gate,
-                float* up) const;
-  uint8_t* ThreadScratch();
-  float* ThreadResults();
 
   const ProductKernels& kernels_;
   const ElementwiseKernels& elementwise_;
@@ -99,7 +86,7 @@ class ProductDriver {
   Activations gated_;         // between the products of GatedMatMul
   AlignedBytes exact_;        // f32: inputs, and expanded weights of each thread
   AlignedBytes exact_gated_;  // f32
-  AlignedBytes thread_scratch_;
+  TileProducts tiles_;
   std::vector<Job> jobs_;
   Items gated_items_;
   Items items_;

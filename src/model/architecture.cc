@@ -2,220 +2,170 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "base/limits.h"
+#include "model/rope_config.h"
 
 namespace reprise {
 namespace {
 
-// Architecture `llama` is also what the converter calls Mixtral: the same with experts.
-Status RefuseExperts(const GgufFile& file, ModelConfig&) {
-  const Result<std::optional<int64_t>> experts = file.Integer("llama.expert_count");
-  if (!experts) return std::unexpected(experts.error());
-  if (experts->value_or(0) > 0) {
-    return Fail(ErrorCode::kUnsupported,
-                fmt::format("the model is a mixture of {} experts, which is not supported yet",
-                            experts->value()));
-  }
-  return {};
+// The first that is not 0: layers without attention say 0.
+int FirstOf(const std::vector<int>& numbers) {
+  const auto found = std::ranges::find_if(numbers, [](int number) { return number > 0; });
+  return found == numbers.end() ? 0 : *found;
 }
 
-constexpr Architecture kArchitectures[] = {
-    {.name = "llama",
-     .query_key_value_bias = Presence::kOptional,
-     .other_bias = Presence::kOptional,
-     .names = {},
-     .hook = RefuseExperts},
-};
-
-// Reads `<architecture>.<name>` keys and keeps the first error, so that a reader of many keys asks
-// once at the end. Every getter returns a harmless value after an error.
-class KeyReader {
- public:
-  KeyReader(const GgufFile& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
-
-  const Status& status() const { return status_; }
-
-  // An integer in lowest..highest.
-  int64_t Require(std::string_view name, int64_t lowest, int64_t highest) {
-    const std::string key = Key(name);
-    const std::optional<int64_t> value = Keep(file_.Integer(key));
-    if (!value && status_) {
-      Fault(ErrorCode::kCorrupt, fmt::format("the key '{}' is missing", key));
+// A layer whose K and V heads are 0 has no attention, one whose features between the products are 0
+// no feed-forward layer.
+void ReadLayers(KeyReader& keys, ModelConfig& config) {
+  config.layers = keys.Require("block_count", 1, limits::kMaxLayers);
+  const auto count = static_cast<size_t>(config.layers);
+  config.layer.resize(count);
+  config.heads = FirstOf(keys.Integers("attention.head_count", count, limits::kMaxHeads));
+  const std::vector<int> kv_heads =
+      keys.Has("attention.head_count_kv")
+          ? keys.Integers("attention.head_count_kv", count, limits::kMaxHeads)
+          : std::vector<int>(count, config.heads);
+  const std::vector<int> feed_forward =
+      keys.Integers("feed_forward_length", count, limits::kMaxFeatures);
+  config.kv_heads = FirstOf(kv_heads);
+  int kv_layers = 0;
+  for (size_t i = 0; i < count; ++i) {
+    LayerConfig& layer = config.layer[i];
+    layer.feed_forward = feed_forward[i];
+    if (feed_forward[i] == 0) layer.feed_forward_kind = FeedForwardKind::kNone;
+    if (kv_heads[i] == 0) {
+      layer.mixer = Mixer::kNone;
+    } else if (kv_heads[i] != config.kv_heads) {
+      keys.Fault(ErrorCode::kUnsupported,
+                 fmt::format("layers with {} and with {} K and V heads are not supported together",
+                             config.kv_heads, kv_heads[i]));
+    } else {
+      layer.kv_layer = kv_layers++;
     }
-    return Within(key, value.value_or(lowest), lowest, highest);
   }
-  int64_t Optional(std::string_view name, int64_t otherwise, int64_t lowest, int64_t highest) {
-    const std::string key = Key(name);
-    return Within(key, Keep(file_.Integer(key)).value_or(otherwise), lowest, highest);
-  }
-  // A finite number above zero.
-  std::optional<double> OptionalPositive(std::string_view name) {
-    const std::string key = Key(name);
-    const std::optional<double> value = Keep(file_.Number(key));
-    if (value && !(std::isfinite(*value) && *value > 0)) {
-      Fault(ErrorCode::kCorrupt,
-            fmt::format("the key '{}' is {} instead of a number above zero", key, *value));
+}
+
+void ReadHeads(KeyReader& keys, ModelConfig& config) {
+  for (const auto& [name, number] : {std::pair("attention.head_count", config.heads),
+                                     std::pair("attention.head_count_kv", config.kv_heads)}) {
+    if (number == 0) {
+      keys.Fault(ErrorCode::kCorrupt,
+                 fmt::format("the key '{}' is 0 for each layer", keys.Key(name)));
+      return;
     }
-    return value;
   }
-  std::string_view OptionalString(std::string_view name) {
-    return Keep(file_.String(Key(name))).value_or("");
-  }
-
-  void Fault(ErrorCode code, std::string message) {
-    if (status_) status_ = Fail(code, std::move(message));
-  }
-
- private:
-  std::string Key(std::string_view name) const { return fmt::format("{}.{}", prefix_, name); }
-
-  template <typename T>
-  std::optional<T> Keep(Result<std::optional<T>> value) {
-    if (value) return *value;
-    if (status_) status_ = std::unexpected(value.error());
-    return std::nullopt;
-  }
-
-  int64_t Within(const std::string& key, int64_t value, int64_t lowest, int64_t highest) {
-    if (value >= lowest && value <= highest) return value;
-    Fault(ErrorCode::kCorrupt,
-          fmt::format("the key '{}' is {}, outside {} to {}", key, value, lowest, highest));
-    return lowest;
-  }
-
-  const GgufFile& file_;
-  std::string_view prefix_;
-  Status status_;
-};
-
-void ReadDimensions(KeyReader& keys, ModelConfig& config) {
-  config.layers = static_cast<int>(keys.Require("block_count", 1, limits::kMaxLayers));
-  config.context = static_cast<int>(keys.Require("context_length", 1, limits::kMaxContext));
-  config.hidden = static_cast<int>(keys.Require("embedding_length", 1, limits::kMaxFeatures));
-  config.feed_forward =
-      static_cast<int>(keys.Require("feed_forward_length", 1, limits::kMaxFeatures));
-  config.heads = static_cast<int>(keys.Require("attention.head_count", 1, limits::kMaxHeads));
-  config.kv_heads = static_cast<int>(
-      keys.Optional("attention.head_count_kv", config.heads, 1, limits::kMaxHeads));
   if (config.heads % config.kv_heads != 0) {
     keys.Fault(ErrorCode::kCorrupt,
                fmt::format("{} query heads cannot share {} K and V heads evenly", config.heads,
                            config.kv_heads));
   }
   const int otherwise = config.hidden / config.heads;
-  if (otherwise < 1 || otherwise > limits::kMaxHeadDimension) {
+  if (!keys.Has("attention.key_length") &&
+      (otherwise < 1 || otherwise > limits::kMaxHeadDimension)) {
     keys.Fault(ErrorCode::kCorrupt, fmt::format("{} features cannot be split into {} heads",
                                                 config.hidden, config.heads));
     return;
   }
-  config.head_dim = static_cast<int>(
-      keys.Optional("attention.key_length", otherwise, 1, limits::kMaxHeadDimension));
-  const int64_t value_length =
+  config.head_dim = keys.Optional("attention.key_length", otherwise, 1, limits::kMaxHeadDimension);
+  config.value_dim =
       keys.Optional("attention.value_length", config.head_dim, 1, limits::kMaxHeadDimension);
-  if (value_length != config.head_dim) {
-    keys.Fault(
-        ErrorCode::kUnsupported,
-        fmt::format("keys of {} and values of {} dimensions are not supported, only equal ones",
-                    config.head_dim, value_length));
-  }
   if (config.head_dim % 2 != 0) {
     keys.Fault(ErrorCode::kUnsupported,
                fmt::format("heads of {} dimensions are not supported, only "
                            "even ones",
                            config.head_dim));
   }
-  if (int64_t{config.heads} * config.head_dim > limits::kMaxFeatures) {
+  if (int64_t{config.heads} * std::max(config.head_dim, config.value_dim) > limits::kMaxFeatures) {
     keys.Fault(ErrorCode::kCorrupt,
                fmt::format("{} heads of {} dimensions are more than {} features", config.heads,
                            config.head_dim, limits::kMaxFeatures));
   }
+  config.attention_scale = keys.Positive(
+      "attention.scale", 1.0 / std::sqrt(static_cast<double>(std::max(config.head_dim, 1))));
 }
 
-// What the frequencies are divided by, all alike (position interpolation).
-double ReadLinearScaling(KeyReader& keys) {
-  const std::string_view type = keys.OptionalString("rope.scaling.type");
-  if (type != "" && type != "none" && type != "linear") {
-    keys.Fault(ErrorCode::kUnsupported,
-               fmt::format("rotary scaling of the kind '{}' is not supported", type));
-  }
-  if (type == "none") return 1;
-  std::optional<double> factor = keys.OptionalPositive("rope.scaling.factor");
-  if (!factor) factor = keys.OptionalPositive("rope.scale_linear");  // files before 2023-11
-  return factor.value_or(1);
-}
-
-// Divisors of each frequency, from the tensor that the converter makes of Llama 3 scaling.
-std::vector<float> ReadRopeFactors(KeyReader& keys, const GgufFile& file,
-                                   const Architecture& architecture, size_t count) {
-  std::vector<float> factors(count, 1.0F);
-  const std::string name = fmt::format("{}.weight", architecture.names.rope_factors);
-  const GgufTensor* tensor = file.FindTensor(name);
-  if (tensor == nullptr) {
-    if (architecture.rope_factors == Presence::kRequired) {
-      keys.Fault(ErrorCode::kCorrupt, fmt::format("the tensor '{}' is missing", name));
-    }
-    return factors;
-  }
-  if (architecture.rope_factors == Presence::kAbsent) return factors;  // refused as unknown later
-  if (tensor->type != static_cast<uint32_t>(WeightType::kF32) || tensor->dimensions.size() != 1 ||
-      tensor->dimensions[0] != count) {
+void ReadNorm(KeyReader& keys, const Architecture& architecture, ModelConfig& config) {
+  const std::string_view name = architecture.norm == Norm::kRms ? "attention.layer_norm_rms_epsilon"
+                                                                : "attention.layer_norm_epsilon";
+  const std::optional<double> epsilon = keys.OptionalPositive(name);
+  if (!epsilon || *epsilon > 1) {
     keys.Fault(ErrorCode::kCorrupt,
-               fmt::format("the tensor '{}' is not {} numbers of type F32, one "
-                           "for each rotary frequency",
-                           name, count));
-    return factors;
+               fmt::format("the key '{}' is missing or above 1", keys.Key(name)));
   }
-  Dequantize(WeightType::kF32, tensor->data.data(), count, factors.data());
-  for (float factor : factors) {
-    if (!(std::isfinite(factor) && factor > 0)) {
-      keys.Fault(
-          ErrorCode::kCorrupt,
-          fmt::format("the tensor '{}' holds {} instead of a number above zero", name, factor));
-    }
-  }
-  return factors;
+  config.norm_epsilon = static_cast<float>(epsilon.value_or(0));
 }
 
-// inverse_frequencies[i] = base^(-2i / rotary_dim) / scaling / factors[i] (RoFormer, arXiv
-// 2104.09864, section 3.2.2), in double and rounded once.
-void ReadRope(KeyReader& keys, const GgufFile& file, const Architecture& architecture,
-              ModelConfig& config) {
-  const int64_t rotary = keys.Optional("rope.dimension_count", config.head_dim, 2, config.head_dim);
-  if (rotary % 2 != 0) {
+// Which layers look back only a window.
+void ReadWindows(KeyReader& keys, const Architecture& architecture, ModelConfig& config) {
+  if (architecture.window_period == 0) return;
+  const int window = keys.Optional("attention.sliding_window", 0, 0, limits::kMaxContext);
+  if (window == 0) return;
+  const auto* pattern = [&]() -> const std::vector<bool>* {
+    const GgufFile::Value* value = keys.file().Find(keys.Key("attention.sliding_window_pattern"));
+    return value == nullptr ? nullptr : std::get_if<std::vector<bool>>(value);
+  }();
+  const int period = pattern != nullptr
+                         ? 1
+                         : keys.Optional("attention.sliding_window_pattern",
+                                         architecture.window_period, 1, limits::kMaxLayers);
+  if (pattern != nullptr && pattern->size() != config.layer.size()) {
     keys.Fault(ErrorCode::kCorrupt,
-               fmt::format("the key '{}.rope.dimension_count' is odd", architecture.name));
+               fmt::format("the key '{}' does not say yes or no for each of {} layers",
+                           keys.Key("attention.sliding_window_pattern"), config.layers));
+    return;
   }
-  const double base = keys.OptionalPositive("rope.freq_base").value_or(architecture.rope_base);
-  const double scaling = ReadLinearScaling(keys);
-  const auto count = static_cast<size_t>(rotary / 2);
-  const std::vector<float> factors = ReadRopeFactors(keys, file, architecture, count);
-  config.rope.pairing = architecture.rope_pairing;
-  config.rope.inverse_frequencies.resize(count);
-  for (size_t i = 0; i < count; ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rotary);
-    config.rope.inverse_frequencies[i] =
-        static_cast<float>(std::pow(base, exponent) / scaling / static_cast<double>(factors[i]));
+  for (size_t i = 0; i < config.layer.size(); ++i) {
+    const bool local = pattern != nullptr
+                           ? (*pattern)[i]
+                           : period == 1 || static_cast<int>(i) % period < period - 1;
+    if (local) config.layer[i].window = window;
   }
+}
+
+void ReadScales(KeyReader& keys, ModelConfig& config) {
+  config.embedding_scale = keys.Positive("embedding_scale", 1);
+  config.residual_scale = keys.Positive("residual_scale", 1);
+  config.logit_scale = keys.Positive("logit_scale", 1);
+  config.attention_soft_cap =
+      static_cast<float>(keys.OptionalPositive("attn_logit_softcapping").value_or(0));
+  config.logit_soft_cap =
+      static_cast<float>(keys.OptionalPositive("final_logit_softcapping").value_or(0));
+}
+
+void ReadRopes(KeyReader& keys, const Architecture& architecture, int served, ModelConfig& config) {
+  if (architecture.long_rope) {
+    const int original = keys.Optional("rope.scaling.original_context_length", config.context, 1,
+                                       limits::kMaxContext);
+    config.long_ropes = (served > 0 ? served : config.context) > original;
+  }
+  if (!keys.status()) return;
+  config.ropes.push_back(ReadRope(keys, architecture, config, config.head_dim,
+                                  {.base = RopeBase(keys, architecture)}));
 }
 
 }  // namespace
 
 Result<const Architecture*> FindArchitecture(std::string_view name) {
   std::string known;
-  for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name == name) return &architecture;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);
+  for (const std::span<const Architecture> table :
+       {DenseFamilies(), ExpertFamilies(), RecurrentFamilies()}) {
+    for (const Architecture& architecture : table) {
+      if (architecture.name == name) return &architecture;
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", architecture.name);
+    }
   }
   return Fail(ErrorCode::kUnsupported,
               fmt::format("models of architecture '{}' are not supported, only: {}", name, known));
 }
 
-Result<ModelConfig> ReadModelConfig(const GgufFile& file, const Architecture& architecture) {
+Result<ModelConfig> ReadModelConfig(const GgufFile& file, const Architecture& architecture,
+                                    int context) {
   ModelConfig config;
   config.architecture = architecture.name;
   const Result<std::optional<std::string_view>> name = file.String("general.name");
@@ -223,21 +173,16 @@ Result<ModelConfig> ReadModelConfig(const GgufFile& file, const Architecture& ar
   config.name = name->value_or(architecture.name);
 
   KeyReader keys(file, architecture.name);
-  ReadDimensions(keys, config);
-  const std::optional<double> epsilon = keys.OptionalPositive("attention.layer_norm_rms_epsilon");
-  if (!epsilon || *epsilon > 1) {
-    keys.Fault(ErrorCode::kCorrupt,
-               fmt::format("the key '{}.attention.layer_norm_rms_epsilon' is missing or above 1",
-                           architecture.name));
-  }
-  config.norm_epsilon = static_cast<float>(epsilon.value_or(0));
-  if (keys.status()) ReadRope(keys, file, architecture, config);
+  config.context = keys.Require("context_length", 1, limits::kMaxContext);
+  config.hidden = keys.Require("embedding_length", 1, limits::kMaxFeatures);
+  ReadLayers(keys, config);
+  if (keys.status()) ReadHeads(keys, config);
+  ReadNorm(keys, architecture, config);
+  ReadScales(keys, config);
+  ReadWindows(keys, architecture, config);
+  if (keys.status()) ReadRopes(keys, architecture, context, config);
+  if (keys.status() && architecture.hook != nullptr) architecture.hook(keys, architecture, config);
   if (!keys.status()) return std::unexpected(keys.status().error());
-  if (architecture.hook != nullptr) {
-    if (Status status = architecture.hook(file, config); !status) {
-      return std::unexpected(status.error());
-    }
-  }
   return config;
 }
 

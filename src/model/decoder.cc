@@ -2,43 +2,30 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "base/check.h"
+#include "model/kv_identity.h"
 
 namespace reprise {
-namespace {
 
-size_t Product(int rows, int columns) {
-  return static_cast<size_t>(rows) * static_cast<size_t>(columns);
-}
+Decoder::Decoder(Parts parts)
+    : parts_(std::move(parts)),
+      attention_(parts_.config, parts_.kv_layout, *parts_.operations),
+      latent_attention_(parts_.config, parts_.kv_layout, *parts_.operations),
+      short_conv_(parts_.config, parts_.kv_layout, *parts_.operations),
+      mamba2_(parts_.config, parts_.kv_layout, *parts_.operations),
+      feed_forward_(parts_.config, parts_.architecture->activation, parts_.kv_layout,
+                    *parts_.operations) {}
 
-// Moves the rows `kept` (ascending) of x[rows, columns] to its beginning, in place.
-void Compact(float* x, int columns, std::span<const int> kept) {
-  for (size_t i = 0; i < kept.size(); ++i) {
-    std::memmove(x + i * static_cast<size_t>(columns), x + Product(kept[i], columns),
-                 static_cast<size_t>(columns) * sizeof(float));
-  }
-}
-
-}  // namespace
-
-void Decoder::RowSet::Clear() {
-  count = 0;
-  positions.clear();
-  sequences.clear();
-}
-
-void Decoder::RowSet::Append(const SequenceSpan& sequence, int first, int rows) {
-  const int first_position = sequence.first_position + first;
-  sequences.push_back({.first_row = count,
-                       .rows = rows,
-                       .first_position = first_position,
-                       .blocks = sequence.blocks});
-  for (int i = 0; i < rows; ++i) positions.push_back(first_position + i);
-  count += rows;
+Sha256 Decoder::kv_identity(const Sha256& content) const {
+  return KvIdentity({.content = content,
+                     .layout = parts_.kv_layout,
+                     .isa = parts_.operations->isa(),
+                     .compute = parts_.operations->compute(),
+                     .long_ropes = parts_.config.long_ropes});
 }
 
 void Decoder::Forward(const Batch& batch, float* logits, float* hidden) {
@@ -46,12 +33,12 @@ void Decoder::Forward(const Batch& batch, float* logits, float* hidden) {
   ListRows(batch);
   Reserve(all_.count);
   Embed(batch.tokens);
-  const int last = parts_.config.layers - 1;
-  for (int layer = 0; layer < last; ++layer) RunLayer(layer, all_, all_, {});
-  RunLayer(last, all_, wanted_, wanted_rows_);
+  const size_t last = parts_.weights.layers.size() - 1;
+  for (size_t layer = 0; layer < last; ++layer) RunLayer(layer, {all_, all_, {}});
+  RunLayer(last, {all_, wanted_, wanted_rows_});
   if (wanted_.count == 0) return;
 
-  Normalize(x_.data(), wanted_.count, parts_.weights.output_norm, normed_.data());
+  Normalize(parts_.weights.output_norm, x_.data(), wanted_.count, normed_.data());
   CopyHidden(batch.hidden_rows, hidden);
   ComputeLogits(batch.logit_rows, logits);
 }
@@ -68,16 +55,22 @@ void Decoder::CopyHidden(std::span<const int> rows, float* hidden) const {
 
 void Decoder::ComputeLogits(std::span<const int> rows, float* logits) {
   if (rows.empty()) return;
+  const ModelConfig& config = parts_.config;
   if (rows.size() < wanted_rows_.size()) {
     std::vector<int> kept;
     for (size_t at = 0; at < wanted_rows_.size(); ++at) {
       if (std::ranges::binary_search(rows, wanted_rows_[at])) kept.push_back(static_cast<int>(at));
     }
-    Compact(normed_.data(), parts_.config.hidden, kept);
+    TakeRows(normed_.data(), config.hidden, kept, normed_.data());
   }
+  Operations& operations = *parts_.operations;
   const std::array<const Matrix*, 1> matrices = {&parts_.weights.output_matrix()};
   const std::array<float*, 1> outputs = {logits};
-  parts_.operations->MatMul(normed_.data(), static_cast<int>(rows.size()), matrices, outputs);
+  const int count = static_cast<int>(rows.size());
+  operations.MatMul(normed_.data(), count, matrices, outputs);
+  const size_t elements = ElementCount(count, config.vocabulary);
+  if (config.logit_scale != 1) operations.Scale(logits, config.logit_scale, elements);
+  if (config.logit_soft_cap > 0) operations.SoftCap(logits, config.logit_soft_cap, elements);
 }
 
 void Decoder::CheckBatch(const Batch& batch) const {
@@ -87,6 +80,8 @@ void Decoder::CheckBatch(const Batch& batch) const {
           "sequences cover a batch's rows in order and without gaps");
     next_row += sequence.rows;
     CHECK(sequence.first_position >= 0, "a position is counted from 0");
+    CHECK(parts_.config.state_bytes == 0 || sequence.state != nullptr,
+          "a sequence has a state where the model is recurrent");
     const int end = sequence.first_position + sequence.rows;
     CHECK(sequence.blocks.size() * static_cast<size_t>(parts_.kv_layout.block_tokens) >=
               static_cast<size_t>(end),
@@ -130,116 +125,102 @@ void Decoder::ListRows(const Batch& batch) {
 void Decoder::Reserve(int rows) {
   if (rows <= reserved_rows_) return;
   reserved_rows_ = rows;
-  const ModelConfig& config = parts_.config;
-  for (FloatBuffer* buffer : {&x_, &normed_, &projected_}) {
-    buffer->Reserve(Product(rows, config.hidden));
+  for (FloatBuffer* buffer : {&x_, &normed_, &added_}) {
+    buffer->Reserve(ElementCount(rows, parts_.config.hidden));
   }
-  for (FloatBuffer* buffer : {&query_, &attended_}) {
-    buffer->Reserve(Product(rows, config.heads * config.head_dim));
+  if (parts_.config.latent.rank > 0) {
+    latent_attention_.Reserve(rows);
+  } else {
+    attention_.Reserve(rows);
   }
-  for (FloatBuffer* buffer : {&key_, &value_}) {
-    buffer->Reserve(Product(rows, config.kv_heads * config.head_dim));
+  if (parts_.config.recurrent.heads > 0) {
+    mamba2_.Reserve(rows);
+  } else if (parts_.config.recurrent.taps > 0) {
+    short_conv_.Reserve(rows);
   }
+  feed_forward_.Reserve(rows);
 }
 
 void Decoder::Embed(std::span<const TokenId> tokens) {
+  const ModelConfig& config = parts_.config;
   float* row = x_.data();
   for (TokenId token : tokens) {
     parts_.weights.embedding->DequantizeRow(token, row);
-    row += parts_.config.hidden;
+    row += config.hidden;
+  }
+  if (config.embedding_scale != 1) {
+    parts_.operations->Scale(x_.data(), config.embedding_scale, tokens.size() * config.hidden);
   }
 }
 
-void Decoder::RunLayer(int layer, const RowSet& all, const RowSet& wanted,
-                       std::span<const int> kept) {
-  const LayerWeights& weights = parts_.weights.layers[static_cast<size_t>(layer)];
-  const ModelConfig& config = parts_.config;
-  Operations& operations = *parts_.operations;
-  QueryKeyValue(weights, all, wanted, kept);
-  operations.StoreKv(parts_.kv_layout, layer, key_.data(), value_.data(), all.sequences);
-  if (wanted.count == 0) return;
+void Decoder::RunLayer(size_t layer, const LayerRows& rows) {
+  const LayerWeights& weights = parts_.weights.layers[layer];
+  const int wanted = rows.wanted.count;
+  const bool is_parallel = parts_.architecture->parallel;
+  const bool has_mixer = !std::holds_alternative<std::monostate>(weights.mixer);
+  const float* normed = Normalize(weights.mixer_norm, x_.data(), rows.all.count, normed_.data());
+  if (has_mixer) Mix(parts_.config.layer[layer], weights, normed, rows);
+  if (rows.trimmed()) {
+    TakeRows(x_.data(), parts_.config.hidden, rows.kept, x_.data());
+    if (normed != x_.data()) TakeRows(normed, parts_.config.hidden, rows.kept, normed_.data());
+  }
+  if (wanted == 0) return;
+  if (has_mixer) AddToX(weights.mixer_post_norm, wanted);
 
-  const float scale = 1.0F / std::sqrt(static_cast<float>(config.head_dim));
-  operations.Attention(parts_.kv_layout, layer, query_.data(), config.heads, scale,
-                       wanted.sequences, attended_.data());
-  const std::array<const Linear*, 1> output = {&weights.attention_output};
-  const std::array<float*, 1> projected = {projected_.data()};
-  Multiply(attended_.data(), wanted.count, output, projected);
-  AddTo(x_.data(), projected_.data(), wanted.count);
-  FeedForward(weights, wanted.count);
+  if (std::holds_alternative<std::monostate>(weights.feed_forward)) return;
+  if (!is_parallel && has_mixer) {
+    normed = Normalize(weights.feed_forward_norm, x_.data(), wanted, normed_.data());
+  }
+  FeedForward(weights, normed, wanted);
+  AddToX(weights.feed_forward_post_norm, wanted);
 }
 
-void Decoder::QueryKeyValue(const LayerWeights& weights, const RowSet& all, const RowSet& wanted,
-                            std::span<const int> kept) {
-  const ModelConfig& config = parts_.config;
-  Normalize(x_.data(), all.count, weights.attention_norm, normed_.data());
-  const std::array<const Linear*, 3> linears = {&weights.key, &weights.value, &weights.query};
-  const std::array<float*, 3> outputs = {key_.data(), value_.data(), query_.data()};
-  if (wanted.count == all.count) {
-    Multiply(normed_.data(), all.count, linears, outputs);
+void Decoder::Mix(const LayerConfig& layer, const LayerWeights& weights, const float* x,
+                  const LayerRows& rows) {
+  float* const out = added_.data();
+  if (const auto* attention = std::get_if<AttentionWeights>(&weights.mixer)) {
+    attention_.Run(layer, *attention, x, rows, out);
+  } else if (const auto* latent = std::get_if<LatentAttentionWeights>(&weights.mixer)) {
+    latent_attention_.Run(layer, *latent, x, rows, out);
+  } else if (const auto* conv = std::get_if<ShortConvWeights>(&weights.mixer)) {
+    short_conv_.Run(layer, *conv, x, rows, out);
   } else {
-    Multiply(normed_.data(), all.count, std::span(linears).first(2), std::span(outputs).first(2));
-    Compact(normed_.data(), config.hidden, kept);
-    Compact(x_.data(), config.hidden, kept);
-    if (wanted.count > 0) {
-      Multiply(normed_.data(), wanted.count, std::span(linears).last(1),
-               std::span(outputs).last(1));
-    }
-  }
-  Operations& operations = *parts_.operations;
-  operations.Rope(key_.data(), all.count, config.kv_heads, config.head_dim, config.rope,
-                  all.positions);
-  if (wanted.count > 0) {
-    operations.Rope(query_.data(), wanted.count, config.heads, config.head_dim, config.rope,
-                    wanted.positions);
+    mamba2_.Run(layer, std::get<Mamba2Weights>(weights.mixer), x, rows, out);
   }
 }
 
-void Decoder::FeedForward(const LayerWeights& weights, int rows) {
-  Normalize(x_.data(), rows, weights.feed_forward_norm, normed_.data());
-  switch (parts_.architecture->activation) {
-    case Activation::kSwiGlu:
-      parts_.operations->GatedMatMul(normed_.data(), rows,
-                                     {.gate = weights.gate.weight.get(),
-                                      .up = weights.up.weight.get(),
-                                      .down = weights.down.weight.get(),
-                                      .gate_bias = weights.gate.bias,
-                                      .up_bias = weights.up.bias},
-                                     projected_.data());
-      break;
+void Decoder::FeedForward(const LayerWeights& weights, const float* x, int rows) {
+  if (const auto* dense = std::get_if<FeedForwardWeights>(&weights.feed_forward)) {
+    feed_forward_.Run(*dense, x, rows, added_.data());
+  } else {
+    feed_forward_.Run(std::get<ExpertsWeights>(weights.feed_forward), x, rows, added_.data());
   }
-  AddBias(projected_.data(), rows, weights.down);
-  AddTo(x_.data(), projected_.data(), rows);
 }
 
-void Decoder::Normalize(const float* x, int rows, const std::vector<float>& weight, float* out) {
+const float* Decoder::Normalize(const NormWeights& norm, const float* x, int rows, float* out) {
+  if (!norm) return x;
+  const ModelConfig& config = parts_.config;
   switch (parts_.architecture->norm) {
     case Norm::kRms:
-      parts_.operations->RmsNorm(x, rows, parts_.config.hidden, weight.data(),
-                                 parts_.config.norm_epsilon, out);
+      parts_.operations->RmsNorm(x, rows, config.hidden, norm.weight.data(), config.norm_epsilon,
+                                 out);
+      break;
+    case Norm::kLayer:
+      parts_.operations->LayerNorm(x, rows, config.hidden, norm.weight.data(),
+                                   norm.bias.empty() ? nullptr : norm.bias.data(),
+                                   config.norm_epsilon, out);
       break;
   }
+  return out;
 }
 
-void Decoder::Multiply(const float* x, int rows, std::span<const Linear* const> linears,
-                       std::span<float* const> ys) {
-  std::array<const Matrix*, 3> matrices = {};
-  CHECK(linears.size() <= matrices.size(), "at most q, k and v share an input");
-  for (size_t i = 0; i < linears.size(); ++i) matrices[i] = linears[i]->weight.get();
-  parts_.operations->MatMul(x, rows, std::span(matrices).first(linears.size()), ys);
-  for (size_t i = 0; i < linears.size(); ++i) AddBias(ys[i], rows, *linears[i]);
-}
-
-void Decoder::AddBias(float* y, int rows, const Linear& linear) {
-  const std::vector<float>& bias = linear.bias;
-  if (bias.empty()) return;
-  for (int row = 0; row < rows; ++row) {
-    parts_.operations->Add(y + static_cast<size_t>(row) * bias.size(), bias.data(), bias.size());
+void Decoder::AddToX(const NormWeights& post_norm, int rows) {
+  const size_t elements = ElementCount(rows, parts_.config.hidden);
+  Normalize(post_norm, added_.data(), rows, added_.data());
+  if (parts_.config.residual_scale != 1) {
+    parts_.operations->Scale(added_.data(), parts_.config.residual_scale, elements);
   }
-}
-
-void Decoder::AddTo(float* x, const float* y, int rows) {
-  parts_.operations->Add(x, y, Product(rows, parts_.config.hidden));
+  parts_.operations->Add(x_.data(), added_.data(), elements);
 }
 
 }  // namespace reprise

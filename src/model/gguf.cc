@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "model/gguf_parser.h"
+#include "model/gguf_parts.h"
 
 namespace reprise {
 namespace {
@@ -86,8 +87,8 @@ Result<std::optional<T>> Typed(const GgufFile::Value* value, std::string_view ke
 }  // namespace
 
 struct GgufFile::Impl {
-  Mapping mapping;  // of Open; with Parse the bytes are the caller's
-  std::span<const std::byte> content;
+  std::vector<Mapping> mappings;  // of Open; with Parse the bytes are the caller's
+  std::vector<GgufPart> parts;
   GgufContents contents;
 };
 
@@ -97,20 +98,49 @@ GgufFile& GgufFile::operator=(GgufFile&&) noexcept = default;
 GgufFile::~GgufFile() = default;
 
 Result<GgufFile> GgufFile::Open(const std::string& path) {
-  Result<Mapping> mapping = Map(path);
-  if (!mapping) return std::unexpected(mapping.error());
-  Result<GgufContents> contents = ParseGguf(mapping->bytes());
-  if (!contents) {
-    return Fail(contents.error().code, fmt::format("{}: {}", path, contents.error().message));
+  auto impl = std::make_unique<Impl>();
+  std::vector<GgufContents> contents;
+  const auto open_part = [&](const std::string& part) -> Status {
+    Result<Mapping> mapping = Map(part);
+    if (!mapping) return std::unexpected(mapping.error());
+    Result<GgufContents> parsed = ParseGguf(mapping->bytes());
+    if (!parsed) {
+      return Fail(parsed.error().code, fmt::format("{}: {}", part, parsed.error().message));
+    }
+    impl->parts.push_back({.path = part, .content = mapping->bytes()});
+    impl->mappings.push_back(std::move(*mapping));
+    contents.push_back(std::move(*parsed));
+    return {};
+  };
+  if (Status opened = open_part(path); !opened) return std::unexpected(opened.error());
+  const Result<std::vector<std::string>> paths = PartPaths(path, contents.front());
+  if (!paths) return std::unexpected(paths.error());
+  if (paths->size() > 1) {
+    impl = std::make_unique<Impl>();
+    contents.clear();
+    for (const std::string& part : *paths) {
+      Status opened = open_part(part);
+      if (!opened && opened.error().code == ErrorCode::kNotFound) {
+        return Fail(ErrorCode::kNotFound,
+                    fmt::format("of the {} files of the model one is missing: {} is not there",
+                                paths->size(), part));
+      }
+      if (!opened) return std::unexpected(opened.error());
+    }
   }
-  const std::span<const std::byte> content = mapping->bytes();
-  return GgufFile(std::make_unique<Impl>(Impl{std::move(*mapping), content, std::move(*contents)}));
+  Result<GgufContents> joined = JoinParts(*paths, std::move(contents));
+  if (!joined) return std::unexpected(joined.error());
+  impl->contents = std::move(*joined);
+  return GgufFile(std::move(impl));
 }
 
 Result<GgufFile> GgufFile::Parse(std::span<const std::byte> bytes) {
   Result<GgufContents> contents = ParseGguf(bytes);
   if (!contents) return std::unexpected(contents.error());
-  return GgufFile(std::make_unique<Impl>(Impl{Mapping(), bytes, std::move(*contents)}));
+  auto impl = std::make_unique<Impl>();
+  impl->parts.push_back({.path = {}, .content = bytes});
+  impl->contents = std::move(*contents);
+  return GgufFile(std::move(impl));
 }
 
 const GgufFile::Value* GgufFile::Find(std::string_view key) const {
@@ -152,10 +182,16 @@ const std::map<std::string_view, GgufFile::Value>& GgufFile::metadata() const {
 
 const std::vector<GgufTensor>& GgufFile::tensors() const { return impl_->contents.tensors; }
 
-size_t GgufFile::file_bytes() const { return impl_->content.size(); }
+size_t GgufFile::file_bytes() const {
+  size_t sum = 0;
+  for (const GgufPart& part : impl_->parts) sum += part.content.size();
+  return sum;
+}
 
-std::span<const std::byte> GgufFile::content() const { return impl_->content; }
+const std::vector<GgufPart>& GgufFile::parts() const { return impl_->parts; }
 
-void GgufFile::DropPages() const { impl_->mapping.Drop(); }
+void GgufFile::DropPages() const {
+  for (const Mapping& mapping : impl_->mappings) mapping.Drop();
+}
 
 }  // namespace reprise

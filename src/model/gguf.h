@@ -1,6 +1,7 @@
 #pragma once
 
-// A GGUF v3 file, memory-mapped read-only. Every offset, count and length is checked against the
+// A GGUF v3 file, or the several files of one model (gguf_parts.h), memory-mapped read-only. Every
+// offset, count and length is checked against the
 // file before use: a truncated or lying file is an Error (kCorrupt), never a crash. Knows the
 // format, nothing about models. Format: ggml-org/ggml docs/gguf.md. Immutable after Open; any
 // thread. Views (strings, tensors) live as long as the GgufFile.
@@ -28,6 +29,12 @@ struct GgufTensor {
       data;  // exactly the tensor's bytes; empty if the type is unknown to us
 };
 
+// A file as it lies on the disk.
+struct GgufPart {
+  std::string path;  // empty with Parse
+  std::span<const std::byte> content;
+};
+
 class GgufFile {
  public:
   using StringArray = std::vector<std::string_view>;
@@ -36,8 +43,11 @@ class GgufFile {
   using Value = std::variant<int64_t, double, bool, std::string_view, StringArray,
                              std::vector<int64_t>, std::vector<double>, std::vector<bool>>;
 
+  // Of a split model any part may be named; the others are looked for beside it. Then the keys are
+  // the first part's and the tensors those of all.
   static Result<GgufFile> Open(const std::string& path);
-  // The same over bytes in memory (tests, fuzzing); `bytes` must outlive the file.
+  // The same over the bytes of a single file in memory (tests, fuzzing); `bytes` must outlive the
+  // GgufFile.
   static Result<GgufFile> Parse(std::span<const std::byte> bytes);
 
   GgufFile(GgufFile&&) noexcept;
@@ -56,8 +66,8 @@ class GgufFile {
 
   const std::map<std::string_view, Value>& metadata() const;
   const std::vector<GgufTensor>& tensors() const;
-  size_t file_bytes() const;
-  std::span<const std::byte> content() const;  // all of them
+  size_t file_bytes() const;                   // of all parts
+  const std::vector<GgufPart>& parts() const;  // in their order
 
   // Tells the system that the mapped pages are not needed any more (after packing).
   void DropPages() const;

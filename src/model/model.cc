@@ -8,23 +8,18 @@
 
 #include "model/architecture.h"
 #include "model/decoder.h"
+#include "model/model_kind.h"
 #include "model/weights.h"
 
 namespace reprise {
 namespace {
 
-Result<std::string_view> ArchitectureName(const GgufFile& file) {
-  const Result<std::optional<int64_t>> parts = file.Integer("split.count");
-  if (!parts) return std::unexpected(parts.error());
-  if (parts->value_or(1) > 1) {
-    return Fail(ErrorCode::kUnsupported,
-                fmt::format("the model is split over {} files, only a single file is supported",
-                            parts->value()));
-  }
+Result<const Architecture*> ArchitectureOf(const GgufFile& file) {
+  if (Status runs = CheckCanRun(file); !runs) return std::unexpected(runs.error());
   const Result<std::optional<std::string_view>> name = file.String("general.architecture");
   if (!name) return std::unexpected(name.error());
   if (!*name) return Fail(ErrorCode::kCorrupt, "the key 'general.architecture' is missing");
-  return **name;
+  return FindArchitecture(**name);
 }
 
 Status CheckBlockTokens(int block_tokens) {
@@ -38,15 +33,28 @@ Status CheckBlockTokens(int block_tokens) {
 
 }  // namespace
 
+KvLayout KvLayoutOf(const ModelConfig& config, int block_tokens, KvEncoding encoding) {
+  return {.layers = config.kv_layers(),
+          .kv_heads = config.kv_heads,
+          .key_dim = config.head_dim,
+          .value_dim = config.value_dim,
+          .block_tokens = block_tokens,
+          .encoding = encoding};
+}
+
+Result<ModelConfig> Model::ReadConfig(const GgufFile& file) {
+  const Result<const Architecture*> architecture = ArchitectureOf(file);
+  if (!architecture) return std::unexpected(architecture.error());
+  return ReadModelConfig(file, **architecture, 0);
+}
+
 Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& options) {
   if (Status status = CheckBlockTokens(options.block_tokens); !status) {
     return std::unexpected(status.error());
   }
-  const Result<std::string_view> name = ArchitectureName(file);
-  if (!name) return std::unexpected(name.error());
-  const Result<const Architecture*> architecture = FindArchitecture(*name);
+  const Result<const Architecture*> architecture = ArchitectureOf(file);
   if (!architecture) return std::unexpected(architecture.error());
-  Result<ModelConfig> config = ReadModelConfig(file, **architecture);
+  Result<ModelConfig> config = ReadModelConfig(file, **architecture, options.context);
   if (!config) return std::unexpected(config.error());
   Result<std::unique_ptr<Operations>> operations =
       MakeOperations(options.isa, options.compute, options.threads);
@@ -56,11 +64,7 @@ Result<std::unique_ptr<Model>> Model::Load(const GgufFile& file, const Options& 
   if (!weights) return std::unexpected(weights.error());
   file.DropPages();
 
-  const KvLayout layout = {.layers = config->layers,
-                           .kv_heads = config->kv_heads,
-                           .head_dim = config->head_dim,
-                           .block_tokens = options.block_tokens,
-                           .encoding = (*operations)->kv_encoding()};
+  const KvLayout layout = KvLayoutOf(*config, options.block_tokens, (*operations)->kv_encoding());
   return std::make_unique<Decoder>(Decoder::Parts{.architecture = *architecture,
                                                   .config = std::move(*config),
                                                   .kv_layout = layout,

@@ -19,23 +19,9 @@
 #include "kernels/kv_layout.h"
 #include "kernels/operations.h"
 #include "model/gguf.h"
+#include "model/model_config.h"
 
 namespace reprise {
-
-struct ModelConfig {
-  std::string architecture;  // "llama"
-  std::string name;          // general.name, or the file's
-  int layers = 0;
-  int hidden = 0;
-  int feed_forward = 0;
-  int heads = 0;
-  int kv_heads = 0;
-  int head_dim = 0;
-  int vocabulary = 0;
-  int context = 0;  // trained context length
-  float norm_epsilon = 0;
-  RopeTable rope;
-};
 
 // One step's work. rows = tokens.size(); sequences cover the rows in order and without gaps.
 struct Batch {
@@ -46,6 +32,9 @@ struct Batch {
   std::span<const int> hidden_rows = {};
 };
 
+// Where the K and V of a model's tokens lie.
+KvLayout KvLayoutOf(const ModelConfig& config, int block_tokens, KvEncoding encoding);
+
 class Model {
  public:
   struct Options {
@@ -53,8 +42,12 @@ class Model {
     Compute compute = Compute::kFast;
     int threads = 0;  // ≤ 0: all cores
     int block_tokens = 32;
+    int context = 0;  // that will be served; 0: as many as it was trained for
     std::function<void(double fraction)> progress;  // 0..1, while packing; may be empty
   };
+
+  // What the file's keys say, before any weight is read: `vocabulary` stays 0. Errors as Load's.
+  static Result<ModelConfig> ReadConfig(const GgufFile& file);
 
   // Errors: kUnsupported (architecture, tensor type), kCorrupt (missing tensor, wrong shape).
   static Result<std::unique_ptr<Model>> Load(const GgufFile& file, const Options& options);
@@ -63,9 +56,9 @@ class Model {
   virtual const ModelConfig& config() const = 0;
   virtual const KvLayout& kv_layout() const = 0;
   virtual size_t weight_bytes() const = 0;  // resident, packed
-  // What recurrent layers keep of a sequence, whatever its length; 0: there are none. Bits depend
-  // on the tokens before it only, not on how they were cut into batches.
-  virtual size_t state_bytes() const { return 0; }
+  // Of one sequence's recurrent layers (SequenceSpan::state), whatever its length; 0: there are
+  // none. Bits depend on the tokens before it only, not on how they were cut into batches.
+  virtual size_t state_bytes() const { return config().state_bytes; }
 
   // Computes K and V of every row into the sequences' blocks,
   // logits[logit_rows.size(), vocabulary] and hidden[hidden_rows.size(), hidden]. REQUIRES: tokens
@@ -74,7 +67,7 @@ class Model {
   virtual void Forward(const Batch& batch, float* logits, float* hidden) = 0;
   void Forward(const Batch& batch, float* logits) { Forward(batch, logits, nullptr); }
 
-  // Who its K and V are, given the SHA-256 of its file's content; see kv_identity.h.
+  // Who its K and V are, given the SHA-256 of its content; see kv_identity.h.
   virtual Sha256 kv_identity(const Sha256& content) const = 0;
 };
 

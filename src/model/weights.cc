@@ -2,177 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/limits.h"
+#include "model/layer_weights.h"
 
 namespace reprise {
 namespace {
 
-std::string ShapeText(const std::vector<uint64_t>& dimensions) {
-  return fmt::format("[{}]", fmt::join(dimensions, ", "));
-}
-
-// Takes tensors out of the file one by one and remembers which were taken.
-class Loader {
- public:
-  Loader(const GgufFile& file, Operations& operations, const std::function<void(double)>& progress)
-      : file_(file), operations_(operations), progress_(progress) {
-    for (const GgufTensor& tensor : file.tensors()) total_bytes_ += tensor.data.size();
-  }
-
-  // The tensor `name` if it is there; with kRequired an error if it is not. Checks type and shape
-  // (innermost first; a dimension of 0 is any).
-  Result<const GgufTensor*> Take(const std::string& name, Presence presence,
-                                 const std::vector<uint64_t>& shape) {
-    const GgufTensor* tensor = presence == Presence::kAbsent ? nullptr : file_.FindTensor(name);
-    if (tensor == nullptr) {
-      if (presence != Presence::kRequired) return nullptr;
-      return Fail(ErrorCode::kCorrupt, fmt::format("the tensor '{}' is missing", name));
-    }
-    if (Result<WeightBlock> block = WeightBlockOf(tensor->type); !block) {
-      return Fail(ErrorCode::kUnsupported,
-                  fmt::format("the tensor '{}': {}", name, block.error().message));
-    }
-    bool fits = tensor->dimensions.size() == shape.size();
-    for (size_t i = 0; fits && i < shape.size(); ++i) {
-      fits = shape[i] == 0 || shape[i] == tensor->dimensions[i];
-    }
-    if (!fits) {
-      return Fail(ErrorCode::kCorrupt,
-                  fmt::format("the tensor '{}' has the shape {}, the model needs {}", name,
-                              ShapeText(tensor->dimensions), ShapeText(shape)));
-    }
-    taken_.insert(tensor->name);
-    return tensor;
-  }
-
-  // A vector in f32. Empty where an optional one is absent.
-  Result<std::vector<float>> Vector(const std::string& name, Presence presence, int elements) {
-    const Result<const GgufTensor*> tensor =
-        Take(name, presence, {static_cast<uint64_t>(elements)});
-    if (!tensor) return std::unexpected(tensor.error());
-    if (*tensor == nullptr) return std::vector<float>();
-    std::vector<float> values(static_cast<size_t>(elements));
-    Dequantize(static_cast<WeightType>((*tensor)->type), (*tensor)->data.data(), values.size(),
-               values.data());
-    Advance((*tensor)->data.size());
-    return values;
-  }
-
-  // A packed matrix. Null where an optional one is absent.
-  Result<std::unique_ptr<Matrix>> Pack(const std::string& name, Presence presence, int64_t rows,
-                                       int64_t columns) {
-    const Result<const GgufTensor*> tensor =
-        Take(name, presence, {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)});
-    if (!tensor) return std::unexpected(tensor.error());
-    if (*tensor == nullptr) return std::unique_ptr<Matrix>();
-    Result<std::unique_ptr<Matrix>> matrix =
-        operations_.Pack({.type = static_cast<WeightType>((*tensor)->type),
-                          .data = (*tensor)->data.data(),
-                          .rows = static_cast<int64_t>((*tensor)->dimensions[1]),
-                          .columns = columns});
-    if (!matrix) {
-      return Fail(matrix.error().code,
-                  fmt::format("the tensor '{}': {}", name, matrix.error().message));
-    }
-    Advance((*tensor)->data.size());
-    return matrix;
-  }
-
-  // The first tensor that nothing took.
-  Status CheckAllTaken(std::string_view architecture) const {
-    for (const GgufTensor& tensor : file_.tensors()) {
-      if (!taken_.contains(tensor.name)) {
-        return Fail(ErrorCode::kUnsupported,
-                    fmt::format("the tensor '{}' is unknown to architecture '{}'", tensor.name,
-                                architecture));
-      }
-    }
-    return {};
-  }
-
- private:
-  void Advance(size_t bytes) {
-    done_bytes_ += bytes;
-    if (progress_) progress_(static_cast<double>(done_bytes_) / static_cast<double>(total_bytes_));
-  }
-
-  const GgufFile& file_;
-  Operations& operations_;
-  const std::function<void(double)>& progress_;
-  std::set<std::string_view> taken_;
-  size_t total_bytes_ = 0;
-  size_t done_bytes_ = 0;
-};
-
-// Fills a layer's fields one after another; after the first error does nothing more.
-class LayerLoader {
- public:
-  LayerLoader(Loader& loader, int layer) : loader_(loader), layer_(layer) {}
-
-  const Status& status() const { return status_; }
-
-  void Vector(std::string_view name, int elements, std::vector<float>* out) {
-    Keep(status_ ? loader_.Vector(Name(name, "weight"), Presence::kRequired, elements)
-                 : std::vector<float>(),
-         out);
-  }
-  void Linear(std::string_view name, Presence bias, int outputs, int inputs, reprise::Linear* out) {
-    if (status_) {
-      Keep(loader_.Pack(Name(name, "weight"), Presence::kRequired, outputs, inputs), &out->weight);
-    }
-    if (status_) Keep(loader_.Vector(Name(name, "bias"), bias, outputs), &out->bias);
-  }
-
- private:
-  std::string Name(std::string_view pattern, std::string_view suffix) const {
-    return fmt::format("{}.{}", fmt::format(fmt::runtime(pattern), layer_), suffix);
-  }
-  template <typename T>
-  void Keep(Result<T> value, T* out) {
-    if (value) {
-      *out = std::move(*value);
-    } else {
-      status_ = std::unexpected(value.error());
-    }
-  }
-
-  Loader& loader_;
-  int layer_;
-  Status status_;
-};
-
-Result<LayerWeights> LoadLayer(Loader& loader, const Architecture& architecture,
-                               const ModelConfig& config, int layer) {
-  const int query_width = config.heads * config.head_dim;
-  const int kv_width = config.kv_heads * config.head_dim;
-  const TensorNames& names = architecture.names;
-  LayerWeights weights;
-  LayerLoader fields(loader, layer);
-  fields.Vector(names.attention_norm, config.hidden, &weights.attention_norm);
-  const Presence qkv_bias = architecture.query_key_value_bias;
-  fields.Linear(names.query, qkv_bias, query_width, config.hidden, &weights.query);
-  fields.Linear(names.key, qkv_bias, kv_width, config.hidden, &weights.key);
-  fields.Linear(names.value, qkv_bias, kv_width, config.hidden, &weights.value);
-  const Presence bias = architecture.other_bias;
-  fields.Linear(names.attention_output, bias, config.hidden, query_width,
-                &weights.attention_output);
-  fields.Vector(names.feed_forward_norm, config.hidden, &weights.feed_forward_norm);
-  fields.Linear(names.gate, bias, config.feed_forward, config.hidden, &weights.gate);
-  fields.Linear(names.up, bias, config.feed_forward, config.hidden, &weights.up);
-  fields.Linear(names.down, bias, config.hidden, config.feed_forward, &weights.down);
-  if (!fields.status()) return std::unexpected(fields.status().error());
-  return weights;
-}
-
 // The embedding's rows are the vocabulary; the keys that also speak of it must agree.
-Status ReadVocabularySize(const GgufFile& file, Loader& loader, const Architecture& architecture,
-                          ModelConfig& config) {
+Status ReadVocabularySize(const GgufFile& file, WeightLoader& loader,
+                          const Architecture& architecture, ModelConfig& config) {
   const std::string name = fmt::format("{}.weight", architecture.names.embedding);
   const Result<const GgufTensor*> embedding =
       loader.Take(name, Presence::kRequired, {static_cast<uint64_t>(config.hidden), 0});
@@ -200,29 +42,80 @@ Status ReadVocabularySize(const GgufFile& file, Loader& loader, const Architectu
   return {};
 }
 
-size_t BytesOf(const Linear& linear) {
-  return linear.weight->bytes() + linear.bias.size() * sizeof(float);
+double WeightsOf(const Linear& linear) {
+  return linear.weight == nullptr ? 0
+                                  : static_cast<double>(linear.weight->rows()) *
+                                        static_cast<double>(linear.weight->columns());
 }
 
-}  // namespace
+double WeightsOf(const FeedForwardWeights& weights) {
+  return WeightsOf(weights.gate) + WeightsOf(weights.up) + WeightsOf(weights.down);
+}
 
-size_t Weights::bytes() const {
-  size_t sum = embedding->bytes() + (output ? output->bytes() : 0);
-  sum += output_norm.size() * sizeof(float);
-  for (const LayerWeights& layer : layers) {
-    for (const Linear* linear : {&layer.query, &layer.key, &layer.value, &layer.attention_output,
-                                 &layer.gate, &layer.up, &layer.down}) {
-      sum += BytesOf(*linear);
-    }
-    sum += (layer.attention_norm.size() + layer.feed_forward_norm.size()) * sizeof(float);
+// Of one layer, those that one row is multiplied with.
+double ActiveWeights(const LayerWeights& layer, const ModelConfig& config) {
+  double sum = 0;
+  if (const auto* attention = std::get_if<AttentionWeights>(&layer.mixer)) {
+    sum += WeightsOf(attention->query) + WeightsOf(attention->key) + WeightsOf(attention->value) +
+           WeightsOf(attention->output);
+  }
+  if (const auto* latent = std::get_if<LatentAttentionWeights>(&layer.mixer)) {
+    sum += WeightsOf(latent->query_down) + WeightsOf(latent->query_up) +
+           WeightsOf(latent->latent_down) + WeightsOf(latent->output);
+    sum += static_cast<double>(config.heads) * config.latent.rank *
+           (config.latent.nope + config.latent.value);
+  }
+  if (const auto* conv = std::get_if<ShortConvWeights>(&layer.mixer)) {
+    sum += WeightsOf(conv->in) + WeightsOf(conv->out);
+  }
+  if (const auto* mamba = std::get_if<Mamba2Weights>(&layer.mixer)) {
+    sum += WeightsOf(mamba->in) + WeightsOf(mamba->out);
+  }
+  if (const auto* dense = std::get_if<FeedForwardWeights>(&layer.feed_forward)) {
+    sum += WeightsOf(*dense);
+  }
+  if (const auto* experts = std::get_if<ExpertsWeights>(&layer.feed_forward)) {
+    sum += WeightsOf(experts->router) + WeightsOf(experts->shared) +
+           config.experts.chosen * WeightsOf(experts->experts.front());
   }
   return sum;
 }
 
+Result<NormWeights> LoadOutputNorm(WeightLoader& loader, const Architecture& architecture,
+                                   const ModelConfig& config) {
+  const std::string_view name = architecture.names.output_norm;
+  NormWeights norm;
+  for (const auto& [suffix, presence, out] :
+       {std::tuple("weight", Presence::kRequired, &norm.weight),
+        std::tuple("bias", architecture.norm_bias, &norm.bias)}) {
+    Result<std::vector<float>> values =
+        loader.Vector(fmt::format("{}.{}", name, suffix), presence, config.hidden);
+    if (!values) return std::unexpected(values.error());
+    *out = std::move(*values);
+  }
+  return norm;
+}
+
+// ReadModelConfig has read them.
+Status TakeRopeFactors(WeightLoader& loader, const Architecture& architecture) {
+  const TensorNames& names = architecture.names;
+  const Presence both = architecture.long_rope ? Presence::kOptional : Presence::kAbsent;
+  for (const auto& [name, presence] :
+       {std::pair(names.rope_factors, architecture.rope_factors),
+        std::pair(names.long_rope_factors, both), std::pair(names.short_rope_factors, both)}) {
+    const Result<const GgufTensor*> factors =
+        loader.Take(fmt::format("{}.weight", name), presence, {0});
+    if (!factors) return std::unexpected(factors.error());
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<Weights> LoadWeights(const GgufFile& file, const Architecture& architecture,
                             Operations& operations, const std::function<void(double)>& progress,
                             ModelConfig& config) {
-  Loader loader(file, operations, progress);
+  WeightLoader loader(file, operations, progress);
   if (Status status = ReadVocabularySize(file, loader, architecture, config); !status) {
     return std::unexpected(status.error());
   }
@@ -237,23 +130,23 @@ Result<Weights> LoadWeights(const GgufFile& file, const Architecture& architectu
   for (int i = 0; i < config.layers; ++i) {
     Result<LayerWeights> layer = LoadLayer(loader, architecture, config, i);
     if (!layer) return std::unexpected(layer.error());
+    config.active_weights += ActiveWeights(*layer, config);
     weights.layers.push_back(std::move(*layer));
   }
-  Result<std::vector<float>> norm = loader.Vector(fmt::format("{}.weight", names.output_norm),
-                                                  Presence::kRequired, config.hidden);
+  Result<NormWeights> norm = LoadOutputNorm(loader, architecture, config);
   if (!norm) return std::unexpected(norm.error());
   weights.output_norm = std::move(*norm);
   Result<std::unique_ptr<Matrix>> output = pack(names.output, architecture.output);
   if (!output) return std::unexpected(output.error());
   weights.output = std::move(*output);
 
-  // ReadModelConfig has read it.
-  const Result<const GgufTensor*> factors =
-      loader.Take(fmt::format("{}.weight", names.rope_factors), architecture.rope_factors, {0});
-  if (!factors) return std::unexpected(factors.error());
+  if (Status status = TakeRopeFactors(loader, architecture); !status) {
+    return std::unexpected(status.error());
+  }
   if (Status status = loader.CheckAllTaken(architecture.name); !status) {
     return std::unexpected(status.error());
   }
+  weights.bytes = loader.resident_bytes();
   return weights;
 }
 

@@ -130,6 +130,11 @@ BpeRules RulesFromScores(const Vocabulary& vocabulary) {
   rules.tokens = TokensWhere(vocabulary, [](TokenType type) {
     return type == TokenType::kNormal || type == TokenType::kByte || type == TokenType::kUnknown;
   });
+  // What no token spells becomes this one, also where the file calls it a control token (Gemma).
+  if (vocabulary.unknown) {
+    const auto unknown = static_cast<size_t>(*vocabulary.unknown);
+    rules.tokens[unknown] = vocabulary.tokens[unknown];
+  }
   const Index index = IndexOf(vocabulary.tokens);
   const auto normal = [&](std::string_view token) -> std::optional<uint32_t> {
     const auto found = index.find(token);

@@ -73,13 +73,14 @@ struct Variant {
   // The stores below memory, for blocks of so many bytes and tokens; none: there are none.
   using Tiers = std::vector<std::unique_ptr<BlockTier>>;
   std::function<Tiers(size_t block_bytes, int block_tokens)> below = {};
+  Duration patience = EngineTiers{}.patience;  // with them
 };
 
 class EngineTest : public testing::Test {
  protected:
   void Start(const Variant& setup = {}) {
     engine_.reset();
-    bytes_ = TinyModel{}.Make();
+    bytes_ = TinyModel{.kind = kind_}.Make();
     auto file = GgufFile::Parse(bytes_);
     ASSERT_TRUE(file) << file.error().message;
     auto tokenizer = Tokenizer::Create(ReadVocabulary(*file).value());
@@ -94,7 +95,7 @@ class EngineTest : public testing::Test {
     std::optional<size_t> pin_bytes;
     if (setup.pin_blocks) pin_bytes = *setup.pin_blocks * block_bytes;
     const Clock* clock = setup.clock != nullptr ? setup.clock : &clock_;
-    EngineTiers below = {(*model)->kv_identity({})};
+    EngineTiers below = {.identity = (*model)->kv_identity({}), .patience = setup.patience};
     if (setup.below) below.tiers = setup.below(block_bytes, setup.block_tokens);
     auto engine = Engine::Start(std::move(*model), std::move(*tokenizer), clock,
                                 {.kv_bytes = setup.blocks * block_bytes,
@@ -166,6 +167,7 @@ class EngineTest : public testing::Test {
     EXPECT_EQ(engine_->stats().cache.promises, promises);
   }
 
+  TinyKind kind_ = TinyKind::kDense;
   std::vector<std::byte> bytes_;
   SystemClock clock_;
   ManualClock manual_clock_;

@@ -40,11 +40,12 @@ class EngineTierTest : public EngineTest {
         options.stores = {played_->address()};
         options.payload_bytes = block_bytes;
         options.block_tokens = static_cast<size_t>(block_tokens);
-        options.deadline = 300ms;
+        options.deadline = shared_deadline_;
         add(TierKind::kShared, *SharedStore::Open(options));
       }
       return tiers;
     };
+    setup.patience = patience_;
     Start(setup);
   }
 
@@ -74,6 +75,9 @@ class EngineTierTest : public EngineTest {
   size_t blocks_on_disk_ = 1000;
   size_t queue_blocks_ = 1000;
   double worthwhile_ = 1e9;  // the tiny model computes faster than anything is read
+  // So long that a busy machine makes no miss; a test of stores that stand still has its own.
+  Duration patience_ = 30s;
+  std::chrono::milliseconds shared_deadline_ = 30s;
   size_t record_bytes_ = 0;
 };
 
@@ -194,6 +198,7 @@ TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
   const uint64_t cold = Cold(request);
   Restart();
   AskAndWait(request);
+  patience_ = EngineTiers{}.patience;
   Restart();
   files_.read_delay_ms = 3000;
   const TimePoint begin = clock_.Now();
@@ -211,8 +216,9 @@ TEST_F(EngineTierTest, AStoreThatStandsStillIsNotWaitedFor) {
 TEST_F(EngineTierTest, WhoStandsBehindOthersOrdersWaitsForHisOwn) {
   Restart();
   for (TokenId i = 0; i < 6; ++i) AskAndWait(Request(Prompt(200, i), 2));
+  patience_ = 300ms;
   Restart();
-  files_.read_delay_ms = 15;  // 90 ms for each, one after the other
+  files_.read_delay_ms = 15;  // 90 ms for each, one after the other: the last waits for longer
   std::vector<std::shared_ptr<Reply>> replies;
   for (TokenId i = 0; i < 6; ++i) replies.push_back(Ask(Request(Prompt(200, i), 2)));
   for (const auto& reply : replies) {
@@ -295,8 +301,8 @@ TEST_F(EngineTierTest, WhatTheDiskLacksIsReadFromTheSharedStoreAndKeptOnDisk) {
   EXPECT_EQ(reply->finished.logits_checksum, cold);
   EXPECT_EQ(SharedTier().read, 3U);
   WaitForWritten(3);
-  played_->mood = PlayedStore::Mood::kSilent;
   Restart();
+  played_->mood = PlayedStore::Mood::kSilent;
   const auto again = AskAndWait(request);
   EXPECT_EQ(again->started.stored[TierKind::kDisk], 192U) << "it was kept there too";
   EXPECT_EQ(again->finished.logits_checksum, cold);
@@ -313,11 +319,14 @@ TEST_F(EngineTierTest, WhateverTheSharedStoreSaysNoReplyChanges) {
   for (int i = 0; i < 4000 && SharedTier().written < 6; ++i) std::this_thread::sleep_for(1ms);
   for (const Mood mood : {Mood::kSilent, Mood::kGarbage, Mood::kFlood, Mood::kHangsUp,
                           Mood::kLoading, Mood::kFull, Mood::kHonest}) {
-    played_->mood = mood;
+    const bool silent = mood == Mood::kSilent;
+    patience_ = silent ? EngineTiers{}.patience : 30s;
+    shared_deadline_ = silent ? 300ms : 30s;
     Restart();
+    played_->mood = mood;
     const TimePoint begin = clock_.Now();
     const auto reply = AskAndWait(request);
-    EXPECT_LT(clock_.Now() - begin, 1500ms);
+    EXPECT_LT(clock_.Now() - begin, 10s) << "a store that says something wrong is not waited for";
     EXPECT_FALSE(reply->failed);
     EXPECT_EQ(reply->finished.logits_checksum, cold);
     EXPECT_EQ(reply->started.stored[TierKind::kShared] > 100,
@@ -335,8 +344,10 @@ TEST_F(EngineTierTest, WhoDoesNotFitBesideOneThatWaitsForBlocksWaitsToo) {
   WaitForWritten(10);
   for (int i = 0; i < 4000 && SharedTier().written < 10; ++i) std::this_thread::sleep_for(1ms);
   files_.read_delay_ms = 20;
-  played_->mood = PlayedStore::Mood::kSilent;
+  patience_ = EngineTiers{}.patience;
+  shared_deadline_ = 300ms;
   Restart(small);
+  played_->mood = PlayedStore::Mood::kSilent;
   std::vector<TokenId> longer = Prompt(340);
   while (longer.size() < 400) longer.push_back(9);
   const auto first = Ask(Request(longer, 2));

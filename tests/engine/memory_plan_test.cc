@@ -7,7 +7,7 @@ namespace {
 
 constexpr size_t kMiB = 1 << 20;
 // Blocks of 32 tokens: 6 layers of 8 heads of 64, in bf16 and bytes with scales.
-constexpr KvLayout kLayout = {.layers = 6, .kv_heads = 8, .head_dim = 64};
+constexpr KvLayout kLayout = {.layers = 6, .kv_heads = 8, .key_dim = 64, .value_dim = 64};
 
 TEST(MemoryPlanTest, WithoutStatesAllIsBlocks) {
   const auto plan = PlanMemory(100 * kMiB, kLayout, 0);

@@ -21,12 +21,12 @@ class RecurrentModel final : public Model {
     config_.architecture = config_.name = "fold";
     config_.layers = 2;
     config_.hidden = 8;
-    config_.feed_forward = 8;
     config_.heads = config_.kv_heads = 1;
     config_.head_dim = 32;
     config_.vocabulary = vocabulary;
     config_.context = 2048;
-    layout_ = {.layers = layers_with_kv, .kv_heads = 1, .head_dim = 32};
+    config_.active_weights = 1000;
+    layout_ = {.layers = layers_with_kv, .kv_heads = 1, .key_dim = 32, .value_dim = 32};
   }
 
   const ModelConfig& config() const override { return config_; }

@@ -1,48 +1,19 @@
-// Norm, rotary embedding, activation, sum and exp of each instruction set, against double precision
+// Norm, rotary embedding, sum and exp of each instruction set, against double precision
 // and, bit for bit, against themselves beside other rows.
 
-#include "kernels/elementwise.h"
-
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "elementwise_case.h"
+
 namespace reprise {
 namespace {
-
-struct Variant {
-  std::string name;
-  const ElementwiseKernels& kernels;
-};
-
-std::vector<Variant> Variants() {
-  std::vector<Variant> variants = {{"plain", plain::kElementwise}};
-  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", avx2::kElementwise});
-  if (DetectIsa() >= Isa::kAvx512) variants.push_back({"avx512", avx512::kElementwise});
-  return variants;
-}
-
-std::vector<float> RandomFloats(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
-
-std::vector<uint32_t> Bits(const float* values, size_t count) {
-  std::vector<uint32_t> bits(count);
-  std::transform(values, values + count, bits.begin(),
-                 [](float value) { return std::bit_cast<uint32_t>(value); });
-  return bits;
-}
 
 // Distance of `got` from `exact` in units of the last place of f32 at `exact`.
 double Ulps(float got, double exact) {
@@ -229,50 +200,55 @@ TEST(RopeTest, OfARowIsTheSameAmongOthers) {
   }
 }
 
-TEST(RopeCacheTest, AnotherTableReplacesTheFirst) {
+RopeTable TurnedFaster(RopeTable table, float factor) {
+  table.inverse_frequencies[2] *= factor;
+  return table;
+}
+
+TEST(RopeCacheTest, HoldsSeveralTables) {
   RopeCache cache;
   const int position = 9;
   const RopeTable first = Table(4, RopePairing::kHalves);
-  RopeTable second = first;
-  second.inverse_frequencies[2] *= 0.5F;
-  const float before = cache.Lookup(first, {&position, 1}).rows[0][2];
+  const RopeTable second = TurnedFaster(first, 0.5F);
+  const float* const kept = cache.Lookup(first, {&position, 1}).rows[0];
+  const float before = kept[2];
   EXPECT_NE(cache.Lookup(second, {&position, 1}).rows[0][2], before);
-  EXPECT_EQ(cache.Lookup(first, {&position, 1}).rows[0][2], before);
+  EXPECT_EQ(cache.Lookup(RopeTable(first), {&position, 1}).rows[0], kept) << "computed once";
+  EXPECT_EQ(kept[2], before);
 }
 
-TEST(SwiGluTest, IsNearTheReferenceAlsoWhereTheGateSaturates) {
-  std::vector<float> gate = RandomFloats(1003, 8);
-  for (size_t i = 0; i < gate.size(); i += 3) gate[i] *= 30.0F;
-  gate[0] = -200.0F;
-  gate[1] = 200.0F;
-  const std::vector<float> up = RandomFloats(gate.size(), 9);
-  for (const Variant& variant : Variants()) {
-    std::vector<float> out = gate;
-    variant.kernels.swiglu(out.data(), up.data(), static_cast<int64_t>(out.size()));
-    for (size_t i = 0; i < gate.size(); ++i) {
-      const double g = static_cast<double>(gate[i]);
-      const double exact = g / (1 + std::exp(-g)) * static_cast<double>(up[i]);
-      // exp within 2 ulp, a sum, a quotient, a product; results below 1e-36 may be 0.
-      ASSERT_NEAR(static_cast<double>(out[i]), exact,
-                  std::abs(exact) * std::ldexp(8.0, -24) + 1e-36)
-          << variant.name << " at " << gate[i];
-    }
+TEST(RopeCacheTest, DropsTheTableThatWasNotUsedForLongest) {
+  RopeCache cache;
+  const int position = 9;
+  const RopeTable table = Table(4, RopePairing::kHalves);
+  const auto value = [&](float factor) {
+    return cache.Lookup(TurnedFaster(table, factor), {&position, 1}).rows[0][2];
+  };
+  std::vector<float> expected;
+  for (int i = 0; i < 40; ++i) {
+    RopeCache fresh;
+    const RopeTable other = TurnedFaster(table, static_cast<float>(1 + i));
+    expected.push_back(fresh.Lookup(other, {&position, 1}).rows[0][2]);
   }
+  const float* const kept = cache.Lookup(table, {&position, 1}).rows[0];
+  for (int i = 1; i < 40; ++i) {
+    EXPECT_EQ(value(static_cast<float>(1 + i)), expected[static_cast<size_t>(i)]);
+    EXPECT_EQ(cache.Lookup(table, {&position, 1}).rows[0], kept) << "used again each time";
+  }
+  EXPECT_EQ(value(2.0F), expected[1]);
+  const float* const newest = cache.Lookup(TurnedFaster(table, 100.0F), {&position, 1}).rows[0];
+  EXPECT_NE(cache.Lookup(TurnedFaster(table, 101.0F), {&position, 1}).rows[0], newest);
+  EXPECT_EQ(cache.Lookup(TurnedFaster(table, 100.0F), {&position, 1}).rows[0], newest);
 }
 
-TEST(SwiGluTest, AndAddOfAnElementAreTheSameAmongOthers) {
-  constexpr size_t kCount = 150'001;  // the sum is forked; not a whole vector
+TEST(AddTest, OfAnElementIsTheSameAmongOthers) {
+  constexpr size_t kCount = 150'001;  // forked; not a whole vector
   const std::vector<float> x = RandomFloats(kCount, 10);
   const std::vector<float> y = RandomFloats(kCount, 11);
   for (const Variant& variant : Variants()) {
-    std::vector<float> gated = x;
     std::vector<float> sums = x;
-    variant.kernels.swiglu(gated.data(), y.data(), kCount);
     Add(variant.kernels, sums.data(), y.data(), kCount);
-    for (size_t i = 0; i < kCount; i += i % 5 == 0 ? 977 : 1) {
-      float gate = x[i];
-      variant.kernels.swiglu(&gate, &y[i], 1);
-      ASSERT_EQ(Bits(&gate, 1), Bits(&gated[i], 1)) << variant.name << ", element " << i;
+    for (size_t i = 0; i < kCount; ++i) {
       ASSERT_EQ(sums[i], x[i] + y[i]) << variant.name << ", element " << i;
     }
   }

@@ -36,11 +36,24 @@ class Threads {
 };
 
 const AttentionShape kShapes[] = {
-    {.heads = 3, .kv_heads = 1, .head_dim = 64, .block_tokens = 32},
-    {.heads = 5, .kv_heads = 1, .head_dim = 18, .block_tokens = 32},
-#if !REPRISE_ADDRESS_SANITIZER  // several times slower, and no other code than the two above
-    {.heads = 4, .kv_heads = 1, .head_dim = 128, .block_tokens = 16},
-    {.heads = 2, .kv_heads = 2, .head_dim = 80, .block_tokens = 64},
+    {.heads = 6,
+     .kv_heads = 2,
+     .key_dim = 40,
+     .value_dim = 32,
+     .block_tokens = 16,
+     .window = 37,
+     .soft_cap = 2.0F,
+     .has_sinks = true},
+    // Windows that begin on either side of a partition's edge in the test of shared prefixes.
+    {.heads = 3, .key_dim = 32, .value_dim = 18, .window = 2 * kPartitionTokens + 16},
+    {.heads = 3, .kv_heads = 1, .key_dim = 64, .value_dim = 64, .block_tokens = 32},
+    {.heads = 5, .kv_heads = 1, .key_dim = 18, .value_dim = 18, .block_tokens = 32},
+#if !REPRISE_ADDRESS_SANITIZER  // several times slower, and no other code than those above
+    {.heads = 128, .key_dim = 20, .value_dim = 12, .has_sinks = true},  // more than a tile's rows
+    {.heads = 3, .block_tokens = 64, .window = 300, .has_sinks = true},
+    {.heads = 2, .block_tokens = 512, .window = 700},
+    {.heads = 4, .kv_heads = 1, .key_dim = 128, .value_dim = 128, .block_tokens = 16},
+    {.heads = 2, .kv_heads = 2, .key_dim = 80, .value_dim = 80, .block_tokens = 64},
 #endif
 };
 
@@ -49,9 +62,7 @@ void ForEachVariantAndShape(Body body) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     for (AttentionShape shape : kShapes) {
       shape.encoding = variant.encoding;
-      SCOPED_TRACE(testing::Message()
-                   << variant.name << ", head_dim " << shape.head_dim << ", heads " << shape.heads
-                   << "/" << shape.kv_heads << ", blocks of " << shape.block_tokens);
+      SCOPED_TRACE(testing::Message() << variant.name << ", " << shape);
       body(variant, shape);
       if (testing::Test::HasFailure()) return;
     }
@@ -102,15 +113,16 @@ std::vector<std::vector<float>> AttendTogether(const AttentionVariant& variant,
     sequences.push_back({row, span.rows, span.first, span.sequence->blocks()});
     row += span.rows;
   }
-  std::vector<float> out(q.size());
-  const AttentionCall call = {any.layout(), any.shape().layer, q.data(),  any.shape().heads,
-                              any.scale(),  sequences,         out.data()};
+  std::vector<float> out(static_cast<size_t>(row) * any.out_row());
+  const AttentionSpec spec = any.spec();
+  const AttentionCall call = {any.layout(), any.shape().layer, q.data(),
+                              spec,         sequences,         out.data()};
   AttentionScratch scratch;
   variant.run(call, scratch);
   std::vector<std::vector<float>> parts;
   auto at = out.begin();
   for (const Span& span : spans) {
-    const auto end = at + static_cast<ptrdiff_t>(static_cast<size_t>(span.rows) * any.q_row());
+    const auto end = at + static_cast<ptrdiff_t>(static_cast<size_t>(span.rows) * any.out_row());
     parts.emplace_back(at, end);
     at = end;
   }
@@ -120,8 +132,8 @@ std::vector<std::vector<float>> AttendTogether(const AttentionVariant& variant,
 std::vector<float> Rows(const AttentionSequence& sequence, const std::vector<float>& all, int first,
                         int rows) {
   const auto begin =
-      all.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(first) * sequence.q_row());
-  return {begin, begin + static_cast<ptrdiff_t>(static_cast<size_t>(rows) * sequence.q_row())};
+      all.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(first) * sequence.out_row());
+  return {begin, begin + static_cast<ptrdiff_t>(static_cast<size_t>(rows) * sequence.out_row())};
 }
 
 void ExpectDecodedAsPrefilled(const AttentionVariant& variant, const AttentionSequence& decoded,
@@ -227,6 +239,8 @@ TEST(ExactOrderTest, SharingAPrefixChangesNothing) {
       }
     }
     spans.push_back({&shared, kLong - 9, 9});
+    // At one position, where a window may begin close before a partition that all see whole.
+    for (int i = 0; i < 20; ++i) spans.push_back({&shared, 3 * kPartitionTokens - 1, 1});
     for (const int count : {1, 2, 5}) {
       const Threads threads(count);
       const auto together = AttendTogether(variant, spans);

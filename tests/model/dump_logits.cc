@@ -64,7 +64,8 @@ void Step(Model& model, std::vector<Prompt>& prompts) {
     spans.push_back({.first_row = static_cast<int>(tokens.size()),
                      .rows = static_cast<int>(count),
                      .first_position = static_cast<int>(prompt.fed),
-                     .blocks = prompt.sequence.blocks()});
+                     .blocks = prompt.sequence.blocks(),
+                     .state = prompt.sequence.state()});
     const auto first = prompt.tokens.begin() + static_cast<ptrdiff_t>(prompt.fed);
     tokens.insert(tokens.end(), first, first + static_cast<ptrdiff_t>(count));
     prompt.fed += count;
@@ -110,11 +111,8 @@ int Main(const std::vector<std::string>& arguments) {
   std::vector<Prompt> prompts;
   for (std::vector<TokenId>& tokens : ReadPrompts(std::cin)) {
     const size_t count = tokens.size();
-    prompts.push_back({std::move(tokens),
-                       count,
-                       0,
-                       TestSequence(model->kv_layout(), static_cast<int>(count + steps)),
-                       {}});
+    prompts.push_back(
+        {std::move(tokens), count, 0, TestSequence(*model, static_cast<int>(count + steps)), {}});
   }
   do {
     Step(*model, prompts);

@@ -2,6 +2,7 @@
 // cut up. Equality, no tolerance, on a random tiny model and on the real one, for every instruction
 // set of this CPU and both kinds of arithmetic.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -62,7 +63,8 @@ Logits RunStep(Model& model, const std::vector<Part>& parts,
     spans.push_back({.first_row = static_cast<int>(tokens.size()),
                      .rows = static_cast<int>(part.tokens.size()),
                      .first_position = part.first_position,
-                     .blocks = part.sequence->blocks()});
+                     .blocks = part.sequence->blocks(),
+                     .state = part.sequence->state()});
     tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
   }
   if (!rows) {
@@ -77,7 +79,7 @@ Logits RunStep(Model& model, const std::vector<Part>& parts,
 // All of `tokens` in chunks of at most `chunk`; logits of every position.
 Logits RunInChunks(Model& model, std::span<const TokenId> tokens, size_t chunk,
                    uint64_t noise_seed = 1) {
-  const TestSequence sequence(model.kv_layout(), static_cast<int>(tokens.size()), noise_seed);
+  const TestSequence sequence(model, static_cast<int>(tokens.size()), noise_seed);
   Logits all;
   for (size_t first = 0; first < tokens.size(); first += chunk) {
     const size_t count = std::min(chunk, tokens.size() - first);
@@ -107,8 +109,6 @@ std::span<const float> Row(const Model& model, const Logits& logits, size_t row)
   return std::span(logits).subspan(row * vocabulary, vocabulary);
 }
 
-enum class Which { kTiny, kReal };
-
 std::string RealModelPath() {
   const char* path = std::getenv("REPRISE_MODEL");
   return path != nullptr ? path : REPRISE_DEFAULT_MODEL;
@@ -121,11 +121,16 @@ std::unique_ptr<Model> Load(const GgufFile& file, Isa isa, Compute compute, int 
   return model ? std::move(*model) : nullptr;
 }
 
-class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
+// A tiny model of some kind, or the real one.
+using Subject = std::optional<TinyKind>;
+
+std::vector<Subject> EveryTinyKind() { return {std::begin(kTinyKinds), std::end(kTinyKinds)}; }
+
+class Forward : public testing::TestWithParam<std::tuple<Subject, Isa, Compute>> {
  protected:
   void SetUp() override {
-    const auto [which, isa, compute] = GetParam();
-    real_ = which == Which::kReal;
+    const auto [subject, isa, compute] = GetParam();
+    real_ = !subject;
     // It would take minutes, and runs through no other code than the tiny one.
     if (real_ && kAddressSanitizer) GTEST_SKIP() << "too slow under sanitizers";
     if (real_ && !std::filesystem::exists(RealModelPath())) {
@@ -136,7 +141,7 @@ class Forward : public testing::TestWithParam<std::tuple<Which, Isa, Compute>> {
       ASSERT_TRUE(file) << file.error().message;
       file_ = std::make_unique<GgufFile>(std::move(*file));
     } else {
-      bytes_ = TinyModel{}.Make();
+      bytes_ = TinyModel{.kind = *subject}.Make();
       Result<GgufFile> file = GgufFile::Parse(bytes_);
       ASSERT_TRUE(file) << file.error().message;
       file_ = std::make_unique<GgufFile>(std::move(*file));
@@ -179,12 +184,12 @@ TEST_P(Forward, SequencesBesideItChangeNoBit) {
   const Logits alone = RunInChunks(*model_, tokens_, tokens_.size());
   const auto vocabulary = model_->config().vocabulary;
   const int half = length_ / 2;
-  const TestSequence subject(model_->kv_layout(), length_, 3);
+  const TestSequence subject(*model_, length_, 3);
   std::vector<std::vector<TokenId>> others;
   std::vector<TestSequence> memory;
   for (int length : {1, 5, half, 9}) {
     others.push_back(RandomTokens(length, vocabulary, static_cast<uint64_t>(length)));
-    memory.emplace_back(model_->kv_layout(), length + 2, 4);
+    memory.emplace_back(*model_, length + 2, 4);
   }
   // First half and second half of the subject, each between other sequences' prefill and decode.
   const std::span<const TokenId> tokens = tokens_;
@@ -211,7 +216,7 @@ TEST_P(Forward, RowsWithoutLogitsChangeNoBitOfTheOthers) {
   const int last = length_ - 1;
   for (std::vector<int> rows :
        {std::vector<int>{last}, {0}, {0, 1, 2, 17, 18, 33, last}, {5, last - 1}}) {
-    const TestSequence sequence(model_->kv_layout(), length_);
+    const TestSequence sequence(*model_, length_);
     const Logits some = RunStep(*model_, {{tokens_, 0, &sequence}}, rows);
     for (size_t i = 0; i < rows.size(); ++i) {
       EXPECT_TRUE(SameBits(*model_, Row(*model_, whole, static_cast<size_t>(rows[i])),
@@ -224,7 +229,7 @@ TEST_P(Forward, RowsWithoutLogitsChangeNoBitOfTheOthers) {
 TEST_P(Forward, PrefillWithoutAnyLogitsLeavesTheSameKAndV) {
   const std::span<const TokenId> tokens = tokens_;
   const Logits whole = RunInChunks(*model_, tokens, tokens.size());
-  const TestSequence sequence(model_->kv_layout(), length_);
+  const TestSequence sequence(*model_, length_);
   RunStep(*model_, {{tokens.first(tokens.size() - 1), 0, &sequence}}, std::vector<int>{});
   const Logits next = RunStep(*model_, {{tokens.last(1), length_ - 1, &sequence}});
   EXPECT_TRUE(SameBits(*model_, Row(*model_, whole, tokens.size() - 1), next));
@@ -233,7 +238,7 @@ TEST_P(Forward, PrefillWithoutAnyLogitsLeavesTheSameKAndV) {
 TEST_P(Forward, WantedRowsOfSeveralSequencesKeepTheirPlaces) {
   const std::span<const TokenId> tokens = tokens_;
   const Logits whole = RunInChunks(*model_, tokens, tokens.size());
-  const TestSequence a(model_->kv_layout(), length_), b(model_->kv_layout(), length_);
+  const TestSequence a(*model_, length_), b(*model_, length_);
   const Logits some = RunStep(*model_, {{tokens.first(20), 0, &a}, {tokens.first(9), 0, &b}},
                               {{4, 19, 20, 21, 28}});
   const size_t expected[] = {4, 19, 0, 1, 8};
@@ -243,7 +248,7 @@ TEST_P(Forward, WantedRowsOfSeveralSequencesKeepTheirPlaces) {
 }
 
 TEST_P(Forward, ThreadsChangeNoBit) {
-  const auto [which, isa, compute] = GetParam();
+  const auto [subject, isa, compute] = GetParam();
   const Logits two = RunInChunks(*model_, tokens_, 64);
   const std::unique_ptr<Model> one = Load(*file_, isa, compute, 1);
   ASSERT_NE(one, nullptr);
@@ -252,20 +257,19 @@ TEST_P(Forward, ThreadsChangeNoBit) {
 }
 
 std::string Name(const testing::TestParamInfo<Forward::ParamType>& info) {
-  const auto [which, isa, compute] = info.param;
-  return std::string(which == Which::kTiny ? "tiny_" : "real_") + std::string(IsaName(isa)) +
-         (compute == Compute::kFast ? "_fast" : "_exact");
+  const auto [subject, isa, compute] = info.param;
+  return fmt::format("{}_{}_{}", subject ? TinyKindName(*subject) : "real", IsaName(isa),
+                     compute == Compute::kFast ? "fast" : "exact");
 }
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Forward,
-                         testing::Combine(testing::Values(Which::kTiny),
+                         testing::Combine(testing::ValuesIn(EveryTinyKind()),
                                           testing::ValuesIn(AvailableIsas()),
                                           testing::Values(Compute::kFast, Compute::kExact)),
                          Name);
 // The plain loops would take minutes on the real model.
 INSTANTIATE_TEST_SUITE_P(Real, Forward,
-                         testing::Combine(testing::Values(Which::kReal),
-                                          testing::Values(DetectIsa()),
+                         testing::Combine(testing::Values(Subject()), testing::Values(DetectIsa()),
                                           testing::Values(Compute::kFast, Compute::kExact)),
                          Name);
 

@@ -1,7 +1,7 @@
 #pragma once
 
 // Blocks of K and V for one sequence of a test, filled with finite noise before their use: what a
-// block held before must not matter.
+// block held before must not matter. And the state of its recurrent layers, zeros.
 
 #include <cstddef>
 #include <cstring>
@@ -12,13 +12,16 @@
 #include <vector>
 
 #include "kernels/kv_layout.h"
+#include "model/model.h"
 
 namespace reprise {
 
 class TestSequence {
  public:
   // Room for `tokens` positions.
-  TestSequence(const KvLayout& layout, int tokens, uint64_t noise_seed = 1) {
+  TestSequence(const Model& model, int tokens, uint64_t noise_seed = 1)
+      : state_(model.state_bytes()) {
+    const KvLayout& layout = model.kv_layout();
     std::mt19937_64 random(noise_seed);
     for (int position = 0; position < tokens; position += layout.block_tokens) {
       auto* block = static_cast<std::byte*>(operator new(layout.block_bytes(), kAlignment));
@@ -29,6 +32,7 @@ class TestSequence {
   }
 
   std::span<std::byte* const> blocks() const { return addresses_; }
+  std::byte* state() const { return state_.data(); }
 
  private:
   static constexpr std::align_val_t kAlignment{64};
@@ -48,6 +52,7 @@ class TestSequence {
 
   std::vector<std::unique_ptr<std::byte, Free>> blocks_;
   std::vector<std::byte*> addresses_;
+  mutable std::vector<std::byte> state_;  // of a model's forward pass, as the blocks' content
 };
 
 }  // namespace reprise

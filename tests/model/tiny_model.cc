@@ -154,70 +154,254 @@ void AddTokenizer(GgufWriter& writer) {
   writer.String("tokenizer.chat_template", kTemplate);
 }
 
+std::string_view ArchitectureOf(TinyKind kind) {
+  switch (kind) {
+    case TinyKind::kDense:
+      return "llama";
+    case TinyKind::kWindow:
+      return "gemma3";
+    case TinyKind::kExperts:
+      return "qwen3moe";
+    case TinyKind::kLatent:
+      return "deepseek2";
+    case TinyKind::kRecurrent:
+      return "granitehybrid";
+  }
+  return {};
+}
+
+// Writes keys and tensors of a tiny model, layer by layer.
+class TinyWriter {
+ public:
+  explicit TinyWriter(const TinyModel& model)
+      : model_(model), architecture_(ArchitectureOf(model.kind)), random_(model.seed) {}
+
+  GgufWriter Make() {
+    AddKeys();
+    AddTokenizer(writer_);
+    Matrix("token_embd", model_.embedding_type, TinyModel::kVocabulary, model_.hidden, 0.3F);
+    for (int i = 0; i < model_.layers; ++i) {
+      block_ = fmt::format("blk.{}.", i);
+      Norm(block_ + "attn_norm");
+      AddMixer(i);
+      if (model_.kind == TinyKind::kWindow) Norm(block_ + "post_attention_norm");
+      Norm(block_ + "ffn_norm");
+      const bool has_experts = model_.kind == TinyKind::kExperts ||
+                               (model_.kind == TinyKind::kLatent && i >= kLeadingDense);
+      has_experts ? AddExperts() : AddFeedForward();
+      if (model_.kind == TinyKind::kWindow) Norm(block_ + "post_ffw_norm");
+    }
+    Norm("output_norm");
+    if (!model_.tied) {
+      Matrix("output", model_.embedding_type, TinyModel::kVocabulary, model_.hidden, 0.3F);
+    }
+    if (model_.rope_factors) Vector("rope_freqs.weight", model_.head_dim / 2, 1.0F, 8.0F);
+    return std::move(writer_);
+  }
+
+ private:
+  static constexpr int kExperts = 6, kChosen = 2, kExpertInner = 32, kLeadingDense = 1;
+  static constexpr int kStateHeads = 4, kStateHeadDim = 16, kStateGroups = 2, kStateSize = 16,
+                       kStateTaps = 4;
+  static constexpr int kRank = 32, kQueryRank = 64, kNope = 32, kRope = 16, kValue = 32;
+
+  void AddKeys() {
+    const bool is_latent = model_.kind == TinyKind::kLatent;
+    writer_.String("general.architecture", architecture_);
+    writer_.String("general.name", "Tiny");
+    Number("block_count", model_.layers);
+    Number("context_length", model_.context);
+    Number("embedding_length", model_.hidden);
+    Number("feed_forward_length", model_.feed_forward);
+    Number("attention.head_count", model_.heads);
+    AddKvHeads();
+    Number("attention.key_length", is_latent ? kRank + kRope : model_.head_dim);
+    Number("attention.value_length", is_latent ? kRank : model_.head_dim);
+    Number("rope.dimension_count", is_latent ? kRope : model_.head_dim);
+    Number("vocab_size", TinyModel::kVocabulary);
+    writer_.Float32(Key("rope.freq_base"), 10'000.0F);
+    writer_.Float32(Key("attention.layer_norm_rms_epsilon"), 1e-5F);
+    if (model_.kind == TinyKind::kWindow) {
+      Number("attention.sliding_window", model_.window);
+      Number("attention.sliding_window_pattern", 3);  // the third layer sees all
+    }
+    if (is_latent) {
+      Number("attention.q_lora_rank", kQueryRank);
+      Number("attention.kv_lora_rank", kRank);
+      Number("attention.key_length_mla", kNope + kRope);
+      Number("attention.value_length_mla", kValue);
+      Number("leading_dense_block_count", kLeadingDense);
+      Number("expert_shared_count", 1);
+    }
+    if (model_.kind == TinyKind::kRecurrent) {
+      Number("ssm.conv_kernel", kStateTaps);
+      Number("ssm.state_size", kStateSize);
+      Number("ssm.group_count", kStateGroups);
+      Number("ssm.time_step_rank", kStateHeads);
+      Number("ssm.inner_size", kStateHeads * kStateHeadDim);
+    }
+    if (is_latent || model_.kind == TinyKind::kExperts) {
+      Number("expert_count", kExperts);
+      Number("expert_used_count", kChosen);
+      Number("expert_feed_forward_length", kExpertInner);
+    }
+  }
+
+  // One for all layers, or one for each where some have none.
+  void AddKvHeads() {
+    if (model_.kind != TinyKind::kRecurrent) {
+      Number("attention.head_count_kv", model_.kind == TinyKind::kLatent ? 1 : model_.kv_heads);
+      return;
+    }
+    std::vector<int32_t> heads;
+    for (int i = 0; i < model_.layers; ++i) heads.push_back(IsRecurrent(i) ? 0 : model_.kv_heads);
+    writer_.Int32s(Key("attention.head_count_kv"), heads);
+  }
+
+  bool IsRecurrent(int layer) const { return model_.kind == TinyKind::kRecurrent && layer != 1; }
+
+  void AddMixer(int layer) {
+    if (IsRecurrent(layer)) return AddMamba2();
+    if (model_.kind == TinyKind::kLatent) return AddLatentAttention();
+    AddAttention();
+  }
+
+  void AddMamba2() {
+    constexpr int kConvolved = kStateHeads * kStateHeadDim + 2 * kStateGroups * kStateSize;
+    constexpr int kInner = kStateHeads * kStateHeadDim;
+    Linear("ssm_in", kInner + kConvolved + kStateHeads, model_.hidden);
+    Table("ssm_conv1d.weight", {kStateTaps, kConvolved}, -1.0F, 1.0F);
+    Vector(block_ + "ssm_conv1d.bias", kConvolved, -0.2F, 0.2F);
+    Vector(block_ + "ssm_dt.bias", kStateHeads, -3.0F, 0.0F);
+    Table("ssm_a", {1, kStateHeads}, -4.0F, -0.5F);
+    Table("ssm_d", {1, kStateHeads}, 0.5F, 1.5F);
+    Table("ssm_norm.weight", {kInner / kStateGroups, kStateGroups}, 0.5F, 1.5F);
+    Linear("ssm_out", model_.hidden, kInner);
+  }
+
+  void AddAttention() {
+    const int head = model_.head_dim;
+    Linear("attn_q", model_.heads * head, model_.hidden, 2.0F);  // scores that prefer some keys
+    Linear("attn_k", model_.kv_heads * head, model_.hidden, 2.0F);
+    Linear("attn_v", model_.kv_heads * head, model_.hidden);
+    if (model_.kind == TinyKind::kWindow || model_.kind == TinyKind::kExperts) {
+      Vector(block_ + "attn_q_norm.weight", head, 1.0F, 3.0F);
+      Vector(block_ + "attn_k_norm.weight", head, 1.0F, 3.0F);
+    }
+    Linear("attn_output", model_.hidden, model_.heads * head);
+  }
+
+  void AddLatentAttention() {
+    const int heads = model_.heads;
+    Linear("attn_q_a", kQueryRank, model_.hidden);
+    Vector(block_ + "attn_q_a_norm.weight", kQueryRank, 0.5F, 1.5F);
+    Linear("attn_q_b", heads * (kNope + kRope), kQueryRank, 2.0F);
+    Linear("attn_kv_a_mqa", kRank + kRope, model_.hidden, 2.0F);
+    Vector(block_ + "attn_kv_a_norm.weight", kRank, 0.5F, 1.5F);
+    Linears("attn_k_b", heads, kRank, kNope);
+    Linears("attn_v_b", heads, kValue, kRank);
+    Linear("attn_output", model_.hidden, heads * kValue);
+  }
+
+  void AddFeedForward() {
+    Linear("ffn_gate", model_.feed_forward, model_.hidden);
+    Linear("ffn_up", model_.feed_forward, model_.hidden);
+    Linear("ffn_down", model_.hidden, model_.feed_forward);
+  }
+
+  void AddExperts() {
+    Linear("ffn_gate_inp", kExperts, model_.hidden, 3.0F);
+    Linears("ffn_gate_exps", kExperts, kExpertInner, model_.hidden);
+    Linears("ffn_up_exps", kExperts, kExpertInner, model_.hidden);
+    Linears("ffn_down_exps", kExperts, model_.hidden, kExpertInner);
+    if (model_.kind != TinyKind::kLatent) return;
+    Linear("ffn_gate_shexp", kExpertInner, model_.hidden);
+    Linear("ffn_up_shexp", kExpertInner, model_.hidden);
+    Linear("ffn_down_shexp", model_.hidden, kExpertInner);
+  }
+
+  std::string Key(std::string_view name) const { return fmt::format("{}.{}", architecture_, name); }
+  void Number(std::string_view name, int value) {
+    writer_.Uint32(Key(name), static_cast<uint32_t>(value));
+  }
+
+  void Tensor(const std::string& name, WeightType kind, std::vector<uint64_t> dimensions,
+              float deviation) {
+    size_t elements = 1;
+    for (const uint64_t dimension : dimensions) elements *= dimension;
+    writer_.Add({.name = name + ".weight",
+                 .dimensions = std::move(dimensions),
+                 .type = static_cast<uint32_t>(kind),
+                 .data = random_.Make(kind, elements, deviation),
+                 .offset = {}});
+  }
+  void Matrix(const std::string& name, WeightType kind, int rows, int columns, float deviation) {
+    Tensor(name, kind, {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)}, deviation);
+  }
+  void Vector(const std::string& name, int size, float lowest, float highest) {
+    std::vector<std::byte> data;
+    for (int i = 0; i < size; ++i) GgufWriter::Append(data, random_.Uniform(lowest, highest));
+    writer_.Add({.name = name,
+                 .dimensions = {static_cast<uint64_t>(size)},
+                 .type = static_cast<uint32_t>(WeightType::kF32),
+                 .data = std::move(data),
+                 .offset = {}});
+  }
+  // Of the current layer, f32.
+  void Table(std::string_view name, std::vector<uint64_t> dimensions, float lowest, float highest) {
+    std::vector<std::byte> data;
+    for (uint64_t i = 0; i < dimensions[0] * dimensions[1]; ++i) {
+      GgufWriter::Append(data, random_.Uniform(lowest, highest));
+    }
+    writer_.Add({.name = fmt::format("{}{}", block_, name),
+                 .dimensions = std::move(dimensions),
+                 .type = static_cast<uint32_t>(WeightType::kF32),
+                 .data = std::move(data),
+                 .offset = {}});
+  }
+  void Norm(const std::string& name) { Vector(name + ".weight", model_.hidden, 0.5F, 1.5F); }
+  static float Deviation(int inputs, float gain) {
+    return gain / std::sqrt(static_cast<float>(inputs));
+  }
+  // Of the current layer.
+  void Linear(std::string_view name, int outputs, int inputs, float gain = 1.0F) {
+    const std::string full = fmt::format("{}{}", block_, name);
+    Matrix(full, model_.type, outputs, inputs, Deviation(inputs, gain));
+    if (model_.biases) Vector(full + ".bias", outputs, -0.2F, 0.2F);
+  }
+  void Linears(std::string_view name, int count, int outputs, int inputs) {
+    Tensor(fmt::format("{}{}", block_, name), model_.type,
+           {static_cast<uint64_t>(inputs), static_cast<uint64_t>(outputs),
+            static_cast<uint64_t>(count)},
+           Deviation(inputs, 1.0F));
+  }
+
+  const TinyModel& model_;
+  std::string_view architecture_;
+  RandomWeights random_;
+  GgufWriter writer_;
+  std::string block_;  // of the current layer
+};
+
 }  // namespace
 
-GgufWriter TinyModel::MakeWriter() const {
-  GgufWriter writer;
-  const auto number = [&](std::string_view key, int value) {
-    writer.Uint32(key, static_cast<uint32_t>(value));
-  };
-  writer.String("general.architecture", "llama");
-  writer.String("general.name", "Tiny");
-  number("llama.block_count", layers);
-  number("llama.context_length", context);
-  number("llama.embedding_length", hidden);
-  number("llama.feed_forward_length", feed_forward);
-  number("llama.attention.head_count", heads);
-  number("llama.attention.head_count_kv", kv_heads);
-  number("llama.attention.key_length", head_dim);
-  number("llama.attention.value_length", head_dim);
-  number("llama.rope.dimension_count", head_dim);
-  number("llama.vocab_size", kVocabulary);
-  writer.Float32("llama.rope.freq_base", 10'000.0F);
-  writer.Float32("llama.attention.layer_norm_rms_epsilon", 1e-5F);
-  AddTokenizer(writer);
-
-  RandomWeights random(seed);
-  const auto matrix = [&](const std::string& name, WeightType kind, int rows, int columns,
-                          float deviation) {
-    writer.Add({.name = name + ".weight",
-                .dimensions = {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)},
-                .type = static_cast<uint32_t>(kind),
-                .data = random.Make(kind, static_cast<size_t>(rows) * static_cast<size_t>(columns),
-                                    deviation),
-                .offset = {}});
-  };
-  const auto vector = [&](const std::string& name, int size, float lowest, float highest) {
-    std::vector<std::byte> data;
-    for (int i = 0; i < size; ++i) GgufWriter::Append(data, random.Uniform(lowest, highest));
-    writer.Add({.name = name,
-                .dimensions = {static_cast<uint64_t>(size)},
-                .type = static_cast<uint32_t>(WeightType::kF32),
-                .data = std::move(data),
-                .offset = {}});
-  };
-  const auto linear = [&](const std::string& name, int outputs, int inputs, float gain = 1.0F) {
-    matrix(name, type, outputs, inputs, gain / std::sqrt(static_cast<float>(inputs)));
-    if (biases) vector(name + ".bias", outputs, -0.2F, 0.2F);
-  };
-  matrix("token_embd", embedding_type, kVocabulary, hidden, 0.3F);
-  for (int i = 0; i < layers; ++i) {
-    const std::string block = fmt::format("blk.{}.", i);
-    vector(block + "attn_norm.weight", hidden, 0.5F, 1.5F);
-    linear(block + "attn_q", heads * head_dim, hidden, 2.0F);  // scores that prefer some keys
-    linear(block + "attn_k", kv_heads * head_dim, hidden, 2.0F);
-    linear(block + "attn_v", kv_heads * head_dim, hidden);
-    linear(block + "attn_output", hidden, heads * head_dim);
-    vector(block + "ffn_norm.weight", hidden, 0.5F, 1.5F);
-    linear(block + "ffn_gate", feed_forward, hidden);
-    linear(block + "ffn_up", feed_forward, hidden);
-    linear(block + "ffn_down", hidden, feed_forward);
+std::string_view TinyKindName(TinyKind kind) {
+  switch (kind) {
+    case TinyKind::kDense:
+      return "dense";
+    case TinyKind::kWindow:
+      return "window";
+    case TinyKind::kExperts:
+      return "experts";
+    case TinyKind::kLatent:
+      return "latent";
+    case TinyKind::kRecurrent:
+      return "recurrent";
   }
-  vector("output_norm.weight", hidden, 0.5F, 1.5F);
-  if (!tied) matrix("output", embedding_type, kVocabulary, hidden, 0.3F);
-  if (rope_factors) vector("rope_freqs.weight", head_dim / 2, 1.0F, 8.0F);
-  return writer;
+  return {};
 }
+
+GgufWriter TinyModel::MakeWriter() const { return TinyWriter(*this).Make(); }
 
 void TinyModel::Write(const std::string& path) const {
   const std::vector<std::byte> bytes = Make();

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gguf_writer.h"
@@ -15,7 +16,20 @@
 
 namespace reprise {
 
+// One for each way in which positions come to know of each other, or rows of weights.
+enum class TinyKind : uint8_t {
+  kDense,      // architecture `llama`
+  kWindow,     // `gemma3`: of three layers two look back only a window
+  kExperts,    // `qwen3moe`
+  kLatent,     // `deepseek2`: latent attention, a dense layer, then experts
+  kRecurrent,  // `granitehybrid`: Mamba-2, but for the second layer, which has attention
+};
+inline constexpr TinyKind kTinyKinds[] = {TinyKind::kDense, TinyKind::kWindow, TinyKind::kExperts,
+                                          TinyKind::kLatent, TinyKind::kRecurrent};
+std::string_view TinyKindName(TinyKind kind);
+
 struct TinyModel {
+  TinyKind kind = TinyKind::kDense;
   int layers = 3;
   int hidden = 64;  // a multiple of 32, of 256 for K types
   int feed_forward = 96;
@@ -25,8 +39,9 @@ struct TinyModel {
   int context = 2048;
   WeightType type = WeightType::kQ4_1;            // of the layers' matrices
   WeightType embedding_type = WeightType::kQ8_0;  // of the embedding, and output where not tied
+  int window = 40;                                // of kWindow
   bool tied = true;
-  bool biases = false;
+  bool biases = false;  // of kDense
   bool rope_factors = false;
   uint64_t seed = 1;
 

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <hiredis/hiredis.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -102,6 +103,10 @@ class PlayedStore {
       if ((wanted[0].revents & POLLIN) != 0) {
         clients.emplace_back();
         clients.back().socket = accept(listener_, nullptr, nullptr);
+        // As stores do. Without it, all replies but the first wait for the other side to
+        // acknowledge that one, which takes 40 ms: nearly all of what a request waits for a store.
+        const int on = 1;
+        setsockopt(clients.back().socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       }
     }
     for (const Client& client : clients) close(client.socket);

@@ -1,0 +1,16 @@
+// The scan of Mamba-2 and the delta rule with AVX2.
+
+#include <cstring>
+
+#include "kernels/state_kernel.h"
+
+namespace reprise::avx2 {
+namespace {
+
+#include "kernels/state_kernel_body.h"
+
+}  // namespace
+
+const StateKernels kState = {Scan, Delta};
+
+}  // namespace reprise::avx2
