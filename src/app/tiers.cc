@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "engine/memory_plan.h"
 #include "model/kv_identity.h"
 #include "tiers/disk_store.h"
 #include "tiers/shared_store.h"
@@ -118,12 +119,12 @@ Status ReadSecret(const std::string& path, std::string& secret) {
                           path, kLeastSecret, path));
 }
 
-Result<std::unique_ptr<SharedStore>> OpenShared(const SharedOptions& options,
-                                                const KvLayout& layout) {
+Result<std::unique_ptr<SharedStore>> OpenShared(const SharedOptions& options, size_t block_bytes,
+                                                size_t block_tokens) {
   SharedStore::Options shared;
   shared.ca_file = options.ca_file;
-  shared.payload_bytes = layout.block_bytes();
-  shared.block_tokens = static_cast<size_t>(layout.block_tokens);
+  shared.payload_bytes = block_bytes;
+  shared.block_tokens = block_tokens;
   shared.retention = std::chrono::duration_cast<std::chrono::seconds>(options.retention).count();
   std::string labels;
   for (const std::string& url : options.urls) {
@@ -154,27 +155,19 @@ Result<std::unique_ptr<SharedStore>> OpenShared(const SharedOptions& options,
 
 Result<EngineTiers> OpenTiers(const TierOptions& options, const GgufFile& file,
                               const Model& model) {
-  const KvLayout& layout = model.kv_layout();
+  const size_t block_bytes = BlockBytes(model.kv_layout(), model.state_bytes());
+  const auto block_tokens = static_cast<size_t>(model.kv_layout().block_tokens);
   EngineTiers below;
-  if (model.state_bytes() > 0) {
-    if (!options.disk.folder.empty() || !options.shared.urls.empty()) {
-      LogWarning(
-          "this model has recurrent layers, whose states are kept in memory only: no --disk, no "
-          "--shared");
-    }
-    return below;
-  }
   const auto add = [&](TierKind kind, std::unique_ptr<BlockStore> store) {
     below.tiers.push_back(std::make_unique<BlockTier>(
         std::move(store),
-        BlockTier::Options{.kind = kind,
-                           .block_bytes = layout.block_bytes(),
-                           .block_tokens = static_cast<size_t>(layout.block_tokens)}));
+        BlockTier::Options{
+            .kind = kind, .block_bytes = block_bytes, .block_tokens = block_tokens}));
   };
   std::unique_ptr<DiskStore> disk;
   std::unique_ptr<SharedStore> shared;
   if (!options.disk.folder.empty()) {
-    auto opened = OpenDisk(options.disk, layout.block_bytes());
+    auto opened = OpenDisk(options.disk, block_bytes);
     if (opened) {
       disk = *std::move(opened);
     } else if (opened.error().code == ErrorCode::kIo) {
@@ -185,7 +178,7 @@ Result<EngineTiers> OpenTiers(const TierOptions& options, const GgufFile& file,
     }
   }
   if (!options.shared.urls.empty()) {
-    auto opened = OpenShared(options.shared, layout);
+    auto opened = OpenShared(options.shared, block_bytes, block_tokens);
     if (!opened) return std::unexpected(opened.error());
     shared = *std::move(opened);
   }

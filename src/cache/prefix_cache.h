@@ -275,6 +275,8 @@ class PrefixCache {
   // their block was only shared with a node that is gone since, nothing is kept.
   void PublishState(std::string_view scope, std::span<const TokenId> tokens, const Lease& lease,
                     StateReference& state, StateUse use, Reservation& reservation);
+  // Holds the full nodes that `tokens` begin with, as far as they are in the tree.
+  Lease Hold(std::string_view scope, std::span<const TokenId> tokens);
   // Whether there is a snapshot behind exactly these tokens; then it counts as used.
   bool TouchSnapshot(std::string_view scope, std::span<const TokenId> tokens);
 

@@ -53,6 +53,13 @@ void PrefixCache::PublishState(std::string_view scope, std::span<const TokenId> 
   book_->Keep(reservation, tokens.size(), snapshot);
 }
 
+Lease PrefixCache::Hold(std::string_view scope, std::span<const TokenId> tokens) {
+  PrefixNode* deepest = tree_->FindRoot(scope);
+  if (deepest == nullptr) return {};
+  tree_->Descend(deepest, tokens, [&](PrefixNode* node) { deepest = node; });
+  return deepest->is_root() ? Lease() : Lease(tree_.get(), deepest);
+}
+
 bool PrefixCache::TouchSnapshot(std::string_view scope, std::span<const TokenId> tokens) {
   CHECK(snapshots_ != nullptr, "states belong to models with recurrent layers");
   const PrefixNode* deepest = tree_->FindRoot(scope);

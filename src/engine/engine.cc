@@ -107,7 +107,8 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
            .identity = below.identity,
            .patience = below.patience,
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
-           .wake = [this] { Wake(); }}) {
+           .wake = [this] { Wake(); },
+           .state_bytes = states_ == nullptr ? 0 : states_->block_bytes()}) {
   Publish();
   thread_ = std::thread([this] { Run(); });
 }
@@ -324,10 +325,6 @@ Result<std::unique_ptr<Engine>> Engine::Start(std::unique_ptr<Model> model,
   const size_t state_bytes = model->state_bytes();
   const Result<MemoryPlan> plan = PlanMemory(options.kv_bytes, model->kv_layout(), state_bytes);
   if (!plan) return std::unexpected(plan.error());
-  if (state_bytes > 0 && !below.tiers.empty()) {
-    return Fail(ErrorCode::kUnsupported,
-                "models with recurrent layers are cached in memory only (no --disk, no --shared)");
-  }
   if (options.prefill_chunk < 1 || options.prefill_chunk_beside_decode < 1 ||
       options.prefill_chunk > static_cast<int>(limits::kMaxStepRows)) {
     return Fail(ErrorCode::kInvalidArgument,

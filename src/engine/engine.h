@@ -86,7 +86,7 @@ struct EngineSnapshot {
 class Engine {
  public:
   // Starts the thread. kInvalidArgument when kv_bytes holds not one block (and, of models with
-  // recurrent layers, two states beside it); kUnsupported: these have no stores below memory.
+  // recurrent layers, two states beside it). The tiers' blocks have BlockBytes (memory_plan.h).
   static Result<std::unique_ptr<Engine>> Start(std::unique_ptr<Model> model,
                                                std::shared_ptr<const Tokenizer> tokenizer,
                                                const Clock* clock, EngineOptions options,

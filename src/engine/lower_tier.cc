@@ -50,7 +50,8 @@ bool LowerTier::Holds(Sequence& sequence, size_t most, size_t others) {
   for (; below.next_tier < levels_.size(); ++below.next_tier) {
     Level& level = levels_[below.next_tier];
     if (!level.given_up.expired()) continue;  // the reader stands still over that
-    const size_t first = cache_->Peek(sequence.request.scope, sequence.tokens) / block_tokens_;
+    const size_t first =
+        cache_->PeekReadable(sequence.request.scope, sequence.tokens, most) / block_tokens_;
     const size_t end = most / block_tokens_;
     if (end <= first) return false;
     // What is brought needs room like what is computed.
@@ -75,8 +76,19 @@ void LowerTier::Begin(Sequence& sequence, Level& level, size_t first_block, size
   order.on_news = options_.wake;
 
   Sequence::Below& below = sequence.below;
-  below.lease = std::move(cache_->Match(sequence.request.scope, sequence.tokens, first).lease);
-  below.next_block = first_block;
+  below.first_block = below.next_block = first_block;
+  if (StateParts() == 0) {
+    below.lease = std::move(cache_->Match(sequence.request.scope, sequence.tokens, first).lease);
+  } else {
+    // K and V may be in memory further than a state.
+    const std::span<const TokenId> tokens(sequence.tokens);
+    const auto wanted = tokens.first((first_block + blocks) * block_tokens_);
+    below.next_block = cache_->Peek(sequence.request.scope, wanted) / block_tokens_;
+    below.lease = cache_->Hold(sequence.request.scope, wanted);
+    below.next_part = 0;
+    order.state_parts = StateParts();
+    order.in_memory = below.next_block - first_block;
+  }
   const std::chrono::duration<double> share(kPatience * order.compute_seconds);
   below.patience = std::max(options_.patience, std::chrono::duration_cast<Duration>(share));
   below.gives_up = std::chrono::steady_clock::now() + below.patience;
@@ -112,10 +124,19 @@ void LowerTier::Collect(Sequence& sequence) {
   if (!done) return;
   below.missed[level.tier->kind()] = miss;
   below.fetch.reset();
+  below.state.Release();
+}
+
+bool LowerTier::TakeIn(Sequence& sequence, const std::byte* payload) {
+  const Sequence::Below& below = sequence.below;
+  if (StateParts() == 0 || below.next_block < below.first_block + below.fetch->state_behind()) {
+    return TakeInBlock(sequence, payload);
+  }
+  return TakeInState(sequence, payload);
 }
 
 // The block behind the last that was taken in. False: there is no room.
-bool LowerTier::TakeIn(Sequence& sequence, const std::byte* payload) {
+bool LowerTier::TakeInBlock(Sequence& sequence, const std::byte* payload) {
   Sequence::Below& below = sequence.below;
   const std::optional<BlockId> block = cache_->Allocate(sequence.id);
   if (!block) return false;
@@ -138,6 +159,7 @@ void LowerTier::LetGo(Sequence& sequence) {
   Sequence::Below& below = sequence.below;
   if (below.fetch != nullptr) below.fetch->Cancel();
   below.fetch.reset();
+  below.state.Release();
   below.lease.Release();
 }
 
@@ -165,7 +187,7 @@ void LowerTier::Offer(Sequence& sequence, size_t index) {
 void LowerTier::Promise(Sequence& sequence) {
   for (BreakpointOutcome& breakpoint : sequence.breakpoints) {
     const auto has_room = [&](const Level& level) {
-      return level.tier->HasRoomForPromise(breakpoint.tokens / block_tokens_);
+      return level.tier->HasRoomForPromise(breakpoint.tokens / block_tokens_ + StateParts());
     };
     if (breakpoint.decision == PinDecision::kPoolFull && std::ranges::any_of(levels_, has_room)) {
       breakpoint.decision = PinDecision::kAccepted;
@@ -187,6 +209,7 @@ void LowerTier::Conclude(Sequence& sequence, Duration age) {
     const size_t kept = std::min(breakpoint.tokens / block_tokens_, blocks);
     for (size_t i = 0; i < kept; ++i) uses[i].keep.ttl = std::max(uses[i].keep.ttl, ttl);
   }
+  AddStateUses(sequence, blocks, when, uses);
   for (Level& level : levels_) {
     for (size_t i = 0; i < blocks; ++i) {
       const BlockId block = sequence.blocks[i];

@@ -8,6 +8,9 @@
 //             for one tier after the other, the fastest first; each goes on where the last ended
 //   running ─ Publish ─▶ Offer (copied)        ended ─ Conclude ─▶ uses, promises
 //
+// With recurrent states a prefix is brought up to where a state is stored too, in parts as large as
+// blocks; it becomes a snapshot there. Only states at a block's edge go down.
+//
 // Never waits: what does not come in time is computed. Engine thread.
 
 #include <chrono>
@@ -39,6 +42,7 @@ class LowerTier {
     Duration patience{};                 // with a store that says nothing, at least
     double seconds_per_cost = 0;         // of computing (step_pace.h), until it has been measured
     std::function<void()> wake;          // any thread: the engine is to look for what arrived
+    size_t state_bytes = 0;              // of a recurrent state; 0: the model has none
   };
 
   // All outlive it.
@@ -57,6 +61,8 @@ class LowerTier {
 
   // Its block `index` is full and published: every tier gets it.
   void Offer(Sequence& sequence, size_t index);
+  // Its recurrent state stands at the edge of a published block, or not: every tier gets it.
+  void OfferState(Sequence& sequence);
   // Breakpoints that memory has no room to promise are promised below where there is room.
   void Promise(Sequence& sequence);
   // It ends, so long after it came: what it read and computed was used, and what it was promised
@@ -73,6 +79,12 @@ class LowerTier {
   void Begin(Sequence& sequence, Level& level, size_t first_block, size_t blocks);
   void OfferTo(Level& level, Sequence& sequence, size_t index, BlockId block);
   bool TakeIn(Sequence& sequence, const std::byte* payload);
+  bool TakeInBlock(Sequence& sequence, const std::byte* payload);
+  bool TakeInState(Sequence& sequence, const std::byte* payload);
+  size_t StateParts() const;
+  BlockUse StatePartUse(Sequence& sequence, size_t block, size_t part, WallSeconds when) const;
+  void AddStateUses(Sequence& sequence, size_t blocks, WallSeconds when,
+                    std::vector<BlockUse>& uses) const;
   double ComputeSeconds(size_t tokens, size_t first) const;
   const std::vector<BlockKey>& Keys(Sequence& sequence, size_t blocks) const;
   std::span<const TokenId> BlockTokens(const Sequence& sequence, size_t index) const;

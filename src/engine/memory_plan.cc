@@ -22,11 +22,14 @@ constexpr size_t kMostInterval = 64;
 
 }  // namespace
 
+size_t BlockBytes(const KvLayout& layout, size_t state_bytes) {
+  return state_bytes == 0 ? layout.block_bytes() : std::max(layout.block_bytes(), kLeastBlockBytes);
+}
+
 Result<MemoryPlan> PlanMemory(size_t bytes, const KvLayout& layout, size_t state_bytes) {
   MemoryPlan plan;
-  plan.block_bytes = layout.block_bytes();
+  plan.block_bytes = BlockBytes(layout, state_bytes);
   if (state_bytes > 0) {
-    plan.block_bytes = std::max(plan.block_bytes, kLeastBlockBytes);
     const double share = static_cast<double>(state_bytes) /
                          static_cast<double>(state_bytes + kBlocksPerState * plan.block_bytes);
     const auto wanted = static_cast<size_t>(share * static_cast<double>(bytes));

@@ -10,6 +10,9 @@
 
 namespace reprise {
 
+// Of a block of K and V, and in stores below memory also of a part of a state.
+size_t BlockBytes(const KvLayout& layout, size_t state_bytes);
+
 struct MemoryPlan {
   size_t block_bytes = 0;
   size_t block_count = 0;

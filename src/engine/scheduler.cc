@@ -42,8 +42,9 @@ Scheduler::Scheduler(BlockPool* pool, PrefixCache* cache, PromptEnds* ends, cons
       options_(options),
       block_tokens_(static_cast<size_t>(cache->block_tokens())),
       pace_(options.cost_per_key),
-      below_(pool, cache, &pace_, std::move(below)),
-      states_(cache, options.state_interval) {}
+      states_(cache, options.state_interval,
+              below.tiers.empty() ? StateKeeper::Below::kNothing : StateKeeper::Below::kStores),
+      below_(pool, cache, &pace_, std::move(below)) {}
 
 size_t Scheduler::BlocksFor(size_t tokens) const {
   return (tokens + block_tokens_ - 1) / block_tokens_;
@@ -107,7 +108,10 @@ bool Scheduler::WaitsForBlocks(Sequence& sequence, std::vector<const Sequence*>&
   for (const Sequence* other : before) {
     if (other->request.scope != sequence.request.scope) continue;
     const size_t common = CommonTokens(other->tokens, sequence.tokens);
-    if (!cached) cached = cache_->Peek(sequence.request.scope, sequence.tokens);
+    if (!cached) {
+      cached =
+          cache_->PeekReadable(sequence.request.scope, sequence.tokens, sequence.tokens.size());
+    }
     if (common >= *cached + block_tokens_) return true;
   }
   if (!below_.Holds(sequence, ReadLimit(sequence), running_.size())) return false;
@@ -236,6 +240,7 @@ void Scheduler::SetAside(size_t running_index) {
   std::unique_ptr<Sequence> sequence = std::move(running_[running_index]);
   running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(running_index));
   PublishTail(*sequence);
+  below_.OfferState(*sequence);
   states_.Give(*sequence);
   GiveBack(*sequence);
   sequence->below.next_tier = 0;
@@ -355,6 +360,7 @@ void Scheduler::Advance() {
     if (states_.AtPlace(sequence)) {
       PublishTail(sequence);
       states_.Keep(sequence);
+      below_.OfferState(sequence);
       cache_->Fulfil(sequence.reservation, Published(sequence));
     }
   }
@@ -394,6 +400,7 @@ void Scheduler::PublishTail(Sequence& sequence) {
 // Publishes what is computed; promises end there.
 void Scheduler::Conclude(Sequence& sequence) {
   PublishTail(sequence);
+  below_.OfferState(sequence);
   states_.Give(sequence);
   cache_->Conclude(sequence.reservation, Published(sequence));
   below_.Conclude(sequence, clock_->Now() - sequence.submitted);

@@ -128,8 +128,8 @@ class Scheduler {
   std::vector<Share> plan_;
   double plan_cost_ = 0;  // of its prompt rows
   StepPace pace_;
-  LowerTier below_;
   StateKeeper states_;
+  LowerTier below_;
   uint64_t preempted_ = 0;
 };
 

@@ -84,8 +84,13 @@ struct Sequence {
     std::shared_ptr<TierFetch> fetch;  // on its way from the one before that
     Lease lease;                       // holds what came, until the sequence is admitted
     size_t next_block = 0;             // that comes
-    PerTier<size_t> read;              // tokens that came
-    PerTier<TierMiss> missed;          // why no more came
+    // Of models with recurrent states.
+    size_t first_block = 0;    // that was asked for
+    size_t next_part = 0;      // of the state that comes behind the blocks
+    StateReference state;      // into which it comes
+    std::set<size_t> states;   // blocks behind whose edge it offered or read a state
+    PerTier<size_t> read;      // tokens that came
+    PerTier<TierMiss> missed;  // why no more came
     std::chrono::steady_clock::duration patience{};  // without any news
     std::chrono::steady_clock::time_point gives_up;
     uint64_t progress = 0;  // of the tier, when it last moved

@@ -37,6 +37,10 @@ bool StateKeeper::Begin(Sequence& sequence, PrefixMatch& match) const {
     sequence.state_places.insert(breakpoint.tokens);
   }
   sequence.state_places.insert(sequence.prompt_size());
+  if (below_ == Below::kStores) {
+    const std::set<size_t> places = sequence.state_places;
+    for (const size_t place : places) sequence.state_places.insert(BlockEdge(place));
+  }
   if (!sequence.state_places.contains(match.known)) {
     sequence.state_places.insert(BlockEdge(match.known));
   }

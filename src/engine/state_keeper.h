@@ -11,12 +11,15 @@
 //     was: who takes the same branch next time reads up to there;
 //   – at the last block's edge of what a waiting sequence is going to share with it;
 //   – besides, every `interval` tokens.
+// With stores below memory, which take states at blocks' edges only, also at the last edge before
+// the prompt's end and before each breakpoint.
 // A step's rows end at such a place, so the working state stands exactly there: it is copied, or
 // given away where the sequence goes on no more.
 //
 // Engine thread.
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cache/prefix_cache.h"
 #include "engine/sequence.h"
@@ -25,9 +28,11 @@ namespace reprise {
 
 class StateKeeper {
  public:
+  enum class Below : uint8_t { kNothing, kStores };
+
   // The cache outlives it, and has states if the interval (a multiple of its blocks) is not 0.
-  StateKeeper(PrefixCache* cache, size_t interval_tokens)
-      : cache_(cache), interval_(interval_tokens) {}
+  StateKeeper(PrefixCache* cache, size_t interval_tokens, Below below)
+      : cache_(cache), interval_(interval_tokens), below_(below) {}
 
   bool active() const { return interval_ > 0; }
 
@@ -57,6 +62,7 @@ class StateKeeper {
 
   PrefixCache* cache_;
   size_t interval_;
+  Below below_;
 };
 
 }  // namespace reprise

@@ -11,6 +11,14 @@ BlockKey RootKey(const Sha256& identity, std::string_view scope) {
   return Sha256Hasher().Add("reprise block chain").Add(identity).Add(scope).Finish();
 }
 
+BlockKey StatePartKey(const BlockKey& block, uint32_t part) {
+  return Sha256Hasher()
+      .Add("reprise recurrent state")
+      .Add(block)
+      .Add(std::as_bytes(std::span(&part, 1)))
+      .Finish();
+}
+
 BlockKey ChildKey(const BlockKey& parent, std::span<const TokenId> tokens) {
   return Sha256Hasher().Add(parent).Add(std::as_bytes(tokens)).Finish();
 }

@@ -6,9 +6,15 @@
 //   root   = SHA-256("reprise block chain", identity, scope)
 //   key    = SHA-256(parent's key, the block's tokens, four bytes each, the lowest first)
 //
+//   part   = SHA-256("reprise recurrent state", key of the block before it, number)
+//
+// A recurrent state behind a block's last token is stored in parts, each as large as a block and
+// with that block's tokens.
+//
 // `identity` (model/kv_identity.h) stands for the model's content, the layout of K and V and the
 // arithmetic; the scope (cache/scope.h) for tenant and cache key. Pure functions; any thread.
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -20,6 +26,7 @@ namespace reprise {
 using BlockKey = Sha256;
 
 BlockKey RootKey(const Sha256& identity, std::string_view scope);
+BlockKey StatePartKey(const BlockKey& block, uint32_t part);
 BlockKey ChildKey(const BlockKey& parent, std::span<const TokenId> tokens);
 
 }  // namespace reprise

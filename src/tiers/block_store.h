@@ -3,9 +3,9 @@
 // A store of blocks below memory. Slow, may fail, and nothing depends on it: what it does not have
 // is computed. disk_store.h is one; a third kind would be one more file.
 //
-// Find, WhyMissing, Announce and Read are called by one thread, the others by another; each may
-// block. A fault is an Error, never a wrong bit: Read compares key, tokens and a checksum before it
-// says yes.
+// Find, FindLast, WhyMissing, Announce and Read are called by one thread, the others by another;
+// each may block. A fault is an Error, never a wrong bit: Read compares key, tokens and a checksum
+// before it says yes.
 
 #include <chrono>
 #include <cstddef>
@@ -72,6 +72,8 @@ class BlockStore {
 
   // How many leading blocks of `chain` are there.
   virtual size_t Find(std::span<const BlockKey> chain) = 0;
+  // How many of `keys` lie before the last one that is there, with it; 0: none is there.
+  virtual size_t FindLast(std::span<const BlockKey> keys);
   // Why a block is not found, as far as this process saw it go.
   virtual TierMiss WhyMissing(const BlockKey& /*key*/) const { return TierMiss::kAbsent; }
   // Read is going to be called with these, in this order, unless it fails or is not wanted any
@@ -90,5 +92,11 @@ class BlockStore {
 
   virtual StoreSizes sizes() const = 0;  // any thread
 };
+
+inline size_t BlockStore::FindLast(std::span<const BlockKey> keys) {
+  size_t count = keys.size();
+  while (count > 0 && Find(keys.subspan(count - 1, 1)) == 0) --count;
+  return count;
+}
 
 }  // namespace reprise

@@ -290,17 +290,16 @@ bool BlockTier::WorthReading(size_t blocks, double compute_seconds) const {
 
 TierMiss BlockTier::Serve(TierFetch& fetch) {
   const TierFetch::Order& order = fetch.order_;
-  const size_t found = store_->Find(order.keys);
-  const TierMiss end =
-      found < order.keys.size() ? store_->WhyMissing(order.keys[found]) : TierMiss::kNone;
-  if (found == 0) return end;
-  const double compute_each = order.compute_seconds / static_cast<double>(order.keys.size());
-  if (!WorthReading(found, compute_each * static_cast<double>(found))) {
+  const Chain chain = FindChain(fetch);
+  const size_t found = chain.keys.size();
+  if (found == 0) return chain.end;
+  const double compute_each = chain.compute_seconds / static_cast<double>(found);
+  if (!WorthReading(found, chain.compute_seconds)) {
     const std::lock_guard lock(mutex_);
     ++counters_.slow;
     return TierMiss::kSlow;
   }
-  store_->Announce(std::span(order.keys).first(found));
+  store_->Announce(chain.keys);
   const size_t window = std::max<size_t>(options_.queue_bytes / options_.block_bytes, 2);
   const double grace = kGrace * order.compute_seconds;
   double reading = 0;
@@ -312,14 +311,12 @@ TierMiss BlockTier::Serve(TierFetch& fetch) {
     }
     TierFetch::Block block = TakeBuffer();
     const SteadyClock::time_point begin = SteadyClock::now();
-    const std::span<const TokenId> tokens(order.tokens);
-    const Status read = store_->Read(
-        order.keys[i], tokens.subspan(i * options_.block_tokens, options_.block_tokens),
-        {block.get(), options_.block_bytes});
+    const Status read =
+        store_->Read(chain.keys[i], chain.tokens[i], {block.get(), options_.block_bytes});
     const double took = SecondsSince(begin);
     if (!read) {
       const ErrorCode code = read.error().code;
-      if (code == ErrorCode::kNotFound) return store_->WhyMissing(order.keys[i]);
+      if (code == ErrorCode::kNotFound) return store_->WhyMissing(chain.keys[i]);
       CountFailure(read.error(), true);
       return code == ErrorCode::kCorrupt ? TierMiss::kChecksum : TierMiss::kFailed;
     }
@@ -345,7 +342,7 @@ TierMiss BlockTier::Serve(TierFetch& fetch) {
       return TierMiss::kSlow;
     }
   }
-  return end;
+  return chain.end;
 }
 
 }  // namespace reprise

@@ -42,11 +42,18 @@ class TierFetch {
     std::vector<TokenId> tokens;    // of all of them, one behind the other
     double compute_seconds = 0;     // that computing all of them takes
     std::function<void()> on_news;  // on the reader's thread: Take has something
+    // Of models with recurrent states: how many parts one has; 0: they have none. Then the chain is
+    // read up to the last block behind which all parts of the state are stored too, and these come
+    // behind it. The first `in_memory` of `keys` are not wanted themselves.
+    size_t state_parts = 0;
+    size_t in_memory = 0;
   };
   using Block = std::unique_ptr<std::byte[]>;
 
   // The blocks that came since the last call, in order. done: no more will come.
   std::vector<Block> Take(bool& done);
+  // With states: of how many of `keys` the state comes behind, from the first block on.
+  size_t state_behind() const { return state_behind_; }
   // Why no more came, once it is done.
   TierMiss miss() const { return miss_; }
   // Nobody will take any more.
@@ -63,6 +70,7 @@ class TierFetch {
   bool done_ = false;                // GUARDED_BY(mutex_)
   TierMiss miss_ = TierMiss::kNone;  // the reader's until done_
   bool cancelled_ = false;           // GUARDED_BY(mutex_)
+  std::atomic<size_t> state_behind_{0};
 };
 
 class BlockTier {
@@ -115,7 +123,8 @@ class BlockTier {
   void Recycle(TierFetch::Block buffer);
 
   TierKind kind() const { return options_.kind; }
-  // Changes with each block that was read and each order that ended: as long as it does, who waits
+  // Changes with each block that was read, each answer on the way to a state and each order that
+  // ended: as long as it does, who waits
   // for an order of his own is not waiting in vain. Any thread.
   uint64_t progress() const { return progress_; }
   Counters counters() const;
@@ -131,6 +140,17 @@ class BlockTier {
   void WriteLoop();
   void WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> uses);
   void ReadLoop();
+  // What is read for an order, record by record.
+  struct Chain {
+    std::vector<BlockKey> keys;
+    std::vector<std::span<const TokenId>> tokens;  // of each
+    double compute_seconds = 0;                    // for all of it
+    TierMiss end = TierMiss::kNone;                // why it is no longer
+  };
+  Chain FindChain(TierFetch& fetch);
+  Chain FindChainWithState(TierFetch& fetch);
+  // How many of these blocks lie before the last state that is whole; 0: there is none.
+  size_t FindState(std::span<const BlockKey> blocks, size_t parts);
   TierMiss Serve(TierFetch& fetch);
   bool WorthReading(size_t blocks, double compute_seconds) const;  // reader
   TierFetch::Block TakeBuffer();

@@ -181,23 +181,35 @@ Status SharedStore::Drain(Line& line) {
 }
 
 size_t SharedStore::Find(std::span<const BlockKey> chain) {
+  const std::vector<bool> there = Which(chain);
+  return static_cast<size_t>(std::ranges::find(there, false) - there.begin());
+}
+
+size_t SharedStore::FindLast(std::span<const BlockKey> keys) {
+  const std::vector<bool> there = Which(keys);
+  size_t count = there.size();
+  while (count > 0 && !there[count - 1]) --count;
+  return count;
+}
+
+std::vector<bool> SharedStore::Which(std::span<const BlockKey> keys) {
   std::vector<std::vector<size_t>> parts(stores_.size());
-  for (size_t i = 0; i < chain.size(); ++i) parts[IndexOf(chain[i])].push_back(i);
-  std::vector<bool> there(chain.size());
+  for (size_t i = 0; i < keys.size(); ++i) parts[IndexOf(keys[i])].push_back(i);
+  std::vector<bool> there(keys.size());
   for (size_t s = 0; s < stores_.size(); ++s) {
     Line& line = stores_[s]->reading;
     line.announced.clear();
     if (parts[s].empty()) continue;
     static_cast<void>(With(*stores_[s], line, [&](StoreConnection& connection) -> Status {
       if (Status drained = Drain(line); !drained) return drained;
-      for (const size_t i : parts[s]) connection.Add({"EXISTS", records_.Name(chain[i])});
+      for (const size_t i : parts[s]) connection.Add({"EXISTS", records_.Name(keys[i])});
       const auto take = [&](size_t i, const redisReply& reply) {
         there[parts[s][i]] = reply.type == REDIS_REPLY_INTEGER && reply.integer == 1;
       };
       return Ask(connection, parts[s].size(), DeadlineFor(0), take);
     }));
   }
-  return static_cast<size_t>(std::ranges::find(there, false) - there.begin());
+  return there;
 }
 
 TierMiss SharedStore::WhyMissing(const BlockKey& key) const {

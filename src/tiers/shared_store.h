@@ -51,6 +51,7 @@ class SharedStore final : public BlockStore {
   std::vector<Error> Greet();
 
   size_t Find(std::span<const BlockKey> chain) override;
+  size_t FindLast(std::span<const BlockKey> keys) override;
   TierMiss WhyMissing(const BlockKey& key) const override;
   void Announce(std::span<const BlockKey> chain) override;
   Status Read(const BlockKey& key, std::span<const TokenId> tokens,
@@ -89,6 +90,7 @@ class SharedStore final : public BlockStore {
   Status With(Store& store, Line& line, const Talk& talk);
   void LeaveAlone(Line& line, const Error& error) const;
   static void Answered(const Store& store, Line& line);
+  std::vector<bool> Which(std::span<const BlockKey> keys);  // are there
   // So that the next reply is the next command's.
   Status Drain(Line& line);
   Status AskAhead(Line& line, StoreConnection& connection);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/memory_plan.h"
 #include "engine/vocabulary.h"
 #include "model/gguf.h"
 #include "tiny_model.h"
@@ -91,7 +92,7 @@ class EngineTest : public testing::Test {
                                      .block_tokens = setup.block_tokens,
                                      .progress = {}});
     ASSERT_TRUE(model) << model.error().message;
-    const size_t block_bytes = (*model)->kv_layout().block_bytes();
+    const size_t block_bytes = BlockBytes((*model)->kv_layout(), (*model)->state_bytes());
     std::optional<size_t> pin_bytes;
     if (setup.pin_blocks) pin_bytes = *setup.pin_blocks * block_bytes;
     const Clock* clock = setup.clock != nullptr ? setup.clock : &clock_;

@@ -101,6 +101,18 @@ TEST_F(EngineTierTest, WhatWasReadOutlivesTheProcessToTheBit) {
   EXPECT_EQ(tier.sizes.records, 6U);
 }
 
+TEST_F(EngineTierTest, ARecurrentStateOutlivesTheProcessWithItsBlocks) {
+  kind_ = TinyKind::kRecurrent;
+  const GenerationRequest request = Request(Prompt(200), 6);
+  const uint64_t cold = Cold(request);
+  Restart();
+  EXPECT_EQ(AskAndWait(request)->finished.logits_checksum, cold);
+  Restart();
+  const auto reply = AskAndWait(request);
+  EXPECT_EQ(reply->started.cached_tokens, 192);
+  EXPECT_EQ(reply->finished.logits_checksum, cold);
+}
+
 TEST_F(EngineTierTest, ALongerPromptReadsItsBeginningAndAnotherScopeNothing) {
   Restart();
   AskAndWait(Request(Prompt(200), 2));

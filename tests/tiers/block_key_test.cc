@@ -30,6 +30,10 @@ TEST(BlockKeyTest, EveryPartOfWhatABlockDependsOnCounts) {
   EXPECT_NE(key, ChildKey(root, fewer));
   EXPECT_NE(key, ChildKey(RootKey(other_model, "scope"), tokens));
   EXPECT_NE(ChildKey(key, tokens), key) << "the same tokens further on";
+  EXPECT_EQ(StatePartKey(key, 1), StatePartKey(key, 1));
+  EXPECT_NE(StatePartKey(key, 0), key);
+  EXPECT_NE(StatePartKey(key, 0), StatePartKey(key, 1));
+  EXPECT_NE(StatePartKey(key, 0), StatePartKey(root, 0));
 }
 
 }  // namespace

@@ -139,6 +139,9 @@ TEST_F(SharedStoreTest, AChainEndsWhereABlockIsMissing) {
     played().values.erase(SharedRecords("").Name(chain.keys[3]));
   }
   EXPECT_EQ(store.Find(chain.keys), 3U);
+  EXPECT_EQ(store.FindLast(chain.keys), 6U) << "whatever is missing before it";
+  EXPECT_EQ(store.FindLast(std::span(chain.keys).first(4)), 3U);
+  EXPECT_EQ(store.FindLast(std::span(chain.keys).subspan(3, 1)), 0U);
 }
 
 TEST_F(SharedStoreTest, LifetimesAreTheStores) {
