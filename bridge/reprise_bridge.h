@@ -72,6 +72,9 @@ bool reprise_bpe_knows_pre(RepriseView pre);
 RepriseBpe* reprise_bpe_create(const RepriseBpeConfig* config, RepriseText* error);
 void reprise_bpe_free(RepriseBpe* bpe); /* NULL is allowed */
 
+/* Whether text is brought into Unicode's normal form C first, so that ids may give back other bytes. */
+bool reprise_bpe_composes(const RepriseBpe* bpe);
+
 /* Ids of plain text; no token is special. A word of more than 256 KiB is cut into such pieces: merging
  * takes a second per MiB. `stop` is asked on this thread every few milliseconds whether to give up; then
  * the ids are none, and the error says "stopped". */

@@ -179,6 +179,13 @@ pub unsafe extern "C" fn reprise_bpe_free(bpe: *mut Bpe) {
 }
 
 /// # Safety
+/// `bpe` must come from `reprise_bpe_create` and not have been freed.
+#[no_mangle]
+pub unsafe extern "C" fn reprise_bpe_composes(bpe: *const Bpe) -> bool {
+    (*bpe).composes()
+}
+
+/// # Safety
 /// See `reprise_bridge.h`.
 #[no_mangle]
 pub unsafe extern "C" fn reprise_bpe_encode(

@@ -82,6 +82,10 @@ impl Bpe {
         Ok(Bpe { model, form })
     }
 
+    pub fn composes(&self) -> bool {
+        matches!(&self.form, Form::ByteLevel { splitter, .. } if splitter.nfc)
+    }
+
     /// `stop`: whether to give up now, as an error.
     pub fn encode(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Vec<i32>, String> {
         let mut output = Output {
@@ -95,7 +99,8 @@ impl Bpe {
         match &self.form {
             Form::ByteLevel { splitter, letters } => {
                 let mut mapped = String::new();
-                splitter.split(text, &mut |word| {
+                let text = splitter.normal_form(text);
+                splitter.split(&text, &mut |word| {
                     mapped.clear();
                     mapped.extend(word.bytes().map(|byte| letters[byte as usize]));
                     output.add(&mapped);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::own_stack::on_own_stack;
 
-/// Plain text to ids, which give back the text's own bytes.
+/// Plain text to ids, which give back the text's own bytes (or those of its normal form).
 pub type Encode = Box<dyn Fn(&str) -> Vec<TokenId> + Send + Sync>;
 
 struct Tokens {
@@ -27,7 +27,15 @@ impl TokenizerEnv for Tokens {
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
         match &self.encode {
-            Some(encode) => self.trie.tokenize_with_greedy_fallback(bytes, encode),
+            Some(encode) => self.trie.tokenize_with_greedy_fallback(bytes, |text| {
+                let ids = encode(text);
+                let same = self.trie.decode(&ids) == text.as_bytes();
+                if same {
+                    ids
+                } else {
+                    self.trie.greedy_tokenize(text.as_bytes())
+                }
+            }),
             None => self.trie.greedy_tokenize(bytes),
         }
     }

@@ -1,16 +1,19 @@
 //! Cuts text into the words that byte pair encoding works on, as the pre-tokenizer named by
-//! `tokenizer.ggml.pre` does.
+//! `tokenizer.ggml.pre` does: the patterns, normal form and lookup of whole words are those of the
+//! tokenizer.json that models with this name were trained with (`describe`).
 //!
-//! A pre-tokenizer is a row of stages; each cuts the pieces of the one before. The published patterns
-//! contain one lookahead, `\s+(?!\S)`: a run of white space leaves its last character to the word that
-//! follows. Backtracking engines need a step of the stack for each character of such a run; here the
-//! run is matched whole and shortened by hand, so that every stage is a finite automaton and the work
-//! is linear in the text.
+//! A pre-tokenizer is a row of stages; each cuts the pieces of the one before. Nearly all published
+//! patterns contain one lookahead, `\s+(?!\S)`: a run of white space leaves its last character to the
+//! word that follows. Backtracking engines need a step of the stack for each character of such a run;
+//! here the run is matched whole and shortened by hand, so that every stage is a finite automaton and
+//! the work is linear in the text.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 
 use regex_automata::meta::{Cache, Regex};
 use regex_automata::{Anchored, Input};
+use unicode_normalization_alignments::{is_nfc, UnicodeNormalization};
 
 /// How a stage of a pre-tokenizer cuts.
 enum Rule {
@@ -19,6 +22,9 @@ enum Rule {
     /// The same with a pattern whose last alternative is `\s+` in place of `\s+(?!\S)|\s+`. `White` says
     /// which runs give up their last character.
     Words(&'static str, White),
+    /// `\d{1,3}(?=(?:\d{3})*\b)`: each run of digits that no word goes on behind, in threes from
+    /// its end.
+    Threes,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -31,8 +37,18 @@ enum White {
 
 struct Stage {
     regex: Regex,
-    white: Option<White>,
+    cut: Cut,
 }
+
+#[derive(Clone, Copy)]
+enum Cut {
+    Isolate,
+    Words(White),
+    Threes,
+}
+
+/// Of `Threes`, the first that matches: digits that stay as they are, and digits that are cut.
+const DIGIT_RUNS: [&str; 2] = [r"\d+[\p{L}\p{M}\p{Nl}\p{No}\p{Pc}]", r"\d+"];
 
 const GPT2: Rule =
     Rule::Words(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+", White::AnyRun);
@@ -74,6 +90,48 @@ const GPT4O: Rule = Rule::Words(
     ),
     White::RunWithoutBreak,
 );
+
+const QWEN35: Rule = Rule::Words(
+    concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|",
+        r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
+    ),
+    White::RunWithoutBreak,
+);
+
+const SEED_CODER: Rule = Rule::Words(
+    concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
+        r" ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+"
+    ),
+    White::RunWithoutBreak,
+);
+
+/// GPT-4o's, with Han apart from all other letters.
+const KIMI: Rule = Rule::Words(
+    concat!(
+        r"\p{Han}+|",
+        r"[^\r\n\p{L}\p{N}]?[[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]&&[^\p{Han}]]*",
+        r"[[\p{Ll}\p{Lm}\p{Lo}\p{M}]&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+        r"[^\r\n\p{L}\p{N}]?[[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]&&[^\p{Han}]]+",
+        r"[[\p{Ll}\p{Lm}\p{Lo}\p{M}]&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+        r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
+    ),
+    White::RunWithoutBreak,
+);
+
+/// Words of several letters' runs: a space before a letter belongs to the word.
+const EXAONE_MOE: Rule = Rule::Words(
+    concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|",
+        r"[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}|",
+        r" ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+"
+    ),
+    White::RunWithoutBreak,
+);
+
+/// Anything but blanks and the punctuation of sentences.
+const BLOOM: Rule = Rule::Isolate(r" ?[^(\s|.,!?…。，、।۔،)]+");
 
 const LINE_BREAK: Rule = Rule::Isolate(r"[\r\n]");
 /// Han as far as U+9FA5, everything from Samaritan up to Han, and Hangul.
@@ -128,30 +186,59 @@ const DEEPSEEK_V3: &[Rule] = &[
     ),
 ];
 
-/// The stages of a pre-tokenizer, and whether a word that is itself a token is taken without merging.
+/// What a tokenizer.json says besides vocabulary and merges.
 struct Description {
     stages: &'static [Rule],
-    ignore_merges: bool,
+    ignore_merges: bool, // a word that is itself a token is taken without merging
+    nfc: bool,           // text is brought into Unicode's normal form C first
 }
 
+impl Description {
+    const fn whole_words(self) -> Option<Description> {
+        Some(Description { ignore_merges: true, ..self })
+    }
+
+    const fn composed(self) -> Option<Description> {
+        Some(Description { nfc: true, ..self })
+    }
+}
+
+/// The names that llama.cpp's converter writes. Its own splitting differs from the tokenizer.json's in
+/// these points, where the model's file is followed: it normalizes nothing; it merges GLM-4's and
+/// SmolLM3's words where those look them up whole first; it reads `[\p{Lu}…\p{M}]` as "no a to z".
+/// Whole-word lookup changes nothing where merges make every token (GPT-4o's, Qwen's, DeepSeek's).
 fn describe(pre: &str) -> Option<Description> {
-    let plain = |stages| Some(Description { stages, ignore_merges: false });
-    let whole_words = |stages| Some(Description { stages, ignore_merges: true });
+    let of = |stages| Description { stages, ignore_merges: false, nfc: false };
+    let plain = |stages| Some(of(stages));
     match pre {
-        "" | "default" | "gpt-2" | "gpt2" | "phi-2" | "olmo" | "jais" | "mpt" | "roberta-bpe" => {
-            plain(&[GPT2])
-        }
-        "smollm" | "starcoder" | "codeshell" | "refact" | "command-r" | "exaone" => {
+        // Files without a name are older than the key; the first such models were GPT-2's kin.
+        "" | "default" | "gpt-2" | "gpt2" | "phi-2" | "jais" | "roberta-bpe" | "exaone4"
+        | "trillion" | "granite-docling" | "mellum" | "gigachat" | "a.x-4.0" => plain(&[GPT2]),
+        "olmo" | "mpt" => of(&[GPT2]).composed(),
+        "smollm" | "starcoder" | "codeshell" | "refact" | "exaone" | "minerva-7b" | "mellum2" => {
             plain(&[ONE_DIGIT, GPT2])
         }
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => whole_words(&[LLAMA3]),
+        "command-r" => of(&[ONE_DIGIT, GPT2]).composed(),
+        "tiny_aya" => of(&[Rule::Threes, GPT4O]).composed(),
+        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "smaug-bpe" | "pixtral" | "midm-2.0"
+        | "lfm2" | "glm4" | "chatglm-bpe" => of(&[LLAMA3]).whole_words(),
         "dbrx" => plain(&[LLAMA3]),
-        "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "megrez" => plain(&[QWEN2]),
-        "tekken" => whole_words(&[TEKKEN]),
-        "gpt-4o" | "llama4" => plain(&[GPT4O]),
+        "qwen2" | "deepseek-r1-qwen" => of(&[QWEN2]).composed(),
+        // Ling's pattern has possessive quantifiers and one line break less; it matches the same.
+        "stablelm2" | "megrez" | "hunyuan" | "bailingmoe" | "bailingmoe2" | "llada-moe" => {
+            plain(&[QWEN2])
+        }
+        "qwen35" => of(&[QWEN35]).composed(),
+        "seed-coder" => plain(&[SEED_CODER]),
+        "tekken" => of(&[TEKKEN]).whole_words(),
+        "gpt-4o" | "llama4" | "kanana2" | "minimax-m2" => plain(&[GPT4O]),
+        "kimi-k2" => of(&[KIMI]).whole_words(),
+        "exaone-moe" => plain(&[EXAONE_MOE]),
+        "bloom" | "poro-chat" | "gpt3-finnish" => plain(&[BLOOM]),
+        "viking" => plain(&[BLOOM, ONE_DIGIT]),
         "deepseek-llm" => plain(DEEPSEEK_LLM),
         "deepseek-coder" => plain(DEEPSEEK_CODER),
-        "deepseek-v3" => plain(DEEPSEEK_V3),
+        "deepseek-v3" | "hunyuan-dense" | "joyai-llm" => plain(DEEPSEEK_V3),
         _ => None,
     }
 }
@@ -166,6 +253,7 @@ pub struct Splitter {
     /// short text costs more than the text. As many as threads ever split at once.
     idle: Mutex<Vec<Scratch>>,
     pub ignore_merges: bool,
+    pub nfc: bool,
 }
 
 type Scratch = Vec<Cache>; // one a stage
@@ -175,15 +263,24 @@ impl Splitter {
         let description = describe(pre).ok_or_else(|| format!("unknown pre-tokenizer '{pre}'"))?;
         let mut stages = Vec::new();
         for rule in description.stages {
-            let (pattern, white) = match rule {
-                Rule::Isolate(pattern) => (pattern, None),
-                Rule::Words(pattern, white) => (pattern, Some(*white)),
+            let (built, cut) = match rule {
+                Rule::Isolate(pattern) => (Regex::new(pattern), Cut::Isolate),
+                Rule::Words(pattern, white) => (Regex::new(pattern), Cut::Words(*white)),
+                Rule::Threes => (Regex::new_many(&DIGIT_RUNS), Cut::Threes),
             };
-            let regex = Regex::new(pattern).map_err(|e| format!("pre-tokenizer '{pre}': {e}"))?;
-            stages.push(Stage { regex, white });
+            let regex = built.map_err(|e| format!("pre-tokenizer '{pre}': {e}"))?;
+            stages.push(Stage { regex, cut });
         }
-        let ignore_merges = description.ignore_merges;
-        Ok(Splitter { stages, idle: Mutex::default(), ignore_merges })
+        let Description { ignore_merges, nfc, .. } = description;
+        Ok(Splitter { stages, idle: Mutex::default(), ignore_merges, nfc })
+    }
+
+    /// What is split of `text`: itself, or its normal form.
+    pub fn normal_form<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !self.nfc || text.is_ascii() || is_nfc(text) {
+            return Cow::Borrowed(text);
+        }
+        Cow::Owned(text.nfc().map(|(c, _)| c).collect())
     }
 
     /// Calls `word` for each piece of `text`, in order; they join to `text`.
@@ -215,9 +312,10 @@ fn split_stages<'t>(
             split_stages(stages, caches, piece, word);
         }
     };
-    match stage.white {
-        None => isolate(&stage.regex, cache, piece, &mut next),
-        Some(white) => words(&stage.regex, white, cache, piece, &mut next),
+    match stage.cut {
+        Cut::Isolate => isolate(&stage.regex, cache, piece, &mut next),
+        Cut::Words(white) => words(&stage.regex, white, cache, piece, &mut next),
+        Cut::Threes => threes(&stage.regex, cache, piece, &mut next),
     }
 }
 
@@ -226,6 +324,28 @@ fn isolate<'t>(regex: &Regex, cache: &mut Cache, piece: &'t str, next: &mut dyn 
     while let Some(found) = regex.search_with(cache, &Input::new(piece).range(done..)) {
         next(&piece[done..found.start()]);
         next(&piece[found.start()..found.end()]);
+        done = found.end();
+    }
+    next(&piece[done..]);
+}
+
+fn threes<'t>(regex: &Regex, cache: &mut Cache, piece: &'t str, next: &mut dyn FnMut(&'t str)) {
+    let mut done = 0;
+    let mut from = 0;
+    while let Some(found) = regex.search_with(cache, &Input::new(piece).range(from..)) {
+        from = found.end();
+        if found.pattern().as_usize() == 0 {
+            continue;
+        }
+        next(&piece[done..found.start()]);
+        done = found.start();
+        let digits = piece[found.range()].chars().count();
+        let ends = piece[found.range()].char_indices().enumerate().skip(1);
+        for (_, (at, _)) in ends.filter(|(count, _)| (digits - count) % 3 == 0) {
+            next(&piece[done..found.start() + at]);
+            done = found.start() + at;
+        }
+        next(&piece[done..found.end()]);
         done = found.end();
     }
     next(&piece[done..]);
@@ -288,6 +408,20 @@ mod tests {
         assert_eq!(cut("smollm", "in 1234"), ["in", " ", "1", "2", "3", "4"]);
         assert_eq!(cut("llama-bpe", "12345"), ["123", "45"]);
         assert_eq!(cut("qwen2", "12"), ["1", "2"]);
+    }
+
+    #[test]
+    fn digits_may_count_from_their_end() {
+        assert_eq!(cut("tiny_aya", "12345, 678"), ["12", "345", ",", " ", "678"]);
+        assert_eq!(cut("tiny_aya", "x1234y 1"), ["x", "123", "4", "y", " ", "1"]);
+    }
+
+    #[test]
+    fn text_is_composed_where_the_model_was_trained_so() {
+        let decomposed = "e\u{301} \u{1100}\u{1161}\u{11A8} \u{212B}";
+        for (pre, expected) in [("qwen2", "\u{e9} \u{AC01} \u{C5}"), ("llama-bpe", decomposed)] {
+            assert_eq!(Splitter::new(pre).unwrap().normal_form(decomposed), expected);
+        }
     }
 
     #[test]

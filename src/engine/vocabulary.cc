@@ -91,6 +91,7 @@ Status ReadSpecials(const GgufFile& file, Vocabulary& vocabulary) {
       {"tokenizer.ggml.bos_token_id", &vocabulary.bos},
       {"tokenizer.ggml.eos_token_id", &vocabulary.eos},
       {"tokenizer.ggml.eot_token_id", &vocabulary.eot},
+      {"tokenizer.ggml.eom_token_id", &vocabulary.eom},
       {"tokenizer.ggml.unknown_token_id", &vocabulary.unknown},
       {"tokenizer.ggml.padding_token_id", &vocabulary.padding},
   };
@@ -99,21 +100,27 @@ Status ReadSpecials(const GgufFile& file, Vocabulary& vocabulary) {
     if (!token) return std::unexpected(token.error());
     *slot = *token;
   }
-  // llama.cpp's defaults where the file does not say: a SentencePiece vocabulary and the Llama 3
-  // kind of byte-level one get a bos, others do not.
+  // llama.cpp's defaults where the file does not say: a SentencePiece vocabulary and some
+  // byte-level ones get a bos, others do not.
   const std::pair<const char*, bool*> flags[] = {
       {"tokenizer.ggml.add_bos_token", &vocabulary.add_bos},
       {"tokenizer.ggml.add_eos_token", &vocabulary.add_eos},
       {"tokenizer.ggml.add_space_prefix", &vocabulary.add_space_prefix},
   };
-  constexpr std::string_view kLlama3Kinds[] = {"llama-bpe", "llama3", "llama-v3", "falcon3"};
+  constexpr std::string_view kWithBos[] = {"llama-bpe", "llama3",   "llama-v3", "falcon3",
+                                           "pixtral",   "midm-2.0", "lfm2",     "tekken"};
   vocabulary.add_bos = vocabulary.model == "llama" ||
-                       std::ranges::find(kLlama3Kinds, vocabulary.pre) != std::end(kLlama3Kinds);
+                       std::ranges::find(kWithBos, vocabulary.pre) != std::end(kWithBos);
   for (const auto& [key, slot] : flags) {
     auto flag = FlagKey(file, key, *slot);
     if (!flag) return std::unexpected(flag.error());
     *slot = *flag;
   }
+  // Phi-3's special tokens take the white space behind them (its tokenizer.json: rstrip). No key of
+  // GGUF says so.
+  auto architecture = TextKey(file, "general.architecture");
+  if (!architecture) return std::unexpected(architecture.error());
+  vocabulary.strip_after_control = vocabulary.model == "llama" && *architecture == "phi3";
   return {};
 }
 

@@ -79,8 +79,8 @@ Status CheckVocabulary(const Vocabulary& vocabulary) {
   }
   if (Status tokens = CheckTokens(vocabulary); !tokens) return tokens;
   const std::pair<std::string_view, std::optional<TokenId>> ids[] = {
-      {"bos", vocabulary.bos},         {"eos", vocabulary.eos},         {"eot", vocabulary.eot},
-      {"unknown", vocabulary.unknown}, {"padding", vocabulary.padding},
+      {"bos", vocabulary.bos}, {"eos", vocabulary.eos},         {"eot", vocabulary.eot},
+      {"eom", vocabulary.eom}, {"unknown", vocabulary.unknown}, {"padding", vocabulary.padding},
   };
   for (const auto& [name, id] : ids) {
     if (Status special = CheckSpecialId(name, id, count); !special) return special;

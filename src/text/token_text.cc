@@ -58,16 +58,6 @@ std::string FromLetters(std::string_view token) {
   return bytes;
 }
 
-std::string WithSpaces(std::string_view token) {
-  std::string text;
-  for (size_t at = token.find(kSentencePieceSpace); at != token.npos;
-       at = token.find(kSentencePieceSpace)) {
-    text.append(token.substr(0, at)).append(" ");
-    token.remove_prefix(at + kSentencePieceSpace.size());
-  }
-  return text.append(token);
-}
-
 // <0x0A>
 std::optional<char> NumberedByte(std::string_view token) {
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
@@ -78,6 +68,16 @@ std::optional<char> NumberedByte(std::string_view token) {
 }
 
 }  // namespace
+
+std::string WithSpaces(std::string_view text) {
+  std::string spaced;
+  for (size_t at = text.find(kSentencePieceSpace); at != text.npos;
+       at = text.find(kSentencePieceSpace)) {
+    spaced.append(text.substr(0, at)).append(" ");
+    text.remove_prefix(at + kSentencePieceSpace.size());
+  }
+  return spaced.append(text);
+}
 
 std::string BytesOfToken(TokenWriting writing, TokenType type, std::string_view token) {
   if (writing == TokenWriting::kByteLevel) {

@@ -19,6 +19,9 @@ enum class TokenWriting { kByteLevel, kSentencePiece };
 // The bytes of one token.
 std::string BytesOfToken(TokenWriting writing, TokenType type, std::string_view token);
 
+// Text with a space wherever SentencePiece would read its mark for one, U+2581.
+std::string WithSpaces(std::string_view text);
+
 // All of a vocabulary, in one piece of memory.
 class TokenBytes {
  public:

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/check.h"
 #include "base/interruption.h"
@@ -15,6 +14,8 @@
 #include "text/token_matcher.h"
 #include "text/token_memo.h"
 #include "text/token_text.h"
+#include "text/turn_ends.h"
+#include "text/utf8.h"
 
 namespace reprise {
 namespace {
@@ -22,26 +23,9 @@ namespace {
 // Shorter segments are tokenised in about the time that remembering takes.
 constexpr size_t kMinMemoBytes = 64;
 
-// Control tokens that end a turn in the templates of the known families, whatever the file calls
-// eos.
-constexpr std::array<std::string_view, 15> kTurnEnds = {
-    "<|im_end|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|eot|>",
-    "<end_of_turn>",
-    "<|end_of_turn|>",
-    "<|end|>",
-    "<|return|>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "</s>",
-    "<EOT>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-    "<eos>",
-};
+// Normal form C is at most so many times shorter than what it stands for (U+0390 for three
+// characters of seven bytes).
+constexpr size_t kMostBytesPerComposed = 4;
 
 enum class Escapes { kNone, kRemove };
 
@@ -49,6 +33,7 @@ enum class Escapes { kNone, kRemove };
 
 struct Tokenizer::Impl {
   Vocabulary vocabulary;
+  TokenWriting writing;
   TokenBytes bytes;
   TokenMatcher control;
   TokenMatcher user_defined;
@@ -57,8 +42,8 @@ struct Tokenizer::Impl {
   RepriseBpe* bpe = nullptr;
   mutable TokenMemo memo{limits::kTokenMemoBytes};
 
-  Impl(Vocabulary v, TokenWriting writing)
-      : vocabulary(std::move(v)), bytes(writing, vocabulary.tokens, vocabulary.types) {}
+  Impl(Vocabulary v, TokenWriting w)
+      : vocabulary(std::move(v)), writing(w), bytes(w, vocabulary.tokens, vocabulary.types) {}
   ~Impl() { reprise_bpe_free(bpe); }
 
   TokenType type(size_t token) const {
@@ -66,9 +51,10 @@ struct Tokenizer::Impl {
   }
 
   Status IndexSpecialTokens();
-  Status CreateBpe(TokenWriting writing);
+  Status CreateBpe();
 
   void AppendBpe(std::string_view text, std::vector<TokenId>* ids) const;
+  void AppendBetweenUserDefined(std::string_view text, std::vector<TokenId>* ids) const;
   void AppendSegment(std::string_view text, std::string_view tenant,
                      std::vector<TokenId>* ids) const;
   void AppendParsed(std::string_view text, Escapes escapes, std::string_view tenant,
@@ -76,7 +62,7 @@ struct Tokenizer::Impl {
 };
 
 Status Tokenizer::Impl::IndexSpecialTokens() {
-  ends_generation.resize(vocabulary.tokens.size());
+  ends_generation = TokensThatEndATurn(vocabulary);
   for (size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     const auto token = static_cast<TokenId>(i);
     const std::string_view text = bytes[token];
@@ -89,15 +75,11 @@ Status Tokenizer::Impl::IndexSpecialTokens() {
                   fmt::format("tokenizer: control token {} contains U+FDD0", i));
     }
     control.Add(text, token);
-    ends_generation[i] = std::ranges::find(kTurnEnds, text) != kTurnEnds.end();
-  }
-  for (const std::optional<TokenId>& end : {vocabulary.eos, vocabulary.eot}) {
-    if (end) ends_generation[static_cast<size_t>(*end)] = true;
   }
   return {};
 }
 
-Status Tokenizer::Impl::CreateBpe(TokenWriting writing) {
+Status Tokenizer::Impl::CreateBpe() {
   BpeRules rules;
   if (writing == TokenWriting::kByteLevel) {
     Result<BpeRules> from_merges = RulesFromMerges(vocabulary);
@@ -127,6 +109,7 @@ Status Tokenizer::Impl::CreateBpe(TokenWriting writing) {
   BridgeText error;
   bpe = reprise_bpe_create(&config, error.out());
   if (bpe == nullptr) return Fail(ErrorCode::kCorrupt, "tokenizer: " + error.str());
+  if (reprise_bpe_composes(bpe)) longest_piece_bytes *= kMostBytesPerComposed;
   return {};
 }
 
@@ -141,12 +124,8 @@ void Tokenizer::Impl::AppendBpe(std::string_view text, std::vector<TokenId>* ids
   ids->insert(ids->end(), found.begin(), found.end());
 }
 
-// Text without control tokens: user-defined tokens, and what is between them.
-void Tokenizer::Impl::AppendSegment(std::string_view text, std::string_view tenant,
-                                    std::vector<TokenId>* ids) const {
-  const bool remember = text.size() >= kMinMemoBytes;
-  if (remember && memo.AppendKnown(tenant, text, ids)) return;
-  const size_t first = ids->size();
+void Tokenizer::Impl::AppendBetweenUserDefined(std::string_view text,
+                                               std::vector<TokenId>* ids) const {
   size_t done = 0;
   while (const auto match = user_defined.Find(text, done)) {
     AppendBpe(text.substr(done, match->begin - done), ids);
@@ -154,6 +133,19 @@ void Tokenizer::Impl::AppendSegment(std::string_view text, std::string_view tena
     done = match->end();
   }
   AppendBpe(text.substr(done), ids);
+}
+
+// Text without control tokens: user-defined tokens, and what is between them.
+void Tokenizer::Impl::AppendSegment(std::string_view text, std::string_view tenant,
+                                    std::vector<TokenId>* ids) const {
+  const bool remember = text.size() >= kMinMemoBytes;
+  if (remember && memo.AppendKnown(tenant, text, ids)) return;
+  const size_t first = ids->size();
+  if (writing == TokenWriting::kSentencePiece && !user_defined.empty()) {
+    AppendBetweenUserDefined(WithSpaces(text), ids);
+  } else {
+    AppendBetweenUserDefined(text, ids);
+  }
   if (remember) memo.Remember(tenant, text, ids->data() + first, ids->size() - first);
 }
 
@@ -174,6 +166,7 @@ void Tokenizer::Impl::AppendParsed(std::string_view text, Escapes escapes, std::
     append(text.substr(done, match->begin - done));
     ids->push_back(match->token);
     done = match->end();
+    if (vocabulary.strip_after_control) done += LeadingSpaceBytes(text.substr(done));
   }
   append(text.substr(done));
 }
@@ -200,7 +193,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::Create(Vocabulary vocabulary) {
   if (Status indexed = impl->IndexSpecialTokens(); !indexed) {
     return std::unexpected(indexed.error());
   }
-  if (Status created = impl->CreateBpe(writing); !created) {
+  if (Status created = impl->CreateBpe(); !created) {
     return std::unexpected(created.error());
   }
   return std::unique_ptr<Tokenizer>(new Tokenizer(std::move(impl)));

@@ -1,8 +1,29 @@
 #pragma once
 
 // Text to token ids and back, from the vocabulary of a GGUF file, over the Rust `tokenizers` crate
-// (bridge/). Byte-level BPE ("gpt2" with the pre-tokenizer the file names) and SentencePiece BPE
-// ("llama").
+// (bridge/). The ids are those of Hugging Face's tokenizer.json, which the model was trained with.
+//
+// tokenizer.ggml.model "gpt2": byte-level BPE. How words are cut, whether text is brought into
+// normal form C first and whether words are looked up whole, tokenizer.ggml.pre says;
+// bridge/src/splitter.rs has the table. What families write there:
+//
+//   qwen2                       Qwen 1.5 to 3 with their mixtures, DeepSeek's distillations of them
+//   qwen35                      Qwen 3.5
+//   llama-bpe, smaug-bpe        Llama 3; SmolLM3
+//   gpt-4o                      gpt-oss, Phi-4-mini, Llama 4 (llama4)
+//   tekken, pixtral             Mistral from Nemo on; Nemotron-H
+//   dbrx                        OLMo 2 and 3, Granite 4, Phi-4
+//   olmo                        OLMo, OLMoE
+//   refact                      Granite 3
+//   command-r, tiny_aya         Cohere and Cohere2
+//   starcoder, smollm           StarCoder2; SmolLM, SmolLM2
+//   glm4, chatglm-bpe           GLM-4
+//   exaone, exaone4             EXAONE 3, 4
+//   lfm2                        LFM2
+//   deepseek-llm, -coder, -v3   DeepSeek V2, Coder, V3 (and R1); kimi-k2 in the same architecture
+//
+// "llama": SentencePiece BPE (Llama 2, Mistral to 0.3, Mixtral, Phi-3, Gemma to 3). Other models
+// (t5, bert, rwkv, gemma4, plamo2) and unknown names are refused.
 //
 // Text between two control tokens is a segment; a segment's ids do not depend on its neighbours.
 // (Where a SentencePiece file asks for a space before the text, each segment gets one, as Hugging
@@ -46,10 +67,11 @@ struct Vocabulary {
   std::vector<TokenType> types;     // as many as tokens; may be empty (all normal)
   std::vector<std::string> merges;  // "left right"; gpt2
   std::vector<float> scores;        // llama
-  std::optional<TokenId> bos, eos, eot, unknown, padding;
+  std::optional<TokenId> bos, eos, eot, eom, unknown, padding;
   bool add_bos = false;
   bool add_eos = false;
-  bool add_space_prefix = true;  // llama
+  bool add_space_prefix = true;      // llama
+  bool strip_after_control = false;  // white space behind a parsed control token is left out
 };
 
 struct EncodeOptions {
@@ -84,12 +106,12 @@ class Tokenizer {
   // Bytes of many; control tokens are left out unless with_control.
   std::string Decode(const std::vector<TokenId>& tokens, bool with_control) const;
 
-  // No text has fewer tokens than its bytes divided by this.
+  // No text has fewer tokens than its bytes divided by this (but for white space that
+  // strip_after_control leaves out).
   size_t longest_piece_bytes() const;
   const Vocabulary& vocabulary() const;
   bool IsControl(TokenId token) const;
-  // Ends a reply: eos, eot, and control tokens that by name end a turn (<|im_end|>, <|eot_id|>,
-  // <end_of_turn>, …).
+  // Ends a reply: eos, eot, eom, and control tokens that by name end a turn (turn_ends.h).
   bool IsEndOfGeneration(TokenId token) const;
 
  private:

@@ -1,5 +1,6 @@
 #include "text/utf8.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -25,6 +26,12 @@ Continuation ContinuationOf(uint8_t lead) {
   return {0, 0, 0};
 }
 
+constexpr std::string_view kSpaces[] = {
+    " ",      "\t",     "\n",     "\v",     "\f",     "\r",     "\u0085", "\u00A0", "\u1680",
+    "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007", "\u2008",
+    "\u2009", "\u200A", "\u2028", "\u2029", "\u202F", "\u205F", "\u3000",
+};
+
 }  // namespace
 
 Utf8Sequence FirstUtf8Sequence(std::string_view text) {
@@ -40,6 +47,18 @@ Utf8Sequence FirstUtf8Sequence(std::string_view text) {
     next.high = 0xBF;
   }
   return {Utf8Kind::kCharacter, next.count + 1};
+}
+
+size_t LeadingSpaceBytes(std::string_view text) {
+  size_t bytes = 0;
+  while (bytes < text.size()) {
+    const std::string_view rest = text.substr(bytes);
+    const auto* space = std::ranges::find_if(
+        kSpaces, [&](std::string_view candidate) { return rest.starts_with(candidate); });
+    if (space == std::end(kSpaces)) break;
+    bytes += space->size();
+  }
+  return bytes;
 }
 
 size_t AsciiPrefix(std::string_view text) {

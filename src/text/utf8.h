@@ -26,6 +26,9 @@ struct Utf8Sequence {
 // The sequence that text begins with. REQUIRES: text is not empty.
 Utf8Sequence FirstUtf8Sequence(std::string_view text);
 
+// Length of the white space (Unicode's White_Space) that `text` begins with.
+size_t LeadingSpaceBytes(std::string_view text);
+
 // Length of the ASCII text that `text` begins with.
 size_t AsciiPrefix(std::string_view text);
 

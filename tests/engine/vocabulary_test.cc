@@ -34,7 +34,10 @@ bool AddsBos(const std::string& model, const std::string& pre) {
 TEST(ReadVocabulary, AddsABosWhereFilesOfThatKindExpectOne) {
   EXPECT_TRUE(AddsBos("llama", ""));
   EXPECT_TRUE(AddsBos("gpt2", "llama-bpe"));
+  EXPECT_TRUE(AddsBos("gpt2", "tekken"));
+  EXPECT_TRUE(AddsBos("gpt2", "lfm2"));
   EXPECT_FALSE(AddsBos("gpt2", "smollm"));
+  EXPECT_FALSE(AddsBos("gpt2", "smaug-bpe"));
 }
 
 TEST(ReadVocabulary, LetsTheFileDecideOnBos) {
@@ -43,6 +46,31 @@ TEST(ReadVocabulary, LetsTheFileDecideOnBos) {
     writer.Bool("tokenizer.ggml.add_bos_token", false);
   });
   EXPECT_FALSE(vocabulary.value().add_bos);
+}
+
+TEST(ReadVocabulary, ReadsWhatEndsATurnAndAMessage) {
+  const auto vocabulary = Read([](GgufWriter& writer) {
+    writer.Uint32("tokenizer.ggml.eos_token_id", 0);
+    writer.Uint32("tokenizer.ggml.eot_token_id", 1);
+    writer.Uint32("tokenizer.ggml.eom_token_id", 2);
+  });
+  EXPECT_EQ(vocabulary.value().eos, 0);
+  EXPECT_EQ(vocabulary.value().eot, 1);
+  EXPECT_EQ(vocabulary.value().eom, 2);
+}
+
+TEST(ReadVocabulary, ControlTokensOfPhi3WithSentencePieceTakeTheWhiteSpaceBehindThem) {
+  const auto strips = [](const std::string& model, const std::string& architecture) {
+    return Read([&](GgufWriter& writer) {
+             writer.String("tokenizer.ggml.model", model);
+             writer.String("general.architecture", architecture);
+           })
+        .value()
+        .strip_after_control;
+  };
+  EXPECT_TRUE(strips("llama", "phi3"));
+  EXPECT_FALSE(strips("gpt2", "phi3"));  // Phi-4-mini
+  EXPECT_FALSE(strips("llama", "llama"));
 }
 
 TEST(ReadVocabulary, RefusesASpecialTokenOutsideTheVocabulary) {

@@ -78,6 +78,7 @@ Vocabulary VocabularyOf(const json::object& request) {
   vocabulary.add_bos = Flag(request, "add_bos");
   vocabulary.add_eos = Flag(request, "add_eos");
   vocabulary.add_space_prefix = Flag(request, "add_space_prefix");
+  vocabulary.strip_after_control = Flag(request, "strip_after_control");
   return vocabulary;
 }
 

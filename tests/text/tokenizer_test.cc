@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <time.h>
 
@@ -94,6 +95,19 @@ TEST_F(ByteLevelTest, PiecesAreBytesAndControlTokensTheirText) {
   EXPECT_EQ(tokenizer_->Decode({Id("he"), 2, Id("he")}, false), "hehe");
 }
 
+TEST_F(ByteLevelTest, ComposedTextHasNoFewerTokensThanTheLongestPieceAllows) {
+  Vocabulary vocabulary = ByteLevelVocabulary();
+  vocabulary.pre = "qwen2";
+  const auto composing = Create(vocabulary);
+  EXPECT_EQ(composing->Encode("e\u0301", {}), composing->Encode("\u00E9", {}));
+  EXPECT_NE(tokenizer_->Encode("e\u0301", {}), tokenizer_->Encode("\u00E9", {}));
+  // Seven bytes become two.
+  const std::string longest = "\u1FBE\u0308\u0301";
+  const size_t least = longest.size() / composing->longest_piece_bytes();
+  EXPECT_LE(least, composing->Encode(longest, {}).size());
+  EXPECT_GE(composing->longest_piece_bytes(), 4 * tokenizer_->longest_piece_bytes());
+}
+
 TEST_F(ByteLevelTest, EosAndTokensThatByNameEndATurnEndAReply) {
   EXPECT_TRUE(tokenizer_->IsEndOfGeneration(0));
   EXPECT_TRUE(tokenizer_->IsEndOfGeneration(2));
@@ -168,12 +182,13 @@ double SecondsFor(const Tokenizer& tokenizer, std::string_view unit, size_t size
 // Merging works on a heap, n log n: sixteen times the text takes about 20 times as long (more where
 // it leaves the cache), where quadratic work would take 256 times. The bound lies half way.
 TEST(TokenizerTest, NoTextTakesQuadraticTime) {
-  for (const char* pre : {"smollm", "llama-bpe", "tekken", "deepseek-llm", "deepseek-v3"}) {
+  for (const char* pre : {"smollm", "llama-bpe", "tekken", "deepseek-llm", "deepseek-v3", "qwen35",
+                          "tiny_aya", "kimi-k2", "exaone-moe", "viking"}) {
     Vocabulary vocabulary = ByteLevelVocabulary();
     vocabulary.pre = pre;
     const auto tokenizer = Create(vocabulary);
-    for (const std::string_view unit :
-         {"a", " ", "hello", "\n", "\t ", "!", "<|im_", "1", "\u4E2D", "\x01"}) {
+    for (const std::string_view unit : {"a", " ", "hello", "a b ", "\n", "\t ", "!", "<|im_", "1",
+                                        "1a", "\u4E2D", "\x01", "\u0301", "\u0323\u0301"}) {
       const double small = SecondsFor(*tokenizer, unit, 1 << 13);
       const double large = SecondsFor(*tokenizer, unit, 1 << 17);
       EXPECT_LT(large, 128 * std::max(small, 1e-4)) << pre << " " << unit;
@@ -194,11 +209,13 @@ TEST(TokenizerTest, UnknownKindsAreUnsupportedAndNamed) {
   ASSERT_FALSE(unknown_pre);
   EXPECT_EQ(unknown_pre.error().code, ErrorCode::kUnsupported);
   EXPECT_NE(unknown_pre.error().message.find("made-up"), std::string::npos);
-  vocabulary.model = "t5";
-  const auto unknown_model = Tokenizer::Create(vocabulary);
-  ASSERT_FALSE(unknown_model);
-  EXPECT_EQ(unknown_model.error().code, ErrorCode::kUnsupported);
-  EXPECT_NE(unknown_model.error().message.find("t5"), std::string::npos);
+  for (const char* model : {"t5", "bert", "rwkv", "gemma4", "plamo2", ""}) {
+    vocabulary.model = model;
+    const auto unknown_model = Tokenizer::Create(vocabulary);
+    ASSERT_FALSE(unknown_model);
+    EXPECT_EQ(unknown_model.error().code, ErrorCode::kUnsupported);
+    EXPECT_NE(unknown_model.error().message.find(fmt::format("'{}'", model)), std::string::npos);
+  }
 }
 
 class SentencePieceTest : public testing::Test {
