@@ -36,20 +36,24 @@ void PrefixCache::PublishState(std::string_view scope, std::span<const TokenId> 
   const size_t first = (tokens.size() - 1) / tree_->block_tokens() * tree_->block_tokens();
   PrefixNode* parent = ParentFor(scope, tokens, first, lease);
   const auto own_tokens = tokens.subspan(first);
-  StateReference given = use == StateUse::kGive ? std::move(state) : StateReference();
   Snapshot* snapshot = snapshots_->Find(parent, own_tokens);
   if (snapshot != nullptr) {
     snapshots_->Touch(snapshot);
   } else if (tree_->FindNearest(parent, own_tokens).common < own_tokens.size()) {
+    if (use == StateUse::kGive) state = StateReference();
     return;  // the tail went meanwhile
   } else {
-    if (given.empty()) {
-      given = snapshots_->Allocate(Payload::kUndefined);
-      if (given.empty()) return book_->Keep(reservation, tokens.size(), nullptr);
-      given.CopyFrom(state);
+    StateReference kept;
+    if (use == StateUse::kGive) {
+      kept = std::move(state);
+    } else {
+      kept = snapshots_->Allocate(Payload::kUndefined);
+      if (kept.empty()) return book_->Keep(reservation, tokens.size(), nullptr);
+      kept.CopyFrom(state);
     }
-    snapshot = snapshots_->Add(parent, own_tokens, std::move(given));
+    snapshot = snapshots_->Add(parent, own_tokens, std::move(kept));
   }
+  if (use == StateUse::kGive) state = StateReference();
   book_->Keep(reservation, tokens.size(), snapshot);
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 // A run of eight: its index in a grid, and bit i set where weight i is negative. For IQ1 all bits
 // alike: the sign of the shift by 1/8.
-struct Run {
+struct GridRun {
   int index;
   int negative;
 };
@@ -23,7 +23,7 @@ int EvenSigns(uint32_t seven) {
   return static_cast<int>(seven | (static_cast<uint32_t>(std::popcount(seven)) & 1u) << 7);
 }
 
-void PutRun(const std::vector<uint16_t>& grid, const Run& run, uint8_t* q) {
+void PutRun(const std::vector<uint16_t>& grid, const GridRun& run, uint8_t* q) {
   const int entry = grid[static_cast<size_t>(run.index)];
   for (int i = 0; i < 8; ++i) {
     q[i] = static_cast<uint8_t>(((entry >> (2 * i)) & 3) | (((run.negative >> i) & 1) << 2));

@@ -15,7 +15,7 @@ typedef float StateLanes __attribute__((vector_size(16)));
 #endif
 
 template <typename V>
-constexpr int kWidthOf = sizeof(V) / sizeof(float);
+constexpr int kWidthOf = static_cast<int>(sizeof(V) / 4);  // of f32
 
 // Of memory that is aligned as floats are. One instruction each.
 template <typename V>

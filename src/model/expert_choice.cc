@@ -71,6 +71,7 @@ void ChooseExperts(const ExpertsConfig& config, std::span<const float> bias,
 
   const std::vector<int> chosen = Largest(merits, config.chosen);
   std::vector<float> weights;
+  weights.reserve(chosen.size());
   for (const int expert : chosen) weights.push_back(scores[static_cast<size_t>(expert)]);
   if (config.gating == ExpertsConfig::Gating::kSoftmaxOfChosen) Softmax(weights);
   float factor = config.scale;
