@@ -2,10 +2,10 @@
 //
 // Weights of 4 and 8 bits are multiplied straight from the packed record: their unpacking hides in
 // the register ports that vpdpbusd leaves free (measured with blocks of 4 rows x 64 outputs: 300
-// GOP/s a core against 270 from unpacked bytes, which take twice the loads). Weights of 5 and 6
-// bits take more steps to unpack, so for many rows a run of groups is unpacked to L1 first (300
-// against 260). Either way Scale() follows each group in the same order, so a row's bits are the
-// same.
+// GOP/s a core against 270 from unpacked bytes, which take twice the loads). Weights of 2, 3, 5 and
+// 6 bits, and codes, take more steps to unpack, so for many rows a run of groups is unpacked to L1
+// first (5 and 6 bits: 300 against 260). Either way Scale() follows each group in the same order,
+// so a row's bits are the same.
 //
 // Many rows go by blocks of 6 rows × 32 outputs: 12 integer and 12 scaled sums, which stay in the
 // 32 registers beside 4 of weights. What bounds them is one port: 96 vpdpbusd and 24 (with offsets
@@ -48,7 +48,7 @@ void ForRowBlocks(int rows, Block block) {
 }
 
 // Up to here rows are few (at 24, 2 to 9 % faster on 4-bit weights, 13 % on 8 bits, 22 % on 5 and 6
-// bits of a 1B model). More are also worth unpacking weights of 5 and 6 bits for.
+// bits of a 1B model). More are also worth unpacking for, where Format::kUnpacks.
 constexpr int kFewRows = 24;
 constexpr int kFewRowBlock = 4;
 
@@ -75,21 +75,30 @@ struct Format {
 
 [[gnu::always_inline]] inline __m512i LoadBytes(const uint8_t* at) { return _mm512_load_si512(at); }
 
-// q of each code of a format with a codebook, in every 16 bytes.
-template <typename F>
-[[gnu::always_inline]] inline __m512i LoadCodebook(const PackedFormat& format) {
-  if constexpr (!F::kCodes) return _mm512_setzero_si512();
-  const __m128i values = _mm_loadu_si128(reinterpret_cast<const __m128i*>(format.codebook));
-  return _mm512_broadcast_i32x4(_mm_xor_si128(values, _mm_set1_epi8(static_cast<char>(0x80))));
-}
+// q of each code, where what is packed are codes.
+template <bool kCodes>
+struct Codebook {
+  explicit Codebook(const PackedFormat&) {}
+  [[gnu::always_inline]] __m512i Look(__m512i q) const { return q; }
+};
+template <>
+struct Codebook<true> {
+  [[gnu::always_inline]] explicit Codebook(const PackedFormat& format)
+      : in_every_lane(_mm512_broadcast_i32x4(
+            _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(format.codebook)),
+                          _mm_set1_epi8(static_cast<char>(0x80))))) {}
+  [[gnu::always_inline]] __m512i Look(__m512i codes) const {
+    return _mm512_shuffle_epi8(in_every_lane, codes);
+  }
+  __m512i in_every_lane;
+};
 
 // Reads the quads of kWidth vectors of outputs, from vector `first` on, of one record. Quads()
 // gives quads 2j and 2j + 1 of outputs 16 (first + c) .. 16 (first + c) + 15, for j ascending.
 template <typename F, int kWidth>
 class QuadReader {
  public:
-  [[gnu::always_inline]] QuadReader(const uint8_t* record, int first, __m512i codebook)
-      : from_(record + 64 * first), codebook_(codebook) {
+  [[gnu::always_inline]] QuadReader(const uint8_t* record, int first) : from_(record + 64 * first) {
     static_assert(kWidth == kVectors || !kHalfPlanes);
     if constexpr (F::kPlaneBits > 0) {
       const uint8_t* const planes = from_ + kTileOutputs * F::kGroup * F::kLowBits / 8;
@@ -100,7 +109,8 @@ class QuadReader {
     }
   }
 
-  [[gnu::always_inline]] void Quads(int j, int c, __m512i& even, __m512i& odd) {
+  [[gnu::always_inline]] void Quads(int j, int c, const Codebook<F::kCodes>& codebook,
+                                    __m512i& even, __m512i& odd) {
     if constexpr (F::kLowBits == 8) {
       even = LoadBytes(from_ + 64 * (2 * j * kVectors + c));
       odd = LoadBytes(from_ + 64 * ((2 * j + 1) * kVectors + c));
@@ -116,10 +126,8 @@ class QuadReader {
       even = AddPlane(c, even);
       odd = AddPlane(c, odd);
     }
-    if constexpr (F::kCodes) {
-      even = _mm512_shuffle_epi8(codebook_, even);
-      odd = _mm512_shuffle_epi8(codebook_, odd);
-    }
+    even = codebook.Look(even);
+    odd = codebook.Look(odd);
   }
 
  private:
@@ -136,7 +144,6 @@ class QuadReader {
   }
 
   const uint8_t* from_;
-  __m512i codebook_;
   __m512i planes_[kWidth];
 };
 
@@ -224,20 +231,20 @@ void DirectBlock(const TileCall& call, int row, int first) {
   for (int r = 0; r < kRows; ++r) {
     for (int c = 0; c < kWidth; ++c) sums[r][c] = _mm512_setzero_ps();
   }
-  const __m512i codebook = LoadCodebook<F>(*call.format);
+  const Codebook<F::kCodes> codebook(*call.format);
   const uint8_t* record = call.tile;
   for (int64_t g = 0; g < groups; ++g, record += F::kRecordBytes) {
     Sums products[kRows][kWidth];
     for (int r = 0; r < kRows; ++r) {
       for (int c = 0; c < kWidth; ++c) products[r][c] = AsSums(x.Start(r, g));
     }
-    QuadReader<F, kWidth> quads(record, first, codebook);
+    QuadReader<F, kWidth> quads(record, first);
 #pragma GCC unroll 4
     for (int j = 0; j < F::kQuads / 2; ++j) {
       __m512i even[kWidth];
       __m512i odd[kWidth];
 #pragma GCC unroll 4
-      for (int c = 0; c < kWidth; ++c) quads.Quads(j, c, even[c], odd[c]);
+      for (int c = 0; c < kWidth; ++c) quads.Quads(j, c, codebook, even[c], odd[c]);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const __m512i even_x = x.Quad(r, 8 * j);
@@ -271,15 +278,15 @@ struct Run {
 
 template <typename F>
 void UnpackRun(const TileCall& call, const uint8_t* record, int groups) {
-  const __m512i codebook = LoadCodebook<F>(*call.format);
+  const Codebook<F::kCodes> codebook(*call.format);
   uint8_t* out = call.scratch;
   for (int g = 0; g < groups; ++g, record += F::kRecordBytes, out += F::kUnpackedBytes) {
-    QuadReader<F, kVectors> quads(record, 0, codebook);
+    QuadReader<F, kVectors> quads(record, 0);
     for (int j = 0; j < F::kQuads / 2; ++j) {
       for (int c = 0; c < kVectors; ++c) {
         __m512i even;
         __m512i odd;
-        quads.Quads(j, c, even, odd);
+        quads.Quads(j, c, codebook, even, odd);
         _mm512_store_si512(out + 64 * (2 * j * kVectors + c), even);
         _mm512_store_si512(out + 64 * ((2 * j + 1) * kVectors + c), odd);
       }

@@ -45,6 +45,7 @@ std::vector<ExpertsCase> Cases() {
     cases.push_back({isa, Compute::kFast, kQ5_0, kQ8_0, Activation::kClampedSilu});
     cases.push_back({isa, Compute::kFast, kBf16, kBf16, Activation::kGelu});
     cases.push_back({isa, Compute::kFast, kQ8_0, kBf16, Activation::kRelu2, false});
+    cases.push_back({isa, Compute::kFast, kMXFP4, kMXFP4, Activation::kClampedSilu});
     cases.push_back({isa, Compute::kExact, kQ4_1, kF32, Activation::kClampedSilu});
   }
   return cases;
