@@ -94,6 +94,7 @@ fn compile(source: &str, limits: Limits) -> Result<Environment<'static>, String>
     });
     environment.add_filter("trim", trim);
     environment.add_test("sequence", is_sequence);
+    environment.add_test("iterable", is_iterable);
     let source = namespace::filter_assignments(&generation::replace_tags(source), syntax);
     environment.add_template_owned(NAME, source).map_err(|error| sentence(&error))?;
     Ok(environment)
@@ -144,6 +145,11 @@ fn trim(value: &Value, characters: Option<&str>) -> String {
     let text = value.to_string();
     let goes = |c: char| characters.map_or(python_methods::is_space(c), |set| set.contains(c));
     text.trim_matches(goes).to_string()
+}
+
+/// As in Python, none cannot be iterated over; what is undefined can, and has no elements.
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 /// What has a length and can be indexed, as Jinja2 asks: strings and mappings too.

@@ -6,11 +6,11 @@
 namespace reprise {
 
 inline float SumOfSquaresPlain(const float* x, int columns) {
-  constexpr int kLanes = 16;
-  float lanes[kLanes] = {};
+  constexpr int kSquareLanes = 16;
+  float lanes[kSquareLanes] = {};
   int c = 0;
-  for (; c + kLanes <= columns; c += kLanes) {
-    for (int i = 0; i < kLanes; ++i) lanes[i] += x[c + i] * x[c + i];
+  for (; c + kSquareLanes <= columns; c += kSquareLanes) {
+    for (int i = 0; i < kSquareLanes; ++i) lanes[i] += x[c + i] * x[c + i];
   }
   for (int i = 0; c + i < columns; ++i) lanes[i] += x[c + i] * x[c + i];
   float sum = 0.0F;
