@@ -35,6 +35,12 @@ TEST(ChatTemplateTest, AnErrorThatTheTemplateRaisesIsItsOwnSentence) {
             "<deep>");
 }
 
+TEST(ChatTemplateTest, NoneCannotBeIteratedOverWhatIsUndefinedCan) {
+  EXPECT_EQ(
+      Rendered("{{ [none is iterable, missing is iterable, 'a' is iterable, 1 is iterable] }}"),
+      Rendered("{{ [false, true, true, false] }}"));
+}
+
 TEST(ChatTemplateTest, AnUndefinedNameIsEmptyButHasNoAttributes) {
   EXPECT_EQ(Rendered("[{{ missing }}]"), "[]");
   EXPECT_NE(Rendered("\n{{ missing.more }}").find("line 2"), std::string::npos);

@@ -138,7 +138,7 @@ def outcome_of_reference(source, context):
         return reference(source, context)
     except Raised as raised:
         return ("raised", str(raised))
-    except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError):
+    except (jinja2.TemplateError, TypeError, ValueError):
         return ("failed",)
 
 

@@ -74,19 +74,17 @@ TEST(PromptPartsTest, EveryTextIsFoundUnderEveryFamilysTemplate) {
       Found found = FoundIn(Messages(body, model), model);
       EXPECT_EQ(found["system"], "You answer questions, and no others.");
       EXPECT_EQ(found["messages[0]"], "What is the first question?");
-      // This one writes line breaks otherwise: what is not found belongs to what follows.
+      // This one writes line breaks otherwise, and tools as signatures without their JSON: what is
+      // not found belongs to what follows.
       const bool verbatim = family != "command";
-      // These write tools as signatures or tags instead of their JSON, or not at all.
-      const bool as_json =
-          verbatim && family != "gpt_oss" && family != "qwen3_coder" && family != "smollm3";
       EXPECT_EQ(found["messages[1]"], verbatim ? "Here is\n\nan answer." : "");
       EXPECT_EQ(found["messages[2]"], "And the second question?");
       EXPECT_EQ(found["messages[3]"], "Yes.");
       EXPECT_EQ(found["messages[4]"], "Yes.");
       for (const char* name : {"alpha", "beta"}) {
         const std::string part = name == std::string("alpha") ? "tools[0]" : "tools[1]";
-        EXPECT_EQ(found.contains(part), tools && as_json);
-        EXPECT_EQ(found[part].find(name) != std::string::npos, tools && as_json) << found[part];
+        EXPECT_EQ(found.contains(part), tools && verbatim);
+        EXPECT_EQ(found[part].find(name) != std::string::npos, tools && verbatim) << found[part];
       }
     }
   });
