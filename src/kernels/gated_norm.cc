@@ -29,23 +29,16 @@ void GatedRmsNorm(const ElementwiseKernels& kernels, const GatedNormSpec& spec, 
                   const RowsView& gate, int rows, float* out) {
   const auto columns = static_cast<size_t>(spec.columns);
   const auto groups = static_cast<size_t>(spec.groups);
-  CHECK(spec.weight.size() == columns || spec.weight.size() == groups * columns,
-        "a weight for each column of a group, or of a row");
-  const bool is_shared = spec.weight.size() == columns;
+  CHECK(spec.weight.size() == groups * columns, "a weight for each column of a row");
   const bool fork = int64_t{rows} * spec.groups * spec.columns * 4 >= kForkFrom;
   ForEach(int64_t{rows} * spec.groups, 1, fork, [&](int64_t i) {
     const int64_t group = i % spec.groups;
     const float* const from = x + i * spec.columns;
     float* const to = out + i * spec.columns;
     const float* const z = gate.row(i / spec.groups) + group * spec.columns;
-    const float* const weight = spec.weight.data() + (is_shared ? 0 : group * spec.columns);
-    if (spec.order == GateOrder::kBeforeNorm) {
-      TimesSilu(kernels, from, z, spec.columns, to);
-      kernels.norm_row(to, spec.columns, weight, spec.epsilon, to);
-    } else {
-      kernels.norm_row(from, spec.columns, weight, spec.epsilon, to);
-      TimesSilu(kernels, to, z, spec.columns, to);
-    }
+    const float* const weight = spec.weight.data() + group * spec.columns;
+    TimesSilu(kernels, from, z, spec.columns, to);
+    kernels.norm_row(to, spec.columns, weight, spec.epsilon, to);
   });
 }
 

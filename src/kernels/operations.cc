@@ -142,13 +142,6 @@ class TableOperations final : public Operations {
     reprise::Mamba2Scan(table_.state, spec, rows, sequences, state_offset, out, recurrent_scratch_);
   }
 
-  void DeltaRule(const DeltaRuleSpec& spec, const DeltaRuleRows& rows,
-                 std::span<const SequenceSpan> sequences, size_t state_offset,
-                 float* out) override {
-    SetThreads();
-    reprise::DeltaRule(table_.state, spec, rows, sequences, state_offset, out, recurrent_scratch_);
-  }
-
   void GatedRmsNorm(const GatedNormSpec& spec, const float* x, const RowsView& gate, int rows,
                     float* out) override {
     SetThreads();

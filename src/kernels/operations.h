@@ -241,11 +241,6 @@ class Operations {
   virtual void Mamba2Scan(const Mamba2Spec& spec, const Mamba2Rows& rows,
                           std::span<const SequenceSpan> sequences, size_t state_offset,
                           float* out) = 0;
-  // out[rows, value_heads, value_dim].
-  virtual void DeltaRule(const DeltaRuleSpec& spec, const DeltaRuleRows& rows,
-                         std::span<const SequenceSpan> sequences, size_t state_offset,
-                         float* out) = 0;
-
   // out[rows, groups, columns] of x and gate of the same shape; out may be x.
   virtual void GatedRmsNorm(const GatedNormSpec& spec, const float* x, const RowsView& gate,
                             int rows, float* out) = 0;

@@ -30,10 +30,6 @@ void Mamba2Scan(const StateKernels& kernels, const Mamba2Spec& spec, const Mamba
                 std::span<const SequenceSpan> sequences, size_t state_offset, float* out,
                 RecurrentScratch& scratch);
 
-void DeltaRule(const StateKernels& kernels, const DeltaRuleSpec& spec, const DeltaRuleRows& rows,
-               std::span<const SequenceSpan> sequences, size_t state_offset, float* out,
-               RecurrentScratch& scratch);
-
 void GatedRmsNorm(const ElementwiseKernels& kernels, const GatedNormSpec& spec, const float* x,
                   const RowsView& gate, int rows, float* out);
 

@@ -12,8 +12,6 @@
 
 namespace reprise {
 
-inline float SigmoidPlain(float x) { return 1.0F / (1.0F + ExpPlain(-x)); }
-
 // ln(1 + e^x), right to an ulp or two of itself for all x; NaN stays NaN.
 inline float SoftplusPlain(float x) {
   const auto tail = static_cast<float>(std::log1p(static_cast<double>(ExpPlain(-std::abs(x)))));

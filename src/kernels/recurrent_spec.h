@@ -1,9 +1,9 @@
 #pragma once
 
 // What the operations take that carry a state along a sequence: the short convolution (LFM2, and
-// before the other two), the scan of Mamba-2, the gated delta rule (Qwen3-Next), and the norm
-// behind both. All in f32. A state is the caller's, zeros before position 0; its layout is the
-// operation's own, and StateBytes() long for one sequence.
+// before the other), the scan of Mamba-2, and the norm behind it. All in f32. A state is the
+// caller's, zeros before position 0; its layout is the operation's own, and StateBytes() long for
+// one sequence.
 
 #include <cstddef>
 #include <span>
@@ -63,40 +63,12 @@ struct Mamba2Rows {
   RowsView dt;  // [rows, heads], as the projection gives it
 };
 
-// The gated delta rule (Yang, Kautz and Hatamizadeh, arXiv 2412.06464), recurrent form. For each
-// value head h, with q and k of key head h / (value_heads / key_heads), both divided by
-// sqrt(Σ x² + 1e-6), q by sqrt(key_dim) too: g = a · softplus(decay + dt_bias), β = sigmoid(beta),
-// S = e^g S, S += k ⊗ β (v - k · S), y = q · S, where S is [key_dim, value_dim].
-struct DeltaRuleSpec {
-  int key_heads = 0;  // divides value_heads
-  int value_heads = 0;
-  int key_dim = 0;
-  int value_dim = 0;
-  const float* dt_bias = nullptr;  // [value_heads]
-  const float* a = nullptr;        // [value_heads], negative: -e^A_log, as GGUF has it
-
-  size_t StateBytes() const {
-    return sizeof(float) * static_cast<size_t>(value_heads) * static_cast<size_t>(key_dim) *
-           static_cast<size_t>(value_dim);
-  }
-};
-struct DeltaRuleRows {
-  RowsView q;      // [rows, key_heads, key_dim]
-  RowsView k;      // [rows, key_heads, key_dim]
-  RowsView v;      // [rows, value_heads, value_dim]
-  RowsView decay;  // [rows, value_heads], as the projection gives it
-  RowsView beta;   // [rows, value_heads], as the projection gives it
-};
-
-// RMS norm of each group of columns, with a gate z: norm(x · silu(z)) · weight (Mamba-2), or
-// norm(x) · weight · silu(z) (Qwen3-Next).
-enum class GateOrder { kBeforeNorm, kAfterNorm };
+// RMS norm of each group of columns behind a gate z: norm(x · silu(z)) · weight.
 struct GatedNormSpec {
   int groups = 0;
   int columns = 0;                // of one group
-  std::span<const float> weight;  // [groups, columns], or [columns] for all groups
+  std::span<const float> weight;  // [groups, columns]
   float epsilon = 0;
-  GateOrder order = GateOrder::kBeforeNorm;
 };
 
 }  // namespace reprise

@@ -12,8 +12,7 @@ namespace reprise {
 
 // A state [depth, columns] lies in panels of so many columns, each [depth, 64]; the last may be
 // narrower. While the rows of a call pass by, a panel of depth 128 stays in 32 KiB of L1, which
-// rows of more columns, a power of two apart, would share with too few of its sets: with one panel
-// of 128 columns the delta rule takes twice as long on AVX2.
+// rows of more columns, a power of two apart, would share with too few of its sets.
 inline constexpr int kStatePanel = 64;
 
 // Strides in elements. For each row: state[i] = decay · state[i] + b[i] · (dt · x),
@@ -35,28 +34,8 @@ struct ScanCall {
   ptrdiff_t out_stride;
 };
 
-// For each row, with decay, beta, and scales of k and q:
-// w = (v - decay · k_scale · Σ_i k[i] · state[i]) · (beta · k_scale),
-// state[i] = decay · state[i] + k[i] · w, out = q_scale · Σ_i q[i] · state[i].
-struct DeltaCall {
-  int rows;
-  int key_dim;
-  int columns;
-  const float* q;
-  ptrdiff_t q_stride;
-  const float* k;
-  ptrdiff_t k_stride;
-  const float* v;
-  ptrdiff_t v_stride;
-  const float* factors;  // [rows, 4]: decay, beta, k_scale, q_scale
-  float* state;          // [key_dim, columns] in panels
-  float* out;
-  ptrdiff_t out_stride;
-};
-
 struct StateKernels {
   void (*scan)(const ScanCall& call);
-  void (*delta)(const DeltaCall& call);
 };
 
 namespace plain {

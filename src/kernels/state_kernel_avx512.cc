@@ -1,4 +1,4 @@
-// The scan of Mamba-2 and the delta rule with AVX-512.
+// The scan of Mamba-2 with AVX-512.
 
 #include <cstring>
 
@@ -11,6 +11,6 @@ namespace {
 
 }  // namespace
 
-const StateKernels kState = {Scan, Delta};
+const StateKernels kState = {Scan};
 
 }  // namespace reprise::avx512

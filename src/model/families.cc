@@ -19,7 +19,7 @@ void AddWindowRope(KeyReader& keys, const Architecture& architecture, ModelConfi
 }
 
 // Where some layers look back only a window, the others do not turn q and K at all.
-void TurnOnlyWindows(ModelConfig& config) {
+void TurnOnlyWindows(KeyReader&, const Architecture&, ModelConfig& config) {
   bool any = false;
   for (const LayerConfig& layer : config.layer) any = any || layer.window > 0;
   if (!any) return;
@@ -60,10 +60,6 @@ void ReadSmolLm3(KeyReader&, const Architecture&, ModelConfig& config) {
 void ReadGranite(KeyReader&, const Architecture&, ModelConfig& config) {
   config.logit_scale = 1 / config.logit_scale;
 }
-
-void ReadCohere2(KeyReader&, const Architecture&, ModelConfig& config) { TurnOnlyWindows(config); }
-
-void ReadExaone4(KeyReader&, const Architecture&, ModelConfig& config) { TurnOnlyWindows(config); }
 
 // q of far positions is scaled up, so that attention stays sharp.
 void ReadMistral3(KeyReader& keys, const Architecture&, ModelConfig& config) {
@@ -139,7 +135,7 @@ constexpr Architecture kDenseFamilies[] = {
      .attention_output_bias = Presence::kOptional,
      .window_period = 4,
      .names = {},
-     .hook = ReadCohere2},
+     .hook = TurnOnlyWindows},
     {.name = "starcoder2",
      .norm = Norm::kLayer,
      .norm_bias = Presence::kRequired,
@@ -166,7 +162,7 @@ constexpr Architecture kDenseFamilies[] = {
      .head_norm = HeadNorm::kHead,
      .window_period = 4,
      .names = {},
-     .hook = ReadExaone4},
+     .hook = TurnOnlyWindows},
     {.name = "arcee",
      .rope_pairing = RopePairing::kAdjacent,
      .activation = Activation::kRelu2,

@@ -8,19 +8,9 @@ void FeedForwardLayer::Reserve(int rows) {
   if (config_.experts.shared_feed_forward > 0) shared_.Reserve(ElementCount(rows, config_.hidden));
 }
 
-GatedMatrices FeedForwardLayer::Gated(const FeedForwardWeights& weights) const {
-  return {.activation = activation_,
-          .gate = weights.gate.weight.get(),
-          .up = weights.up.weight.get(),
-          .down = weights.down.weight.get(),
-          .gate_bias = weights.gate.bias,
-          .up_bias = weights.up.bias,
-          .down_bias = weights.down.bias};
-}
-
 void FeedForwardLayer::Run(const FeedForwardWeights& weights, const float* x, int rows,
                            float* out) {
-  operations_.GatedMatMul(x, rows, Gated(weights), out);
+  operations_.GatedMatMul(x, rows, weights.Matrices(activation_), out);
 }
 
 void FeedForwardLayer::Run(const ExpertsWeights& weights, const float* x, int rows, float* out) {
@@ -32,9 +22,7 @@ void FeedForwardLayer::Run(const ExpertsWeights& weights, const float* x, int ro
     ChooseExperts(config, weights.choice_bias, {scores, static_cast<size_t>(config.count)},
                   choices_);
   }
-  experts_.clear();
-  for (const FeedForwardWeights& expert : weights.experts) experts_.push_back(Gated(expert));
-  operations_.ExpertsMatMul(x, rows, experts_, choices_, out);
+  operations_.ExpertsMatMul(x, rows, weights.matrices, choices_, out);
   if (weights.shared.up.weight != nullptr) AddShared(weights, x, rows, out);
 }
 

@@ -21,14 +21,12 @@ class FeedForwardLayer : Sublayer {
   void Run(const ExpertsWeights& weights, const float* x, int rows, float* out);
 
  private:
-  GatedMatrices Gated(const FeedForwardWeights& weights) const;
   void AddShared(const ExpertsWeights& weights, const float* x, int rows, float* out);
 
   Activation activation_;
   FloatBuffer scores_;  // [rows, experts]
   FloatBuffer shared_;  // [rows, hidden]
   std::vector<ExpertChoice> choices_;
-  std::vector<GatedMatrices> experts_;
 };
 
 }  // namespace reprise

@@ -163,6 +163,9 @@ ExpertsWeights LoadExperts(const LayerSource& from) {
   LoadOfExperts(from, names.gate_experts, inner, hidden, &FeedForwardWeights::gate, &weights);
   LoadOfExperts(from, names.up_experts, inner, hidden, &FeedForwardWeights::up, &weights);
   LoadOfExperts(from, names.down_experts, hidden, inner, &FeedForwardWeights::down, &weights);
+  for (const FeedForwardWeights& expert : weights.experts) {
+    weights.matrices.push_back(expert.Matrices(architecture.activation));
+  }
   if (const int shared = experts.shared_feed_forward; shared > 0) {
     fields.Vector(names.shared_router, Presence::kOptional, hidden, &weights.shared_router);
     fields.Matrix(names.shared_gate, shared, hidden, &weights.shared.gate);

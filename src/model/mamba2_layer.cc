@@ -58,8 +58,7 @@ void Mamba2Layer::Run(const LayerConfig& layer, const Mamba2Weights& weights, co
   const GatedNormSpec norm = {.groups = shape.groups,
                               .columns = inner / shape.groups,
                               .weight = weights.norm,
-                              .epsilon = config_.norm_epsilon,
-                              .order = GateOrder::kBeforeNorm};
+                              .epsilon = config_.norm_epsilon};
   operations_.GatedRmsNorm(norm, scanned_.data(), projected(0), all, scanned_.data());
   if (rows.trimmed()) TakeRows(scanned_.data(), inner, rows.kept, scanned_.data());
   if (rows.wanted.count > 0) Multiply(scanned_.data(), rows.wanted.count, {{weights.out, out}});

@@ -70,14 +70,26 @@ struct FeedForwardWeights {
   Linear gate;  // [feed_forward, hidden]; absent where nothing is gated
   Linear up;    // [feed_forward, hidden]
   Linear down;  // [hidden, feed_forward]
+
+  // Views of these, valid as long as they are; also where they are moved.
+  GatedMatrices Matrices(Activation activation) const {
+    return {.activation = activation,
+            .gate = gate.weight.get(),
+            .up = up.weight.get(),
+            .down = down.weight.get(),
+            .gate_bias = gate.bias,
+            .up_bias = up.bias,
+            .down_bias = down.bias};
+  }
 };
 
 struct ExpertsWeights {
   Linear router;                   // [experts, hidden]
   std::vector<float> choice_bias;  // [experts], added to choose, not to weigh; or empty
   std::vector<FeedForwardWeights> experts;
-  std::vector<float> shared_router;  // [hidden], or empty
-  FeedForwardWeights shared;         // absent where no expert is shared
+  std::vector<GatedMatrices> matrices;  // of the experts
+  std::vector<float> shared_router;     // [hidden], or empty
+  FeedForwardWeights shared;            // absent where no expert is shared
 };
 
 struct LayerWeights {

@@ -157,6 +157,30 @@ class EngineTest : public testing::Test {
     return reply->finished.logits_checksum;
   }
 
+  // Eight prompts one by one, then all of them three times over at once, some cancelled: each reply
+  // that ends is the same. Returns the checksums of the eight.
+  std::vector<uint64_t> ExpectManyAtOnceEndAsTheyDoAlone() {
+    std::vector<uint64_t> cold;
+    for (TokenId i = 0; i < 8; ++i) {
+      cold.push_back(AskAndWait(Request(Prompt(200, i), 20))->finished.logits_checksum);
+    }
+    for (int round = 0; round < 3; ++round) {
+      std::vector<std::shared_ptr<Reply>> replies;
+      std::vector<SequenceId> ids(24);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        replies.push_back(Ask(Request(Prompt(200, static_cast<TokenId>(i % 8)), 20), &ids[i]));
+      }
+      for (size_t i = 0; i < ids.size(); i += 5) engine_->Cancel(ids[i]);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        replies[i]->Wait();
+        if (!replies[i]->failed) {
+          EXPECT_EQ(replies[i]->finished.logits_checksum, cold[i % 8]) << i;
+        }
+      }
+    }
+    return cold;
+  }
+
   // Advances the clock, has the engine look at it and waits until so many promises are left.
   void Pass(Duration time, size_t promises) {
     manual_clock_.Advance(time);

@@ -149,24 +149,7 @@ TEST_F(EngineTierTest, WhatMemoryHadNoRoomForIsReadFromDisk) {
 TEST_F(EngineTierTest, ManyAtOnceOnLittleMemoryComeToTheirEnds) {
   const Variant small{.blocks = 14, .context = 256};
   Restart(small);
-  std::vector<uint64_t> cold;
-  for (TokenId i = 0; i < 8; ++i) {
-    cold.push_back(AskAndWait(Request(Prompt(200, i), 20))->finished.logits_checksum);
-  }
-  for (int round = 0; round < 3; ++round) {
-    std::vector<std::shared_ptr<Reply>> replies;
-    std::vector<SequenceId> ids(24);
-    for (size_t i = 0; i < ids.size(); ++i) {
-      replies.push_back(Ask(Request(Prompt(200, static_cast<TokenId>(i % 8)), 20), &ids[i]));
-    }
-    for (size_t i = 0; i < ids.size(); i += 5) engine_->Cancel(ids[i]);
-    for (size_t i = 0; i < ids.size(); ++i) {
-      replies[i]->Wait();
-      if (!replies[i]->failed) {
-        EXPECT_EQ(replies[i]->finished.logits_checksum, cold[i % 8]) << i;
-      }
-    }
-  }
+  ExpectManyAtOnceEndAsTheyDoAlone();
   EXPECT_EQ(Now().cache.leased_blocks, 0U);
   EXPECT_EQ(Now().cache.private_blocks, 0U);
 }

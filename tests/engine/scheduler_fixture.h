@@ -8,10 +8,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <span>
 #include <string>
 #include <utility>
@@ -69,6 +72,21 @@ class SchedulerTest : public testing::Test {
     scheduler_->Enqueue(std::make_unique<Sequence>(
         id, std::move(request), [](Event&&) {}, clock_.Now()));
     return id;
+  }
+  // A random prompt of up to `longest` tokens, mostly the same ones, with up to three marks.
+  SequenceId AskMarked(std::mt19937& random, size_t longest) {
+    const auto upto = [&](size_t n) { return static_cast<size_t>(random() % n); };
+    std::vector<TokenId> prompt(1 + upto(longest));
+    for (TokenId& token : prompt) token = static_cast<TokenId>(upto(8) == 0);
+    const int reply = static_cast<int>(upto(9));
+    std::vector<Breakpoint> breakpoints(upto(4));
+    for (Breakpoint& breakpoint : breakpoints) {
+      breakpoint = {1 + upto(prompt.size()), std::chrono::minutes(1 + upto(20))};
+    }
+    std::ranges::sort(breakpoints, {}, &Breakpoint::tokens);
+    return Ask(prompt, reply, upto(5) == 0 ? "b" : "a",
+               upto(8) == 0 ? CacheUse::kNone : CacheUse::kReadAndPublish,
+               reply == 0 ? Priority::kBackground : Priority::kNormal, breakpoints);
   }
 
   static uint64_t Checksum(std::span<const TokenId> tokens) {

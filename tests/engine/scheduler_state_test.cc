@@ -233,17 +233,7 @@ TEST_F(SchedulerStateTest, RandomLoadsKeepEveryPromiseAndMakeProgress) {
     for (int event = 0; event < 150; ++event) {
       const size_t kind = upto(24);
       if (kind < 6) {
-        std::vector<TokenId> prompt(1 + upto(24));
-        for (TokenId& token : prompt) token = static_cast<TokenId>(upto(8) == 0);
-        const int reply = static_cast<int>(upto(9));
-        std::vector<Breakpoint> breakpoints(upto(4));
-        for (Breakpoint& breakpoint : breakpoints) {
-          breakpoint = {1 + upto(prompt.size()), minutes(1 + upto(20))};
-        }
-        std::ranges::sort(breakpoints, {}, &Breakpoint::tokens);
-        asked.push_back(Ask(prompt, reply, upto(5) == 0 ? "b" : "a",
-                            upto(8) == 0 ? CacheUse::kNone : CacheUse::kReadAndPublish,
-                            reply == 0 ? Priority::kBackground : Priority::kNormal, breakpoints));
+        asked.push_back(AskMarked(random, 24));
       } else if (kind == 6 && !asked.empty()) {
         scheduler_->Remove(asked[upto(asked.size())]);
       } else if (kind == 7 && upto(3) == 0) {
