@@ -6,6 +6,7 @@
 // Submit, Cancel, Flush, TakeSnapshot, Wake, stats: any thread. Everything else happens on the
 // engine thread.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,6 +25,17 @@
 
 namespace reprise {
 
+// Where a guess at the next tokens of a reply comes from.
+enum class GuessSource : uint8_t {
+  kTree,        // a reply to the same text, in the prefix tree of the same scope
+  kPrediction,  // GenerationRequest::prediction
+  kNgram,       // the prompt and the reply so far
+};
+inline constexpr size_t kGuessSources = 3;
+// By static_cast<size_t>(GuessSource).
+template <typename T>
+using PerGuessSource = std::array<T, kGuessSources>;
+
 struct EngineOptions {
   size_t kv_bytes = 0;  // the arena
   // What promises (breakpoints) may hold of it; none: half. Never so much that the longest sequence
@@ -36,6 +48,8 @@ struct EngineOptions {
   int prefill_chunk_beside_decode = 128;  // … when streams are running, or fewer, to keep to …
   // … what they are to wait at most, as far as the speed of earlier steps tells.
   Duration stream_pause = std::chrono::milliseconds(100);
+  // Verify guesses at the next tokens of a reply in one step. Changes no bit of a reply.
+  bool speculate = true;
   bool checksum_logits = false;  // fill FinishedEvent::logits_checksum (for tests)
 };
 
@@ -64,6 +78,10 @@ struct EngineStats {
   uint64_t cancelled = 0, failed = 0, preempted = 0;
   uint64_t steps = 0;
   uint64_t stored_tokens = 0;  // of the cached ones, read from below memory
+  // Guessed tokens that were computed, by where the guess came from (GuessSource): that became the
+  // reply's, and in vain.
+  PerGuessSource<uint64_t> accepted_guesses{};
+  PerGuessSource<uint64_t> rejected_guesses{};
   double prefill_seconds = 0, decode_seconds = 0;
   std::vector<BlockTier::Counters> tiers;
 };

@@ -78,6 +78,9 @@ struct GenerationRequest {
   Priority priority = Priority::kNormal;
   std::optional<Pooling> pooling = {};  // an embedding is wanted. REQUIRES: max_tokens is 0
   std::shared_ptr<WorkDone> work = {};  // counted there too; may be null
+  // What the client expects the reply to be, or much of it: guesses for speculation. Changes no bit
+  // of the reply.
+  std::vector<TokenId> prediction = {};
 };
 
 struct TokenLogprob {
@@ -132,6 +135,10 @@ struct FinishedEvent {
   std::vector<TokenId> reply;         // generated tokens, without an end-of-generation token
   std::vector<float> embedding = {};  // [hidden], of length 1; where one was wanted
   uint64_t logits_checksum = 0;       // over the bits of all logits sampled from, in order
+  // Of the request's `prediction`: tokens that became the reply's, and tokens that were computed in
+  // vain.
+  int accepted_prediction_tokens = 0;
+  int rejected_prediction_tokens = 0;
   double queue_ms = 0, prefill_ms = 0, decode_ms = 0;
 };
 struct FailedEvent {
