@@ -1,9 +1,28 @@
+#include "kernels/isa.h"
+
 #include <fmt/format.h>
 
-#include "kernels/operations.h"
+#include <array>
 
 namespace reprise {
 namespace {
+
+struct Row {
+  Isa isa;
+  std::string_view name;
+  std::string_view bits_of;
+};
+
+// Ascending.
+constexpr std::array kRows = {
+    Row{Isa::kPlain, "plain", "plain"},
+    Row{Isa::kAvx2, "avx2", "avx2"},
+    Row{Isa::kAvx512, "avx512", "avx512"},
+};
+
+const Row& RowOf(Isa isa) { return kRows[static_cast<size_t>(isa)]; }
+
+}  // namespace
 
 // Asks the CPU and, for the wide registers, whether the operating system saves them. F16C is not
 // asked for: every CPU with AVX2 and FMA has it.
@@ -22,38 +41,33 @@ bool CpuOffers(Isa isa) {
   return false;
 }
 
-}  // namespace
-
-Isa DetectIsa() {
-  if (CpuOffers(Isa::kAvx512)) return Isa::kAvx512;
-  if (CpuOffers(Isa::kAvx2)) return Isa::kAvx2;
-  return Isa::kPlain;
-}
-
-std::string_view IsaName(Isa isa) {
-  switch (isa) {
-    case Isa::kPlain:
-      return "plain";
-    case Isa::kAvx2:
-      return "avx2";
-    case Isa::kAvx512:
-      return "avx512";
+std::vector<Isa> OfferedIsas() {
+  std::vector<Isa> offered;
+  for (const Row& row : kRows) {
+    if (CpuOffers(row.isa)) offered.push_back(row.isa);
   }
-  return "unknown";
+  return offered;
 }
+
+Isa DetectIsa() { return OfferedIsas().back(); }
+
+std::string_view IsaName(Isa isa) { return RowOf(isa).name; }
+
+std::string_view BitsOf(Isa isa) { return RowOf(isa).bits_of; }
 
 Result<Isa> ParseIsa(std::string_view name) {
   if (name == "auto") return DetectIsa();
-  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
-    if (name != IsaName(isa)) continue;
-    if (!CpuOffers(isa)) {
+  std::string names = "auto";
+  for (const Row& row : kRows) {
+    if (name == row.name) {
+      if (CpuOffers(row.isa)) return row.isa;
       return Fail(ErrorCode::kUnsupported,
                   fmt::format("this CPU lacks the instruction set {}", name));
     }
-    return isa;
+    names += fmt::format(", {}", row.name);
   }
   return Fail(ErrorCode::kInvalidArgument,
-              fmt::format("unknown instruction set '{}': auto, plain, avx2 or avx512", name));
+              fmt::format("unknown instruction set '{}': one of {}", name, names));
 }
 
 }  // namespace reprise

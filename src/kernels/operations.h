@@ -24,22 +24,17 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "kernels/isa.h"
 #include "kernels/kv_layout.h"
 #include "kernels/recurrent_spec.h"
 
 namespace reprise {
 
-enum class Isa : uint8_t { kPlain, kAvx2, kAvx512 };
 enum class Compute : uint8_t {
   kFast,   // int8 activations on quantised weights, bf16 on BF16/F16/F32 weights; K in int8, V in
            // bf16
   kExact,  // f32 over dequantised weights; K and V in f32
 };
-
-// The best instruction set that this CPU and operating system offer.
-Isa DetectIsa();
-std::string_view IsaName(Isa isa);            // "plain", "avx2", "avx512"
-Result<Isa> ParseIsa(std::string_view name);  // also "auto"; kUnsupported where the CPU lacks it
 
 // Storage types of GGUF tensors that weights may have; values are the file's own (ggml_type).
 enum class WeightType : uint32_t {

@@ -22,7 +22,7 @@ Sha256 KvIdentity(const KvOrigin& origin) {
       .Add("reprise kv")
       .Add(kArithmeticVersion)
       .Add(origin.content)
-      .Add(IsaName(origin.isa))
+      .Add(BitsOf(origin.isa))
       .Add(static_cast<uint64_t>(origin.compute))
       .Add(static_cast<uint64_t>(layout.encoding))
       .Add(static_cast<uint64_t>(layout.layers))

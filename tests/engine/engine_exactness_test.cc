@@ -95,8 +95,7 @@ TEST_P(EngineOfEachKind, GivesTheSameLogitsInABatchOfEight) {
 TEST_P(EngineOfEachKind, GivesTheSameLogitsWithEveryChunkThreadAndBlockSize) {
   const auto request = Request(Prompt(150), 10);
   for (Compute compute : {Compute::kFast, Compute::kExact}) {
-    for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
-      if (isa > DetectIsa()) continue;
+    for (const Isa isa : OfferedIsas()) {
       std::optional<uint64_t> expected;
       for (const Variant& setup :
            {Variant{}, Variant{.threads = 2}, Variant{.chunk = 1, .chunk_beside = 1},

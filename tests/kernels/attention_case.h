@@ -31,8 +31,8 @@ struct AttentionVariant {
 inline std::vector<AttentionVariant> AttentionVariants() {
   std::vector<AttentionVariant> variants = {{"plain", KvEncoding::kFast, plain::Attention},
                                             {"exact", KvEncoding::kExact, exact::Attention}};
-  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", KvEncoding::kFast, avx2::Attention});
-  if (DetectIsa() >= Isa::kAvx512) {
+  if (CpuOffers(Isa::kAvx2)) variants.push_back({"avx2", KvEncoding::kFast, avx2::Attention});
+  if (CpuOffers(Isa::kAvx512)) {
     variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
   return variants;

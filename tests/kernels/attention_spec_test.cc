@@ -128,8 +128,8 @@ struct CapFunction {
 
 std::vector<CapFunction> CapFunctions() {
   std::vector<CapFunction> functions = {{"plain", plain::CapScores}};
-  if (DetectIsa() >= Isa::kAvx2) functions.push_back({"avx2", avx2::CapScores});
-  if (DetectIsa() >= Isa::kAvx512) functions.push_back({"avx512", avx512::CapScores});
+  if (CpuOffers(Isa::kAvx2)) functions.push_back({"avx2", avx2::CapScores});
+  if (CpuOffers(Isa::kAvx512)) functions.push_back({"avx512", avx512::CapScores});
   return functions;
 }
 

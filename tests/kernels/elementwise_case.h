@@ -21,8 +21,8 @@ struct Variant {
 
 inline std::vector<Variant> Variants() {
   std::vector<Variant> variants = {{"plain", plain::kElementwise}};
-  if (DetectIsa() >= Isa::kAvx2) variants.push_back({"avx2", avx2::kElementwise});
-  if (DetectIsa() >= Isa::kAvx512) variants.push_back({"avx512", avx512::kElementwise});
+  if (CpuOffers(Isa::kAvx2)) variants.push_back({"avx2", avx2::kElementwise});
+  if (CpuOffers(Isa::kAvx512)) variants.push_back({"avx512", avx512::kElementwise});
   return variants;
 }
 

@@ -10,6 +10,15 @@ TEST(IsaTest, AutoIsTheBestThatTheCpuOffers) {
   EXPECT_EQ(ParseIsa(IsaName(DetectIsa())), DetectIsa());
 }
 
+TEST(IsaTest, EachKindOfBitsIsNamedAfterItsFirstSet) {
+  for (const Isa isa : OfferedIsas()) {
+    const Result<Isa> first = ParseIsa(BitsOf(isa));
+    ASSERT_TRUE(first);
+    EXPECT_LE(*first, isa);
+    EXPECT_EQ(BitsOf(*first), BitsOf(isa));
+  }
+}
+
 TEST(IsaTest, PlainIsOfferedEverywhere) { EXPECT_EQ(ParseIsa("plain"), Isa::kPlain); }
 
 TEST(IsaTest, UnknownNamesAreRefused) {

@@ -123,14 +123,6 @@ inline std::vector<float> RandomRows(int rows, int64_t columns, unsigned seed) {
   return x;
 }
 
-inline std::vector<Isa> OfferedIsas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
-    if (ParseIsa(IsaName(isa))) isas.push_back(isa);
-  }
-  return isas;
-}
-
 inline std::unique_ptr<Operations> Make(Isa isa, Compute compute, int threads) {
   return MakeOperations(isa, compute, threads).value();
 }

@@ -97,8 +97,7 @@ class RecurrentBatch {
   // However the rows are cut, whoever is beside them, with any number of threads: the same results
   // and states.
   void ExpectTheSameBitsHoweverCut() const {
-    for (const Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
-      if (!ParseIsa(IsaName(isa))) continue;
+    for (const Isa isa : OfferedIsas()) {
       for (const Compute compute : {Compute::kFast, Compute::kExact}) {
         const Outcome expected = Run(*MakeOperations(isa, compute, 1).value(), 1 << 20);
         EXPECT_TRUE(std::none_of(expected.out.begin(), expected.out.end(),
@@ -118,8 +117,7 @@ class RecurrentBatch {
 
   void ExpectTheSameBitsOnEveryIsa() const {
     const Outcome expected = Run(*MakeOperations(Isa::kPlain, Compute::kFast, 1).value(), 1 << 20);
-    for (const Isa isa : {Isa::kAvx2, Isa::kAvx512}) {
-      if (!ParseIsa(IsaName(isa))) continue;
+    for (const Isa isa : OfferedIsas()) {
       EXPECT_TRUE(Run(*MakeOperations(isa, Compute::kFast, 1).value(), 1 << 20) == expected)
           << IsaName(isa);
     }

@@ -30,14 +30,6 @@ namespace {
 
 using Logits = std::vector<float>;  // [rows, vocabulary]
 
-std::vector<Isa> AvailableIsas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
-    if (ParseIsa(IsaName(isa))) isas.push_back(isa);
-  }
-  return isas;
-}
-
 std::vector<TokenId> RandomTokens(int count, int vocabulary, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<TokenId> tokens(static_cast<size_t>(count));
@@ -264,7 +256,7 @@ std::string Name(const testing::TestParamInfo<Forward::ParamType>& info) {
 
 INSTANTIATE_TEST_SUITE_P(Tiny, Forward,
                          testing::Combine(testing::ValuesIn(EveryTinyKind()),
-                                          testing::ValuesIn(AvailableIsas()),
+                                          testing::ValuesIn(OfferedIsas()),
                                           testing::Values(Compute::kFast, Compute::kExact)),
                          Name);
 // The plain loops would take minutes on the real model.
