@@ -32,8 +32,14 @@ constexpr const char* kModelText =
 
 void AddModelOptions(CLI::App& command, ModelOptions& model) {
   command.add_option("-m,--model", model.path, kModelText)->required();
-  command.add_option("--threads", model.threads, "threads for the kernels; 0: all cores")
+  command
+      .add_option("--threads", model.threads,
+                  "threads for the kernels; default: one for each physical core")
       ->check(CLI::Range(0, 1024));
+  command.add_option(
+      "--cpus", model.cpus,
+      "CPUs that all threads keep to, such as 0-3,8; default: those that the process "
+      "was given");
   command.add_option("--isa", model.isa, "instruction set: auto, avx512, avx2 or plain");
   command.add_option("--compute", model.compute,
                      "fast: int8 or bf16 products; exact: f32 over dequantised weights (slow, for "
