@@ -9,9 +9,9 @@
 
 #include "kernels/attention.h"
 #include "kernels/attention_tile.h"
-#include "kernels/exp_avx2.h"
+#include "kernels/exp_lanes.h"
 #include "kernels/quantize_head.h"
-#include "kernels/tanh_avx2.h"
+#include "kernels/simd_avx2.h"
 
 namespace reprise {
 namespace {
@@ -241,7 +241,7 @@ float Softmax(float* row, const SeenKeys& seen, int keys, float scale, float* la
   __m256 sum = _mm256_setzero_ps();
   for (int i = 0; i < keys; i += 8) {
     const __m256 x = _mm256_mul_ps(_mm256_sub_ps(_mm256_load_ps(row + i), offset), factor);
-    const __m256 p = _mm256_and_ps(SeenLanes(seen, i), Round(Exp8(x)));
+    const __m256 p = _mm256_and_ps(SeenLanes(seen, i), Round(Exp(Floats8{x}).v));
     _mm256_store_ps(row + i, p);
     sum = _mm256_add_ps(sum, p);
   }
@@ -290,8 +290,8 @@ void Combine(const AttentionTile& tile, int partition, const AttentionState& par
   for (int r = 0; r < tile.rows; ++r) {
     if (!Sees(tile, r, partition)) continue;
     const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
-    const __m256 old_weight = Exp8(_mm256_set1_ps((total.maximum[r] - top) * tile.state_scale));
-    const __m256 new_weight = Exp8(_mm256_set1_ps((part.maximum[r] - top) * tile.state_scale));
+    const __m256 old_weight = Exp(Floats8::All((total.maximum[r] - top) * tile.state_scale)).v;
+    const __m256 new_weight = Exp(Floats8::All((part.maximum[r] - top) * tile.state_scale)).v;
     total.maximum[r] = top;
     total.sum[r] =
         total.sum[r] * _mm256_cvtss_f32(old_weight) + part.sum[r] * _mm256_cvtss_f32(new_weight);
@@ -317,7 +317,7 @@ void CapScores(float* scores, int count, float scale, float cap) {
   const __m256 factor = _mm256_set1_ps(scale / cap);
   for (int i = 0; i < count; i += 8) {
     const __m256 x = _mm256_mul_ps(_mm256_loadu_ps(scores + i), factor);
-    _mm256_storeu_ps(scores + i, _mm256_mul_ps(_mm256_set1_ps(cap), Tanh8(x)));
+    _mm256_storeu_ps(scores + i, _mm256_mul_ps(_mm256_set1_ps(cap), Tanh(Floats8{x}).v));
   }
 }
 

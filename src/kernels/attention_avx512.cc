@@ -11,9 +11,9 @@
 #include "base/limits.h"
 #include "kernels/attention.h"
 #include "kernels/attention_tile.h"
-#include "kernels/exp_avx512.h"
+#include "kernels/exp_lanes.h"
 #include "kernels/quantize_head.h"
-#include "kernels/tanh_avx512.h"
+#include "kernels/simd_avx512.h"
 
 namespace reprise {
 namespace {
@@ -258,8 +258,8 @@ float Softmax(uint32_t* row, const SeenKeys& seen, int keys, float scale, float*
   for (int i = begin; i < keys; i += 16, ++to) {
     const __mmask16 mask = mask_at(i);
     const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(row + i), offset), factor);
-    const __m256i p =
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(_mm512_maskz_mov_ps(mask, Exp16(x))));
+    const __m256i p = reinterpret_cast<__m256i>(
+        _mm512_cvtneps_pbh(_mm512_maskz_mov_ps(mask, Exp(Floats16{x}).v)));
     _mm256_store_si256(to, p);
     sum = _mm512_add_ps(sum, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(p), 16)));
   }
@@ -375,8 +375,8 @@ void Combine(const AttentionTile& tile, int partition, const AttentionState& par
   for (int r = 0; r < tile.rows; ++r) {
     if (!Sees(tile, r, partition)) continue;
     const float top = part.maximum[r] > total.maximum[r] ? part.maximum[r] : total.maximum[r];
-    const __m512 old_weight = Exp16(_mm512_set1_ps((total.maximum[r] - top) * tile.state_scale));
-    const __m512 new_weight = Exp16(_mm512_set1_ps((part.maximum[r] - top) * tile.state_scale));
+    const __m512 old_weight = Exp(Floats16::All((total.maximum[r] - top) * tile.state_scale)).v;
+    const __m512 new_weight = Exp(Floats16::All((part.maximum[r] - top) * tile.state_scale)).v;
     total.maximum[r] = top;
     total.sum[r] =
         total.sum[r] * _mm512_cvtss_f32(old_weight) + part.sum[r] * _mm512_cvtss_f32(new_weight);
@@ -404,7 +404,7 @@ void CapScores(float* scores, int count, float scale, float cap) {
   const __m512 factor = _mm512_set1_ps(scale / cap);
   for (int i = 0; i < count; i += 16) {
     const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(scores + i), factor);
-    _mm512_storeu_ps(scores + i, _mm512_mul_ps(_mm512_set1_ps(cap), Tanh16(x)));
+    _mm512_storeu_ps(scores + i, _mm512_mul_ps(_mm512_set1_ps(cap), Tanh(Floats16{x}).v));
   }
 }
 
