@@ -8,18 +8,10 @@
 
 #include "base/check.h"
 #include "kernels/elementwise.h"
+#include "kernels/for_vectors.h"
 
 namespace reprise {
 namespace {
-
-// step(i) for each whole vector of `count` elements, from element i on, and step(i, mask) for the
-// rest of them.
-template <typename Floats, typename Step>
-void ForVectors(int64_t count, Step step) {
-  int64_t i = 0;
-  for (; i + Floats::kLanes <= count; i += Floats::kLanes) step(i);
-  if (i < count) step(i, Floats::FirstLanes(count - i));
-}
 
 // Two vectors of lanes, each column in ascending order into the lane that is its own, then the
 // vectors and the lanes come together.

@@ -15,10 +15,21 @@
 namespace reprise {
 namespace {
 
+struct Integers8 {
+  int32_t __attribute__((vector_size(32))) v;
+
+  static Integers8 All(int32_t x) { return Of(_mm256_set1_epi32(x)); }
+  static Integers8 Of(__m256i x) { return {reinterpret_cast<decltype(v)>(x)}; }
+  __m256i bits() const { return reinterpret_cast<__m256i>(v); }
+};
+
+inline Integers8 operator+(Integers8 a, Integers8 b) { return {a.v + b.v}; }
+inline Integers8 operator&(Integers8 a, Integers8 b) { return {a.v & b.v}; }
+
 struct Floats8 {
   static constexpr int kLanes = 8;
   using Mask = __m256i;
-  using Integers = int32_t __attribute__((vector_size(32)));
+  using Integers = Integers8;
 
   __m256 v;
 
@@ -39,8 +50,6 @@ struct Floats8 {
     return _mm256_andnot_si256(FirstLanes(begin < 0 ? 0 : begin), FirstLanes(end < 0 ? 0 : end));
   }
 };
-
-using Integers8 = Floats8::Integers;
 
 inline Floats8 operator+(Floats8 a, Floats8 b) { return {_mm256_add_ps(a.v, b.v)}; }
 inline Floats8 operator-(Floats8 a, Floats8 b) { return {_mm256_sub_ps(a.v, b.v)}; }
@@ -93,19 +102,16 @@ inline Floats8 TimesPowerOfTwo(Floats8 x, Floats8 n) {
       _mm256_mul_ps(_mm256_mul_ps(x.v, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second))};
 }
 
-inline Floats8 ToFloats(Integers8 x) { return {_mm256_cvtepi32_ps(reinterpret_cast<__m256i>(x))}; }
+inline Floats8 ToFloats(Integers8 x) { return {_mm256_cvtepi32_ps(x.bits())}; }
 // To the nearest, ties to even.
-inline Integers8 ToIntegers(Floats8 x) {
-  return reinterpret_cast<Integers8>(_mm256_cvtps_epi32(x.v));
-}
-inline Integers8 BitsOf(Floats8 x) { return reinterpret_cast<Integers8>(x.v); }
+inline Integers8 ToIntegers(Floats8 x) { return Integers8::Of(_mm256_cvtps_epi32(x.v)); }
+inline Integers8 BitsOf(Floats8 x) { return {reinterpret_cast<decltype(Integers8::v)>(x.v)}; }
 inline Integers8 Max(Integers8 a, Integers8 b) {
-  return reinterpret_cast<Integers8>(
-      _mm256_max_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+  return Integers8::Of(_mm256_max_epi32(a.bits(), b.bits()));
 }
 // One byte of each lane; REQUIRES: from -128 to 127.
 inline void StoreBytes(Integers8 x, void* to) {
-  const auto lanes = reinterpret_cast<__m256i>(x);
+  const auto lanes = x.bits();
   const __m128i words =
       _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
   _mm_storel_epi64(static_cast<__m128i*>(to), _mm_packs_epi16(words, words));
@@ -146,12 +152,12 @@ inline float Largest(Floats8 x) {
 }
 inline int32_t Sum(Integers8 x) {
   int32_t sum = 0;
-  for (int i = 0; i < 8; ++i) sum += x[i];
+  for (int i = 0; i < 8; ++i) sum += x.v[i];
   return sum;
 }
 inline int32_t Largest(Integers8 x) {
-  int32_t largest = x[0];
-  for (int i = 1; i < 8; ++i) largest = x[i] > largest ? x[i] : largest;
+  int32_t largest = x.v[0];
+  for (int i = 1; i < 8; ++i) largest = x.v[i] > largest ? x.v[i] : largest;
   return largest;
 }
 

@@ -10,12 +10,23 @@
 namespace reprise {
 namespace {
 
+struct Integers16 {
+  // As __m512i, which has lanes of 64 bits, gcc 12 copies and spills accumulators around every
+  // vpdpbusd, and scores take twice as long.
+  int32_t __attribute__((vector_size(64))) v;
+
+  static Integers16 All(int32_t x) { return Of(_mm512_set1_epi32(x)); }
+  static Integers16 Of(__m512i x) { return {reinterpret_cast<decltype(v)>(x)}; }
+  __m512i bits() const { return reinterpret_cast<__m512i>(v); }
+};
+
+inline Integers16 operator+(Integers16 a, Integers16 b) { return {a.v + b.v}; }
+inline Integers16 operator&(Integers16 a, Integers16 b) { return {a.v & b.v}; }
+
 struct Floats16 {
   static constexpr int kLanes = 16;
   using Mask = __mmask16;
-  // As __m512i, which has lanes of 64 bits, gcc 12 copies and spills accumulators around every
-  // vpdpbusd, and scores take twice as long.
-  using Integers = int32_t __attribute__((vector_size(64)));
+  using Integers = Integers16;
 
   __m512 v;
 
@@ -32,8 +43,6 @@ struct Floats16 {
     return static_cast<Mask>(FirstLanes(end < 0 ? 0 : end) & ~FirstLanes(begin < 0 ? 0 : begin));
   }
 };
-
-using Integers16 = Floats16::Integers;
 
 inline Floats16 operator+(Floats16 a, Floats16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 inline Floats16 operator-(Floats16 a, Floats16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
@@ -71,19 +80,14 @@ inline Floats16 Nearest(Floats16 x) {
 }
 inline Floats16 TimesPowerOfTwo(Floats16 x, Floats16 n) { return {_mm512_scalef_ps(x.v, n.v)}; }
 
-inline Floats16 ToFloats(Integers16 x) {
-  return {_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(x))};
-}
-inline Integers16 ToIntegers(Floats16 x) {
-  return reinterpret_cast<Integers16>(_mm512_cvtps_epi32(x.v));
-}
-inline Integers16 BitsOf(Floats16 x) { return reinterpret_cast<Integers16>(x.v); }
+inline Floats16 ToFloats(Integers16 x) { return {_mm512_cvtepi32_ps(x.bits())}; }
+inline Integers16 ToIntegers(Floats16 x) { return Integers16::Of(_mm512_cvtps_epi32(x.v)); }
+inline Integers16 BitsOf(Floats16 x) { return {reinterpret_cast<decltype(Integers16::v)>(x.v)}; }
 inline Integers16 Max(Integers16 a, Integers16 b) {
-  return reinterpret_cast<Integers16>(
-      _mm512_max_epi32(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+  return Integers16::Of(_mm512_max_epi32(a.bits(), b.bits()));
 }
 inline void StoreBytes(Integers16 x, void* to) {
-  _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(x)));
+  _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x.bits()));
 }
 
 inline Floats16 Flip(Floats16 x, int distance) {
@@ -105,10 +109,8 @@ inline float FirstLane(Floats16 x) { return _mm512_cvtss_f32(x.v); }
 // Halves, then halves of these: lane i and i + 8, the sums' i and i + 4, and so on.
 inline float Sum(Floats16 x) { return _mm512_reduce_add_ps(x.v); }
 inline float Largest(Floats16 x) { return _mm512_reduce_max_ps(x.v); }
-inline int32_t Sum(Integers16 x) { return _mm512_reduce_add_epi32(reinterpret_cast<__m512i>(x)); }
-inline int32_t Largest(Integers16 x) {
-  return _mm512_reduce_max_epi32(reinterpret_cast<__m512i>(x));
-}
+inline int32_t Sum(Integers16 x) { return _mm512_reduce_add_epi32(x.bits()); }
+inline int32_t Largest(Integers16 x) { return _mm512_reduce_max_epi32(x.bits()); }
 
 }  // namespace
 }  // namespace reprise
