@@ -20,6 +20,7 @@ struct Avx512Attention {
   static constexpr int kScoreVectors = 2;
   static constexpr int kValueRows = 6;
   static constexpr int kValueVectors = 4;
+  static constexpr int kMicroRows = 12;
 
   using Keys = __m512i;
   static Keys LoadKeys(const uint32_t* words) { return _mm512_loadu_si512(words); }

@@ -7,6 +7,7 @@
 //   Floats                        the vector (simd_*.h)
 //   kScoreRows, kScoreVectors     rows x vectors of keys whose sums stay in registers
 //   kValueRows, kValueVectors     rows x vectors of dimensions, likewise
+//   kMicroRows                    rows whose scores are kept at once, a multiple of kScoreRows
 //   Keys, LoadKeys(words)         a vector of K's quads
 //   Start(excess)                 of the sums of a row whose Queries::starts is `excess`
 //   AddProducts(sums, keys, q)    with a row's quad in all lanes
@@ -80,7 +81,7 @@ class AttentionRows {
   // sets.
   static constexpr int kRowWords = kPartitionTokens + 16;
   struct Workspace {
-    alignas(64) uint32_t rows[Set::kScoreRows][kRowWords];
+    alignas(64) uint32_t rows[Set::kMicroRows][kRowWords];
   };
 
   // scores[kRows][kLanes kVectors] = values of q · values of kᵀ * scale of k, over all quads.
@@ -270,14 +271,18 @@ class AttentionRows {
   static void Attend(const AttentionTile& tile, int partition, const AttentionState& part) {
     Workspace work;
     const auto& queries = *reinterpret_cast<const Queries*>(tile.queries);
-    for (int first = 0; first < tile.rows; first += Set::kScoreRows) {
-      const int rows = Min(Set::kScoreRows, tile.rows - first);
+    for (int first = 0; first < tile.rows; first += Set::kMicroRows) {
+      const int rows = Min(Set::kMicroRows, tile.rows - first);
       const KeySpan span = KeysSeen(tile, partition, first, rows);
       if (span.count <= 0) continue;
       const KeyRange range = {tile.blocks + span.start / tile.block_tokens, tile.block_tokens,
                               span.count};
-      ScoresOf(rows, std::make_integer_sequence<int, Set::kScoreRows>())(
-          tile, range, queries.quads() + first * Quads(tile), queries.starts + first, work.rows[0]);
+      for (int r = 0; r < rows; r += Set::kScoreRows) {
+        ScoresOf(Min(Set::kScoreRows, rows - r),
+                 std::make_integer_sequence<int, Set::kScoreRows>())(
+            tile, range, queries.quads() + (first + r) * Quads(tile), queries.starts + first + r,
+            work.rows[r]);
+      }
       for (int r = 0; r < rows; ++r) {
         const int row = first + r;
         float scale = queries.scales[row];
