@@ -25,6 +25,8 @@ struct KernelTable {
 KernelTable KernelTableOf(Isa isa, Compute compute) {
   const bool is_exact = compute == Compute::kExact;
   switch (isa) {
+    case Isa::kAmx:
+    case Isa::kAmxEmulated:
     case Isa::kAvx512:
       return {isa,
               compute,
