@@ -10,6 +10,7 @@
 #include <cstring>
 #include <random>
 
+#include "flushed_fma.h"
 #include "kernels/bf16.h"
 #include "kernels/isa.h"
 #include "kernels/tile_permission.h"
@@ -74,23 +75,6 @@ TileOutcome RunTiles(Instruction instruction, const ProductShape& shape, const T
 // -- The manual's words, element by element
 // --------------------------------------------------------
 
-float DenormalAsZero(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? x * 0.0F : x; }
-
-// a · b + c rounded once; a result that is below the normal numbers when rounded with an exponent
-// without bounds is 0 of its sign.
-float ModelFma(float a, float b, float c) {
-  a = DenormalAsZero(a);
-  b = DenormalAsZero(b);
-  c = DenormalAsZero(c);
-  const float result = std::fma(a, b, c);
-  if (std::fabs(result) > 0x1p-126F || result == 0 || std::isnan(result)) return result;
-  // Where rounding to a denormal's step has given 2^-126, it may be less with all of 24 bits.
-  float& smaller = std::fabs(a) < std::fabs(b) ? a : b;
-  smaller *= 0x1p64F;
-  const float scaled = std::fma(a, b, c * 0x1p64F);
-  return std::fabs(scaled) < 0x1p-62F ? std::copysign(0.0F, result) : result;
-}
-
 float Bf16At(const TileBytes& tile, int row, int i) {
   uint16_t half;
   std::memcpy(&half, tile[row] + 2 * i, sizeof(half));
@@ -107,12 +91,12 @@ TileOutcome RunModel(Instruction instruction, const ProductShape& shape, const T
         float sums[2] = {0, 0};
         for (int k = 0; k < shape.depth; ++k) {
           for (int i = 0; i < 2; ++i) {
-            sums[i] = ModelFma(Bf16At(of.a, m, 2 * k + i), Bf16At(of.b, k, 2 * n + i), sums[i]);
+            sums[i] = FlushedFma(Bf16At(of.a, m, 2 * k + i), Bf16At(of.b, k, 2 * n + i), sums[i]);
           }
         }
         float c;
         std::memcpy(&c, of.c[m] + 4 * n, sizeof(c));
-        c = ModelFma(c, 1, ModelFma(sums[0], 1, sums[1]));
+        c = FlushedFma(c, 1, FlushedFma(sums[0], 1, sums[1]));
         std::memcpy(to, &c, sizeof(c));
         continue;
       }
