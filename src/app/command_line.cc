@@ -40,7 +40,8 @@ void AddModelOptions(CLI::App& command, ModelOptions& model) {
       "--cpus", model.cpus,
       "CPUs that all threads keep to, such as 0-3,8; default: those that the process "
       "was given");
-  command.add_option("--isa", model.isa, "instruction set: auto, avx512, avx2 or plain");
+  command.add_option("--isa", model.isa,
+                     "instruction set: auto, amx, avx512, avx_vnni, avx2 or plain");
   command.add_option("--compute", model.compute,
                      "fast: int8 or bf16 products; exact: f32 over dequantised weights (slow, for "
                      "tests)");

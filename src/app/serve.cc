@@ -82,6 +82,8 @@ void LogModel(const Model& model, const ModelOptions& options, size_t file_bytes
   LogInfo("file {:.1f} MB, packed {:.1f} MB in {:.2f} s; {} arithmetic on {}, {} threads",
           static_cast<double>(file_bytes) / 1e6, static_cast<double>(model.weight_bytes()) / 1e6,
           seconds, options.compute, IsaName(isa), threads);
+  const std::string refused = RefusedIsa();
+  if (!refused.empty() && options.isa == "auto") LogInfo("{}", refused);
 }
 
 void LogCache(const EngineStats& stats, const EngineOptions& options) {

@@ -25,6 +25,14 @@ struct KernelTable {
 KernelTable KernelTableOf(Isa isa, Compute compute) {
   const bool is_exact = compute == Compute::kExact;
   switch (isa) {
+    case Isa::kAmx:
+    case Isa::kAmxEmulated:
+      return {isa,
+              compute,
+              isa == Isa::kAmx ? amx::kProduct : amx::kEmulatedProduct,
+              is_exact ? plain::kElementwise : avx512::kElementwise,
+              avx512::kState,
+              is_exact ? exact::Attention : avx512::Attention};
     case Isa::kAvx512:
       return {isa,
               compute,
