@@ -27,6 +27,14 @@ KernelTable KernelTableOf(Isa isa, Compute compute) {
   switch (isa) {
     case Isa::kAmx:
     case Isa::kAmxEmulated:
+      return {isa,
+              compute,
+              avx512::kProduct,
+              is_exact ? plain::kElementwise : avx512::kElementwise,
+              avx512::kState,
+              is_exact           ? exact::Attention
+              : isa == Isa::kAmx ? amx::Attention
+                                 : amx::EmulatedAttention};
     case Isa::kAvx512:
       return {isa,
               compute,

@@ -35,6 +35,10 @@ inline std::vector<AttentionVariant> AttentionVariants() {
   if (CpuOffers(Isa::kAvx512)) {
     variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
+  if (CpuOffers(Isa::kAmxEmulated)) {
+    variants.push_back({"amx_emulated", KvEncoding::kFast, amx::EmulatedAttention});
+  }
+  if (CpuOffers(Isa::kAmx)) variants.push_back({"amx", KvEncoding::kFast, amx::Attention});
   return variants;
 }
 
