@@ -22,7 +22,7 @@ constexpr float kLog2E = 1.4426950408889634F;
 // 0 (4e-6, a five-hundredth of a bf16's rounding). Seven operations, of which scores need two a
 // key: with Exp16's (exp_avx512.h) eleven it is a third of a step.
 [[gnu::always_inline]] inline __m512 PowerOfTwo(__m512 z) {
-  const __m512 f = _mm512_reduce_ps(z, 1);  // z - floor(z)
+  const __m512 f = _mm512_reduce_ps(z, 1);  // z - floor(z), rounded down
   __m512 p = _mm512_set1_ps(0.013555747F);
   p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.052025763F));
   p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(0.24137913F));

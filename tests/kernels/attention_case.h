@@ -117,6 +117,13 @@ class AttentionSequence {
     for (float& value : v_) value *= v_factor;
   }
 
+  // Values of one size whose signs alternate in pairs, so that sums of them all but cancel.
+  void AlternateValues(float size) {
+    for (size_t i = 0; i < v_.size(); ++i) {
+      v_[i] = (i / v_row() / 2 % 2 == 0 ? size : -size) + v_[i];
+    }
+  }
+
   // Another K and V at one position.
   void Change(int position) {
     float* const k = k_.data() + static_cast<size_t>(position) * k_row();
