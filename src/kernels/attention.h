@@ -79,6 +79,10 @@ namespace avx2 {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
 void CapScores(float* scores, int count, float scale, float cap);
 }  // namespace avx2
+// With AVX-VNNI beside AVX2; the bits of avx2.
+namespace avx_vnni {
+void Attention(const AttentionCall& call, AttentionScratch& scratch);
+}
 namespace plain {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
 void CapScores(float* scores, int count, float scale, float cap);  // exact's too

@@ -16,39 +16,16 @@
 #include <optional>
 
 #include "kernels/attention.h"
+#include "kernels/attention_queries.h"
 #include "kernels/attention_softmax_amx.h"
 #include "kernels/attention_step_amx.h"
 #include "kernels/attention_tile.h"
-#include "kernels/quantize_query_avx512.h"
+#include "kernels/for_vectors.h"
+#include "kernels/simd_avx512.h"
 #include "kernels/tiles.h"
 
 namespace reprise {
 namespace {
-
-// Queries of a tile in 8 bits: q = scale * value. The values, [rows][quads][4], follow this head.
-struct ByteQueries {
-  float scales[kMaxTileRows];
-  int32_t starts[kMaxTileRows];  // -128 * the sum of the row's values: what K's bytes have too much
-
-  std::byte* row(int row, int quads) {
-    return reinterpret_cast<std::byte*>(this + 1) + ptrdiff_t{4} * row * quads;
-  }
-  const std::byte* row(int row, int quads) const {
-    return reinterpret_cast<const std::byte*>(this + 1) + ptrdiff_t{4} * row * quads;
-  }
-};
-
-void LoadByteQueries(const AttentionTile& tile, const float* q, size_t token_stride,
-                     std::byte* queries) {
-  auto* const to = reinterpret_cast<ByteQueries*>(queries);
-  for (int row = 0; row < tile.rows; ++row) {
-    const float* from = q + static_cast<size_t>(row / tile.group) * token_stride +
-                        static_cast<size_t>(row % tile.group) * static_cast<size_t>(tile.key_dim);
-    std::byte* const values = to->row(row, TileCut(tile).quads);
-    QuantizeQuery(from, tile.key_dim, reinterpret_cast<uint32_t*>(values), 1, &to->scales[row],
-                  &to->starts[row]);
-  }
-}
 
 // A tile's rows over one partition.
 template <typename Tiles>
@@ -58,7 +35,7 @@ class PartitionPass {
       : tile_(tile),
         begin_(partition * kPartitionTokens),
         part_(part),
-        queries_(*reinterpret_cast<const ByteQueries*>(tile.queries)),
+        queries_(*reinterpret_cast<const Queries*>(tile.queries)),
         cut_(tile),
         blocks_(tile) {
     const KeySpan seen = KeysSeen(tile, partition, 0, tile.rows);
@@ -101,7 +78,7 @@ class PartitionPass {
   void Score(const Step& step) {
     Shape(step.rows, {cut_.quads_per_tile, kTileRowBytes});
     const auto score = step.rows > kTileRows ? ScoreKeys<Tiles, 2> : ScoreKeys<Tiles, 1>;
-    score(blocks_, cut_, step, queries_.row(step.first_row, cut_.quads), memory_.scores[0]);
+    score(blocks_, cut_, step, queries_.quads() + step.first_row * cut_.quads, memory_.scores[0]);
   }
 
   void AddLastValues() {
@@ -137,14 +114,12 @@ class PartitionPass {
   }
 
   void WeighEarlier(int r, int row, float weight) {
-    const __m512 by = _mm512_set1_ps(weight);
-    _mm512_store_ps(memory_.sums[r], _mm512_mul_ps(_mm512_load_ps(memory_.sums[r]), by));
+    const Floats16 by = Floats16::All(weight);
+    (Floats16::Load(memory_.sums[r]) * by).Store(memory_.sums[r]);
     float* const out = OutOf(row);
-    for (int d = 0; d < tile_.value_dim; d += 16) {
-      const __mmask16 lanes = FirstLanes(tile_.value_dim - d);
-      _mm512_mask_storeu_ps(out + d, lanes,
-                            _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, out + d), by));
-    }
+    ForVectors<Floats16>(tile_.value_dim, [&](int64_t d, auto... mask) {
+      (Floats16::Load(out + d, mask...) * by).Store(out + d, mask...);
+    });
   }
 
   void TakeLastSums() {
@@ -156,7 +131,7 @@ class PartitionPass {
   const AttentionTile& tile_;
   const int begin_;  // of the partition
   const AttentionState& part_;
-  const ByteQueries& queries_;
+  const Queries& queries_;
   const TileCut cut_;
   const KeyBlocks blocks_;
   StepMemory memory_;
@@ -175,44 +150,40 @@ void AttendByTiles(const AttentionTile& tile, int partition, const AttentionStat
 
 void CombineParts(const AttentionTile& tile, int partition, const AttentionState& part,
                   const AttentionState& total) {
-  const __m512 factor = _mm512_set1_ps(tile.state_scale * kLog2E);
-  alignas(64) float tops[16];
-  alignas(64) float old_weights[16];
-  alignas(64) float new_weights[16];
+  const Floats16 factor = Floats16::All(tile.state_scale * kLog2E);
+  float tops[16];
+  float old_weights[16];  // of sixteen rows at a time
+  float new_weights[16];
   for (int row = 0; row < tile.rows; ++row) {
     const int lane = row % 16;
     if (lane == 0) {
-      const __mmask16 lanes = FirstLanes(tile.rows - row);
-      const __m512 before = _mm512_maskz_loadu_ps(lanes, total.maximum + row);
-      const __m512 added = _mm512_maskz_loadu_ps(lanes, part.maximum + row);
-      const __m512 top = _mm512_max_ps(added, before);
-      _mm512_store_ps(tops, top);
-      _mm512_store_ps(old_weights, WeightOfEarlier(before, top, factor));
-      _mm512_store_ps(new_weights, WeightOfEarlier(added, top, factor));
+      const Floats16::Mask rows = Floats16::FirstLanes(tile.rows - row);
+      const Floats16 before = Floats16::Load(total.maximum + row, rows);
+      const Floats16 added = Floats16::Load(part.maximum + row, rows);
+      const Floats16 top = Max(added, before);
+      top.Store(tops);
+      WeightOfEarlier(before, top, factor).Store(old_weights);
+      WeightOfEarlier(added, top, factor).Store(new_weights);
     }
     if (!Sees(tile, row, partition)) continue;
     total.maximum[row] = tops[lane];
     total.sum[row] = total.sum[row] * old_weights[lane] + part.sum[row] * new_weights[lane];
-    const __m512 old_weight = _mm512_set1_ps(old_weights[lane]);
-    const __m512 new_weight = _mm512_set1_ps(new_weights[lane]);
+    const Floats16 old_weight = Floats16::All(old_weights[lane]);
+    const Floats16 new_weight = Floats16::All(new_weights[lane]);
     const float* from = part.out + ptrdiff_t{row} * tile.value_dim;
     float* to = total.out + ptrdiff_t{row} * tile.value_dim;
-    for (int d = 0; d < tile.value_dim; d += 16) {
-      const __mmask16 lanes = FirstLanes(tile.value_dim - d);
+    ForVectors<Floats16>(tile.value_dim, [&](int64_t d, auto... mask) {
       // + 0: a negative sum that underflowed is -0, but +0 once groups of probability 0 follow.
-      const __m512 added =
-          _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, from + d), _mm512_setzero_ps());
-      const __m512 scaled = _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, to + d), old_weight);
-      _mm512_mask_storeu_ps(to + d, lanes, _mm512_fmadd_ps(added, new_weight, scaled));
-    }
+      const Floats16 added = Floats16::Load(from + d, mask...) + Floats16::All(0.0F);
+      const Floats16 scaled = Floats16::Load(to + d, mask...) * old_weight;
+      MulAdd(added, new_weight, scaled).Store(to + d, mask...);
+    });
   }
 }
 
-static_assert(sizeof(ByteQueries) == 8 * kMaxTileRows);
-// A quad may be padded by 3 bytes.
 template <typename Tiles>
-constexpr AttentionKernel kTileKernel = {1, 3 + 8, LoadByteQueries, AttendByTiles<Tiles>,
-                                         CombineParts};
+constexpr AttentionKernel kTileKernel = {1, kQueryRowBytes, LoadQueries<Floats16, 1>,
+                                         AttendByTiles<Tiles>, CombineParts};
 
 }  // namespace
 

@@ -18,12 +18,10 @@
 // the shapes that divide the head: whole quads up to 16 and dimensions up to 16, so that nothing
 // beyond K and V is read; integers, and columns of V, do not depend on how they are cut.
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
 #include "kernels/attention_tile.h"
-#include "kernels/quantize_query_avx512.h"
 #include "kernels/tiles.h"
 
 namespace reprise {
@@ -41,6 +39,8 @@ struct StepMemory {
   alignas(64) uint32_t scores[kStepRows][kScoreWords];
   alignas(64) float sums[kStepRows][kTileRows];  // of probabilities, the same in each column
 };
+
+inline int Min(int a, int b) { return a < b ? a : b; }
 
 inline int LargestDivisor(int number, int most) {
   int divisor = Min(number, most);
@@ -67,7 +67,7 @@ class KeyBlocks {
  public:
   explicit KeyBlocks(const AttentionTile& tile)
       : blocks_(tile.blocks),
-        shift_(std::countr_zero(static_cast<unsigned>(tile.block_tokens))),
+        shift_(__builtin_ctz(static_cast<unsigned>(tile.block_tokens))),
         k_offset_(tile.k_offset),
         scales_offset_(tile.k_offset + tile.key_scales_offset),
         v_offset_(tile.v_offset),
@@ -118,22 +118,22 @@ inline void SetShapes(TileShapes& shapes, int rows, TileShape b) {
 
 // Loads rows of q, from `quad` on, to A.
 template <typename Tiles, int kRowTiles>
-[[gnu::always_inline]] inline void LoadQueryTiles(const std::byte* queries, int quad,
-                                                  ptrdiff_t stride) {
-  Tiles::template Load<4>(queries + 4 * quad, stride);
-  if (kRowTiles == 2) Tiles::template Load<5>(queries + 4 * quad + kTileRows * stride, stride);
+[[gnu::always_inline]] inline void LoadQueryTiles(const uint32_t* queries, int quad,
+                                                  ptrdiff_t quads) {
+  Tiles::template Load<4>(queries + quad, 4 * quads);
+  if (kRowTiles == 2) Tiles::template Load<5>(queries + quad + kTileRows * quads, 4 * quads);
 }
 
 // C tiles kC and kC + 1 = q · the 16 keys from `k` on.
 template <typename Tiles, int kRowTiles, int kC>
-[[gnu::always_inline]] inline void ScoreSixteen(TileCut cut, const std::byte* queries,
+[[gnu::always_inline]] inline void ScoreSixteen(TileCut cut, const uint32_t* queries,
                                                 const std::byte* k, ptrdiff_t k_stride) {
   constexpr int kB = 6 + kC / 2;
   Tiles::template Zero<kC>();
   if (kRowTiles == 2) Tiles::template Zero<kC + 1>();
   for (int quad = 0; quad < cut.quads; quad += cut.quads_per_tile) {
     if (cut.quads_per_tile < cut.quads) {
-      LoadQueryTiles<Tiles, kRowTiles>(queries, quad, ptrdiff_t{4} * cut.quads);
+      LoadQueryTiles<Tiles, kRowTiles>(queries, quad, cut.quads);
     }
     Tiles::template Load<kB>(k + quad * k_stride, k_stride);
     Tiles::template MultiplySU<kC, 4, kB>();
@@ -150,15 +150,15 @@ template <typename Tiles, int kRowTiles, int kC>
 }
 
 // scores = values of q · bytes of K for the step's keys, rounded up to 16. queries: the step's
-// rows, [rows][quads][4]. A tile is stored a product after its own, so that the store need not
+// rows, [rows][quads]. A tile is stored a product after its own, so that the store need not
 // wait: 18 cycles a product rather than 29 (Sapphire Rapids).
 template <typename Tiles, int kRowTiles>
-void ScoreKeys(KeyBlocks blocks, TileCut cut, Step step, const std::byte* queries,
+void ScoreKeys(KeyBlocks blocks, TileCut cut, Step step, const uint32_t* queries,
                uint32_t* scores) {
   const int keys = step.keys.count;
   const ptrdiff_t stride = blocks.k_stride();
   const auto k = [&](int key) { return blocks.K(step.keys.start + key); };
-  if (cut.quads_per_tile == cut.quads) LoadQueryTiles<Tiles, kRowTiles>(queries, 0, 4 * cut.quads);
+  if (cut.quads_per_tile == cut.quads) LoadQueryTiles<Tiles, kRowTiles>(queries, 0, cut.quads);
   for (int key = 0; key < keys; key += 32) {
     ScoreSixteen<Tiles, kRowTiles, 0>(cut, queries, k(key), stride);
     if (key > 0) StoreTiles<Tiles, kRowTiles, 2>(scores + key - 16, kScoreStride);

@@ -1,13 +1,24 @@
 #pragma once
 
 // e^x in plain C++, written so that a loop over it becomes vector code. The formula and its bound
-// are those of exp_avx512.h, with products and sums rounded one by one: log2 e is replaced by
+// are those of exp_lanes.h, with products and sums rounded one by one: log2 e is replaced by
 // ln 2 in two parts (the first of 9 bits, so that its product with n is exact).
 
 #include <bit>
 #include <cstdint>
 
+#include "kernels/exp_series.h"
+
 namespace reprise {
+
+// c[0] xⁿ + c[1] xⁿ⁻¹ + … + c[n]; unrolled, or a loop over it would stay scalar.
+template <int kCount>
+inline float SeriesPlain(const float (&c)[kCount], float x) {
+  float p = c[0];
+#pragma GCC unroll 8
+  for (int i = 1; i < kCount; ++i) p = p * x + c[i];
+  return p;
+}
 
 inline float ExpPlain(float x) {
   // Beyond 104 either way the result is 0 or infinite: clamped there, NaN passes. Compared as
@@ -22,13 +33,7 @@ inline float ExpPlain(float x) {
   const float n = shifted - 12582912.0F;
   const float r = (x - n * 0.693359375F) - n * -2.12194440054690583e-4F;
   const float f = r * 1.4426950408889634F;
-  float p = 0.00015353361959569156F;
-  p = p * f + 0.0013398875016719103F;
-  p = p * f + 0.00961843691766262F;
-  p = p * f + 0.055503323674201965F;
-  p = p * f + 0.24022647738456726F;
-  p = p * f + 0.6931471824645996F;
-  p = p * f + 1.0F;
+  const float p = SeriesPlain(kExp2Series, f);
   // 2^n in two factors: n reaches from -150 to 150, an exponent from -126 to 127.
   const int32_t exponent = std::bit_cast<int32_t>(shifted) - 0x4B400000;
   const int32_t half = exponent >> 1;
