@@ -261,6 +261,7 @@ const bool kRegistered = [] {
   if (DetectIsa() >= Isa::kAvx512) {
     Register("avx512", avx512::Attention, avx512::kElementwise);
   }
+  if (CpuOffers(Isa::kAmx)) Register("amx", amx::Attention, avx512::kElementwise);
   return true;
 }();
 

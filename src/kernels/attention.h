@@ -69,6 +69,12 @@ struct AttentionCall {
 
 // CapScores: scores[i] = cap · tanh(scale · scores[i] / cap), with tanh within 4 ulp, each element
 // by itself; `count` a multiple of 16. The very function inside Attention, shown for its test.
+// By tiles (tiles.h), in hardware and emulated: the same bits, and those of no other set. Their
+// CapScores is avx512's.
+namespace amx {
+void Attention(const AttentionCall& call, AttentionScratch& scratch);
+void EmulatedAttention(const AttentionCall& call, AttentionScratch& scratch);
+}  // namespace amx
 namespace avx512 {
 void Attention(const AttentionCall& call, AttentionScratch& scratch);
 void CapScores(float* scores, int count, float scale, float cap);

@@ -14,63 +14,49 @@ namespace {
 
 // What differs between instruction sets and between kFast and kExact.
 struct KernelTable {
-  Isa isa;
-  Compute compute;
   const ProductKernels& product;
   const ElementwiseKernels& elementwise;
   const StateKernels& state;
   decltype(&plain::Attention) attention;
 };
 
-KernelTable KernelTableOf(Isa isa, Compute compute) {
-  const bool is_exact = compute == Compute::kExact;
+KernelTable FastKernels(Isa isa) {
   switch (isa) {
     case Isa::kAmx:
+      return {amx::kProduct, avx512::kElementwise, avx512::kState, amx::Attention};
     case Isa::kAmxEmulated:
-      return {isa,
-              compute,
-              isa == Isa::kAmx ? amx::kProduct : amx::kEmulatedProduct,
-              is_exact ? plain::kElementwise : avx512::kElementwise,
-              avx512::kState,
-              is_exact ? exact::Attention : avx512::Attention};
+      return {amx::kEmulatedProduct, avx512::kElementwise, avx512::kState, amx::EmulatedAttention};
     case Isa::kAvx512:
-      return {isa,
-              compute,
-              avx512::kProduct,
-              is_exact ? plain::kElementwise : avx512::kElementwise,
-              avx512::kState,
-              is_exact ? exact::Attention : avx512::Attention};
+      return {avx512::kProduct, avx512::kElementwise, avx512::kState, avx512::Attention};
     case Isa::kAvx2:
-      return {isa,
-              compute,
-              avx2::kProduct,
-              is_exact ? plain::kElementwise : avx2::kElementwise,
-              avx2::kState,
-              is_exact ? exact::Attention : avx2::Attention};
+      return {avx2::kProduct, avx2::kElementwise, avx2::kState, avx2::Attention};
     case Isa::kPlain:
       break;
   }
-  return {isa,
-          compute,
-          plain::kProduct,
-          plain::kElementwise,
-          plain::kState,
-          is_exact ? exact::Attention : plain::Attention};
+  return {plain::kProduct, plain::kElementwise, plain::kState, plain::Attention};
+}
+
+KernelTable KernelTableOf(Isa isa, Compute compute) {
+  const KernelTable fast = FastKernels(isa);
+  if (compute == Compute::kFast) return fast;
+  return {fast.product, plain::kElementwise, fast.state, exact::Attention};
 }
 
 class TableOperations final : public Operations {
  public:
-  TableOperations(const KernelTable& table, int threads)
-      : table_(table),
+  TableOperations(Isa isa, Compute compute, int threads)
+      : isa_(isa),
+        compute_(compute),
+        table_(KernelTableOf(isa, compute)),
         pool_(threads),
-        product_(table.product, table.elementwise, table.compute, pool_),
-        experts_(table.product, table.elementwise, table.compute, pool_, product_),
+        product_(table_.product, table_.elementwise, compute, pool_),
+        experts_(table_.product, table_.elementwise, compute, pool_, product_),
         attention_scratch_(pool_) {}
 
-  Isa isa() const override { return table_.isa; }
-  Compute compute() const override { return table_.compute; }
+  Isa isa() const override { return isa_; }
+  Compute compute() const override { return compute_; }
   KvEncoding kv_encoding() const override {
-    return table_.compute == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast;
+    return compute_ == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast;
   }
 
   Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) override {
@@ -148,6 +134,8 @@ class TableOperations final : public Operations {
   }
 
  private:
+  const Isa isa_;
+  const Compute compute_;
   const KernelTable table_;
   ThreadPool pool_;
   ProductDriver product_;
@@ -164,7 +152,7 @@ Result<std::unique_ptr<Operations>> MakeOperations(Isa isa, Compute compute, int
     return std::unexpected(offered.error());
   }
   if (threads <= 0) threads = DefaultThreads();
-  return std::make_unique<TableOperations>(KernelTableOf(isa, compute), threads);
+  return std::make_unique<TableOperations>(isa, compute, threads);
 }
 
 }  // namespace reprise

@@ -35,6 +35,10 @@ inline std::vector<AttentionVariant> AttentionVariants() {
   if (CpuOffers(Isa::kAvx512)) {
     variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
+  if (CpuOffers(Isa::kAmxEmulated)) {
+    variants.push_back({"amx_emulated", KvEncoding::kFast, amx::EmulatedAttention});
+  }
+  if (CpuOffers(Isa::kAmx)) variants.push_back({"amx", KvEncoding::kFast, amx::Attention});
   return variants;
 }
 
@@ -111,6 +115,13 @@ class AttentionSequence {
   void Scale(float q_factor, float v_factor) {
     for (float& value : q_) value *= q_factor;
     for (float& value : v_) value *= v_factor;
+  }
+
+  // Values of one size whose signs alternate in pairs, so that sums of them all but cancel.
+  void AlternateValues(float size) {
+    for (size_t i = 0; i < v_.size(); ++i) {
+      v_[i] = (i / v_row() / 2 % 2 == 0 ? size : -size) + v_[i];
+    }
   }
 
   // Another K and V at one position.
