@@ -12,12 +12,13 @@ namespace reprise {
 
 // In the order of their worth.
 enum class Isa : uint8_t {
-  kPlain,   // any x86-64
-  kAvx2,    // AVX2 with FMA
-  kAvx512,  // AVX-512 with VNNI and bf16
+  kPlain,    // any x86-64
+  kAvx2,     // AVX2 with FMA
+  kAvxVnni,  // the same, and AVX-VNNI: products of bytes in registers of 256 bits
+  kAvx512,   // AVX-512 with VNNI and bf16
 };
 
-std::string_view IsaName(Isa isa);  // "plain", "avx2", "avx512"
+std::string_view IsaName(Isa isa);  // "plain", "avx2", "avx_vnni", "avx512"
 
 // Whether this CPU and operating system have it.
 bool CpuOffers(Isa isa);
