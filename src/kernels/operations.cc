@@ -28,6 +28,8 @@ KernelTable FastKernels(Isa isa) {
       return {amx::kEmulatedProduct, avx512::kElementwise, avx512::kState, amx::EmulatedAttention};
     case Isa::kAvx512:
       return {avx512::kProduct, avx512::kElementwise, avx512::kState, avx512::Attention};
+    case Isa::kAvxVnni:
+      return {avx_vnni::kProduct, avx2::kElementwise, avx2::kState, avx_vnni::Attention};
     case Isa::kAvx2:
       return {avx2::kProduct, avx2::kElementwise, avx2::kState, avx2::Attention};
     case Isa::kPlain:
