@@ -29,7 +29,7 @@ KernelTable KernelTableOf(Isa isa, Compute compute) {
     case Isa::kAmxEmulated:
       return {isa,
               compute,
-              avx512::kProduct,
+              isa == Isa::kAmx ? amx::kProduct : amx::kEmulatedProduct,
               is_exact ? plain::kElementwise : avx512::kElementwise,
               avx512::kState,
               is_exact           ? exact::Attention

@@ -75,9 +75,10 @@ struct TileCall {
 };
 
 // A run of unpacked groups: 8 groups of 32 inputs × 64 outputs are 16 KiB of bytes and 4 KiB of
-// factors in f32, which stay in 32 KiB of L1 beside 6 rows of x and the accumulators.
+// factors in f32, which stay in 32 KiB of L1 beside 6 rows of x and the accumulators. (Tiles of AMX
+// take longer runs, from L2; what of the scratch is not written takes no memory.)
 inline constexpr int kUnpackInputs = 256;
-inline constexpr size_t kTileScratchBytes = 32 * 1024;
+inline constexpr size_t kTileScratchBytes = 192 * 1024;
 
 struct ProductKernels {
   // Row `row` of out from x[columns], columns a multiple of 32. A group whose largest magnitude is
@@ -102,5 +103,9 @@ extern const ProductKernels kProduct;
 namespace avx512 {
 extern const ProductKernels kProduct;
 }
+namespace amx {
+extern const ProductKernels kProduct;
+extern const ProductKernels kEmulatedProduct;  // the same bits, where there is AVX-512
+}  // namespace amx
 
 }  // namespace reprise
