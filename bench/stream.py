@@ -19,6 +19,9 @@ class Server:
     def get(self, path):
         return self._request("GET", path, None)
 
+    def delete(self, path):
+        return self._request("DELETE", path, None)
+
     def _request(self, method, path, body):
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
         connection.request(method, path, body, {"Content-Type": "application/json"})

@@ -1,12 +1,15 @@
-// Products of many rows beside oneDNN's bf16 and int8 products, and of a few beside memory read.
+// Products of many rows beside oneDNN's bf16 and int8 products, and of a few beside memory read;
+// where there are tiles (AMX), also beside the same without them.
 
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/operations.h"
@@ -52,8 +55,8 @@ std::vector<float> SomeRows(int64_t rows, int64_t columns) {
 
 class Product {
  public:
-  Product(WeightType type, const Shape& shape, int rows, size_t copies)
-      : operations_(MakeOperations(DetectIsa(), Compute::kFast, Threads()).value()),
+  Product(Isa isa, WeightType type, const Shape& shape, int rows, size_t copies)
+      : operations_(MakeOperations(isa, Compute::kFast, Threads()).value()),
         rows_(rows),
         x_(SomeRows(rows, shape.inputs)),
         y_(static_cast<size_t>(rows * shape.outputs)) {
@@ -83,29 +86,40 @@ class Product {
   std::vector<std::unique_ptr<Matrix>> matrices_;
 };
 
+// What is measured beside tiles: x_avx512.
+std::optional<Product> WithoutTiles(WeightType type, const Shape& shape, int rows, size_t copies) {
+  if (DetectIsa() != Isa::kAmx) return std::nullopt;
+  return std::optional<Product>(std::in_place, Isa::kAvx512, type, shape, rows, copies);
+}
+
 void ManyRows(benchmark::State& state, WeightType type, const Shape& shape, int rows) {
-  Product product(type, shape, rows, 1);
+  Product product(DetectIsa(), type, shape, rows, 1);
+  std::optional<Product> without_tiles = WithoutTiles(type, shape, rows, 1);
   OnednnProduct bf16(OnednnType::kBf16, rows, shape.inputs, shape.outputs);
   OnednnProduct int8(OnednnType::kInt8, rows, shape.inputs, shape.outputs);
   const double work = 2.0 * rows * static_cast<double>(shape.inputs * shape.outputs);
-  TakeTurns(state, work,
-            {{"GOPs", [&] { product.Run(); }},
-             {"onednn_bf16", [&] { bf16.Run(); }},
-             {"onednn_int8", [&] { int8.Run(); }}});
+  std::vector<Contender> contenders = {{"GOPs", [&] { product.Run(); }},
+                                       {"onednn_bf16", [&] { bf16.Run(); }},
+                                       {"onednn_int8", [&] { int8.Run(); }}};
+  if (without_tiles) contenders.push_back({"avx512", [&] { without_tiles->Run(); }});
+  TakeTurns(state, work, contenders);
 }
 
 // Enough copies of the matrix that none stays in a cache.
 void FewRows(benchmark::State& state, WeightType type, const Shape& shape, int rows) {
   const double elements = static_cast<double>(shape.inputs * shape.outputs);
   const auto copies = static_cast<size_t>(512e6 / (elements * 0.6)) + 1;
-  Product product(type, shape, rows, copies);
+  Product product(DetectIsa(), type, shape, rows, copies);
+  std::optional<Product> without_tiles = WithoutTiles(type, shape, rows, copies);
   MemoryRead memory;
   const double bytes = static_cast<double>(product.bytes());
   const int passes = static_cast<int>(bytes / memory.bytes()) + 1;
-  TakeTurns(state, bytes, {{"GBs", [&] { product.Run(); }}, {"memory", [&] {
-                                                               for (int i = 0; i < passes; ++i)
-                                                                 memory.Run();
-                                                             }}});
+  const auto read = [&] {
+    for (int i = 0; i < passes; ++i) memory.Run();
+  };
+  std::vector<Contender> contenders = {{"GBs", [&] { product.Run(); }}, {"memory", read}};
+  if (without_tiles) contenders.push_back({"avx512", [&] { without_tiles->Run(); }});
+  TakeTurns(state, bytes, contenders);
   ScaleContender(state, "memory", passes * memory.bytes() / bytes);
 }
 

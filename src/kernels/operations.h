@@ -2,8 +2,8 @@
 
 // The small set of operations that a forward pass is written against: product with a weight matrix,
 // attention over block tables, norm, rotary embedding, gated feed-forward. One implementation per
-// instruction set (AVX-512 with bf16 and VNNI, AVX2 with FMA, plain C++) and one in plain f32 over
-// dequantised weights (Compute::kExact, slow, for tests); a device could be another.
+// instruction set (AVX-512 with bf16 and VNNI, AVX-VNNI, AVX2 with FMA, plain C++) and one in plain
+// f32 over dequantised weights (Compute::kExact, slow, for tests); a device could be another.
 //
 // EXACTNESS. For one implementation, each output row depends only on its own input row (and, for
 // attention, on its own sequence's K and V up to its position): bit for bit the same result
@@ -12,7 +12,7 @@
 // many. Results differ between implementations.
 //
 // An Operations is immutable but for its scratch: one caller at a time (the engine thread). Work is
-// forked over OpenMP threads inside each call. All pointers are row-major f32 unless said.
+// shared among the threads of a pool inside each call. All pointers are row-major f32 unless said.
 
 #include <cstddef>
 #include <cstdint>
@@ -241,7 +241,7 @@ class Operations {
                             int rows, float* out) = 0;
 };
 
-// threads ≤ 0: all cores. kUnsupported when the CPU lacks `isa`.
+// threads ≤ 0: DefaultThreads(). kUnsupported when the CPU lacks `isa`.
 Result<std::unique_ptr<Operations>> MakeOperations(Isa isa, Compute compute, int threads);
 
 }  // namespace reprise

@@ -1,9 +1,10 @@
 #pragma once
 
 // Products with packed weights: what the driver (product_driver.cc) and the kernels of the
-// instruction sets (product_plain.cc, product_avx2.cc, product_avx512.cc) say to each other. Only
-// plain structs and tables of functions, so that no inline code compiled for one instruction set
-// can be linked into another's path.
+// instruction sets (product_plain.cc; product_avx2.cc, product_avx_vnni.cc and product_avx512.cc,
+// whose loops stand in product_tile.h) say to each other. Only plain structs and tables of
+// functions, so that no inline code compiled for one instruction set can be linked into another's
+// path.
 //
 // THE FORMULA for quantised weights. Activations are quantised per row and group of 32 inputs:
 // scale s = max|x| / 127, integers xq = round(x / s) to nearest even. For each output, groups g of
@@ -75,9 +76,10 @@ struct TileCall {
 };
 
 // A run of unpacked groups: 8 groups of 32 inputs × 64 outputs are 16 KiB of bytes and 4 KiB of
-// factors in f32, which stay in 32 KiB of L1 beside 6 rows of x and the accumulators.
+// factors in f32, which stay in 32 KiB of L1 beside 6 rows of x and the accumulators. (Tiles of AMX
+// take longer runs, from L2; what of the scratch is not written takes no memory.)
 inline constexpr int kUnpackInputs = 256;
-inline constexpr size_t kTileScratchBytes = 32 * 1024;
+inline constexpr size_t kTileScratchBytes = 192 * 1024;
 
 struct ProductKernels {
   // Row `row` of out from x[columns], columns a multiple of 32. A group whose largest magnitude is
@@ -99,8 +101,15 @@ extern const ProductKernels kProduct;
 namespace avx2 {
 extern const ProductKernels kProduct;
 }
+namespace avx_vnni {
+extern const ProductKernels kProduct;
+}
 namespace avx512 {
 extern const ProductKernels kProduct;
 }
+namespace amx {
+extern const ProductKernels kProduct;
+extern const ProductKernels kEmulatedProduct;  // the same bits, where there is AVX-512
+}  // namespace amx
 
 }  // namespace reprise

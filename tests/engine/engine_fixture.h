@@ -68,6 +68,7 @@ struct Variant {
   int chunk = 512;
   int chunk_beside = 128;
   int context = 0;
+  bool speculate = true;
   const Clock* clock = nullptr;  // nullptr: the system's
   std::optional<size_t> pin_blocks = {};
   size_t pin_blocks_per_tenant = 0;
@@ -106,6 +107,7 @@ class EngineTest : public testing::Test {
                                  .context = setup.context,
                                  .prefill_chunk = setup.chunk,
                                  .prefill_chunk_beside_decode = setup.chunk_beside,
+                                 .speculate = setup.speculate,
                                  .checksum_logits = true},
                                 std::move(below));
     ASSERT_TRUE(engine) << engine.error().message;

@@ -5,7 +5,6 @@
 // bound of each output's error.
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +18,7 @@
 #include "kernels/bf16.h"
 #include "kernels/kv_layout.h"
 #include "kernels/operations.h"
+#include "pools.h"
 
 namespace reprise {
 
@@ -35,6 +35,10 @@ inline std::vector<AttentionVariant> AttentionVariants() {
   if (CpuOffers(Isa::kAvx512)) {
     variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
+  if (CpuOffers(Isa::kAmxEmulated)) {
+    variants.push_back({"amx_emulated", KvEncoding::kFast, amx::EmulatedAttention});
+  }
+  if (CpuOffers(Isa::kAmx)) variants.push_back({"amx", KvEncoding::kFast, amx::Attention});
   return variants;
 }
 
@@ -113,6 +117,13 @@ class AttentionSequence {
     for (float& value : v_) value *= v_factor;
   }
 
+  // Values of one size whose signs alternate in pairs, so that sums of them all but cancel.
+  void AlternateValues(float size) {
+    for (size_t i = 0; i < v_.size(); ++i) {
+      v_[i] = (i / v_row() / 2 % 2 == 0 ? size : -size) + v_[i];
+    }
+  }
+
   // Another K and V at one position.
   void Change(int position) {
     float* const k = k_.data() + static_cast<size_t>(position) * k_row();
@@ -124,19 +135,20 @@ class AttentionSequence {
   // Stores K and V of positions first .. first+rows-1.
   void Store(int first, int rows) const {
     const SequenceSpan span = {0, rows, first, blocks_};
-    StoreKv(layout_, shape_.layer, k_.data() + static_cast<size_t>(first) * k_row(),
+    StoreKv(PoolOf(1), layout_, shape_.layer, k_.data() + static_cast<size_t>(first) * k_row(),
             v_.data() + static_cast<size_t>(first) * v_row(), {&span, 1});
   }
 
   // Output rows of positions first .. first+rows-1, computed in one call.
-  std::vector<float> Attend(const AttentionVariant& variant, int first, int rows) const {
+  std::vector<float> Attend(const AttentionVariant& variant, int first, int rows,
+                            ThreadPool& pool = PoolOf(1)) const {
     const SequenceSpan span = {0, rows, first, blocks_};
     std::vector<float> out(static_cast<size_t>(rows) * out_row());
     const AttentionSpec spec = this->spec();
     const AttentionCall call = {
         layout_, shape_.layer, q_.data() + static_cast<size_t>(first) * q_row(),
         spec,    {&span, 1},   out.data()};
-    AttentionScratch scratch;
+    AttentionScratch scratch(pool);
     variant.run(call, scratch);
     return out;
   }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/operations.h"
+#include "kernels/tile_permission.h"
 
 namespace reprise {
 namespace {
@@ -8,6 +9,27 @@ namespace {
 TEST(IsaTest, AutoIsTheBestThatTheCpuOffers) {
   EXPECT_EQ(ParseIsa("auto"), DetectIsa());
   EXPECT_EQ(ParseIsa(IsaName(DetectIsa())), DetectIsa());
+}
+
+TEST(IsaTest, EmulationGoesWhereAvx512DoesAndIsTakenByNameAlone) {
+  EXPECT_EQ(CpuOffers(Isa::kAmxEmulated), CpuOffers(Isa::kAvx512));
+  EXPECT_NE(DetectIsa(), Isa::kAmxEmulated);
+  EXPECT_EQ(BitsOf(Isa::kAmxEmulated), BitsOf(Isa::kAmx));
+  EXPECT_NE(BitsOf(Isa::kAmx), BitsOf(Isa::kAvx512));
+}
+
+// A CPU without AMX, and a system that refuses it, are both the set below.
+TEST(IsaTest, TilesGoByTheSystemsPermission) {
+  EXPECT_EQ(CpuOffers(Isa::kAmx), CpuOffers(Isa::kAvx512) && TilePermission().has_value());
+  EXPECT_EQ(DetectIsa() == Isa::kAmx, CpuOffers(Isa::kAmx));
+  const Result<Isa> amx = ParseIsa("amx");
+  ASSERT_EQ(amx.has_value(), CpuOffers(Isa::kAmx));
+  const bool is_refused =
+      !TilePermission() && TilePermission().error().code == ErrorCode::kUnsupported;
+  EXPECT_EQ(RefusedIsa().empty(), !is_refused);
+  if (!amx) {
+    EXPECT_EQ(amx.error().code, ErrorCode::kUnsupported);
+  }
 }
 
 TEST(IsaTest, EachKindOfBitsIsNamedAfterItsFirstSet) {
@@ -30,7 +52,8 @@ TEST(IsaTest, UnknownNamesAreRefused) {
 }
 
 TEST(IsaTest, OperationsSayWhatTheyWereMadeFor) {
-  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa :
+       {Isa::kPlain, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kAmxEmulated, Isa::kAmx}) {
     for (Compute compute : {Compute::kFast, Compute::kExact}) {
       const Result<std::unique_ptr<Operations>> operations = MakeOperations(isa, compute, 1);
       if (!ParseIsa(IsaName(isa))) {

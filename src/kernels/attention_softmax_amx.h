@@ -1,0 +1,134 @@
+#pragma once
+
+// The vector phase of amx's attention, for the files compiled for it alone (hence the anonymous
+// namespace): a row's int32 scores of one step (attention_step_amx.h) become probabilities in bf16
+// in their place. Element by element, so that a row's bits are its own.
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/attention_tile.h"
+#include "kernels/simd_avx512.h"
+
+namespace reprise {
+namespace {
+
+constexpr float kLog2E = 1.4426950408889634F;
+
+// 2^z of each lane, z ≤ 0 or little above: the whole part by vscalefps, which takes the floor of z
+// itself; 2^f for f in [0, 1) by a polynomial of degree 4, minimax of the relative error with 1 at
+// 0 (4e-6, a five-hundredth of a bf16's rounding). Six operations where Exp (exp_lanes.h), for f32,
+// has thirteen: half of the vector phase, which takes longer than the tiles'.
+[[gnu::always_inline]] inline Floats16 PowerOfTwo(Floats16 z) {
+  const Floats16 f = {_mm512_reduce_ps(z.v, 1)};  // z - floor(z), rounded down
+  Floats16 p = Floats16::All(0.013555747F);
+  p = MulAdd(p, f, Floats16::All(0.052025763F));
+  p = MulAdd(p, f, Floats16::All(0.24137913F));
+  p = MulAdd(p, f, Floats16::All(0.69303548F));
+  p = MulAdd(p, f, Floats16::All(1.0F));
+  return TimesPowerOfTwo(p, z);
+}
+
+// What sums so far weigh once the largest score is `after`: 2^(factor · (before - after)) where it
+// rises, from -inf on 0; 1 exactly where it does not, -inf included.
+inline Floats16 WeightOfEarlier(Floats16 before, Floats16 after, Floats16 factor) {
+  // From 2^-200 on the result is 0; PowerOfTwo is not for -inf.
+  const Floats16 z = Max((before - after) * factor, Floats16::All(-200.0F));
+  return Select(IsBelow(before, after), PowerOfTwo(z), Floats16::All(1.0F));
+}
+
+// A row of a step.
+struct RowOfStep {
+  SeenKeys seen;  // of the step's keys
+  int keys;       // of the step, rounded up to 32
+  int32_t start;  // what the row's integers have too little
+  float scale;    // of its query
+};
+
+inline float* AsScores(uint32_t* row) { return reinterpret_cast<float*>(row); }
+
+// visit(i) for the vectors of keys i .. i + 15 that a row sees whole, visit(i, mask) for the others
+// of which it sees a key; ascending.
+template <typename Visit>
+[[gnu::always_inline]] inline void ForSeenVectors(const SeenKeys& seen, Visit visit) {
+  int i = seen.begin / 16 * 16;
+  if (i < seen.begin && i + 16 <= seen.end) {
+    visit(i, Floats16::Lanes(seen.begin - i, 16));
+    i += 16;
+  }
+  for (; i + 16 <= seen.end; i += 16) visit(i);
+  if (i < seen.end) visit(i, Floats16::Lanes(seen.begin - i, seen.end - i));
+}
+
+// The largest of score(i) for the keys seen.
+template <typename Score>
+[[gnu::always_inline]] inline float LargestSeen(const SeenKeys& seen, Score score) {
+  const Floats16 lowest = Floats16::All(-__builtin_inff());
+  Floats16 top = lowest;
+  ForSeenVectors(seen, [&](int i, auto... mask) {
+    if constexpr (sizeof...(mask) == 0) {
+      top = Max(top, score(i));
+    } else {
+      top = Max(top, Select(mask..., score(i), lowest));
+    }
+  });
+  return Largest(top);
+}
+
+// Integers to scores, q · k but for the query's scale; returns the largest of those seen.
+inline float ScaleScores(const RowOfStep& of, const float* key_scales, uint32_t* row) {
+  const Integers16 start = Integers16::All(of.start);
+  return LargestSeen(of.seen, [&](int i) {
+    const Integers16 sums = Integers16::Of(_mm512_load_si512(row + i)) + start;
+    const Floats16 scores = ToFloats(sums) * Floats16::Load(key_scales + i);
+    scores.Store(AsScores(row) + i);
+    return scores;
+  });
+}
+
+// Scores to bf16(2^(factor · (score - largest))) for the keys that the row sees, 0 for the others
+// of the step's.
+inline void ExponentiateScores(const RowOfStep& of, float largest, float factor, uint32_t* row) {
+  const Floats16 by = Floats16::All(factor);
+  const Floats16 from = Floats16::All(-largest * factor);
+  const auto power = [&](int i) {
+    return PowerOfTwo(MulAdd(Floats16::Load(AsScores(row) + i), by, from));
+  };
+  const auto power_of_seen = [&](int i) {
+    const Floats16::Mask mask = Floats16::Lanes(of.seen.begin - i, of.seen.end - i);
+    return Keep(mask, PowerOfTwo(MulAdd(Floats16::Load(AsScores(row) + i, mask), by, from)));
+  };
+  for (int i = 0; i < of.keys; i += 32) {
+    const bool is_whole = i >= of.seen.begin && i + 32 <= of.seen.end;
+    const Floats16 low = is_whole ? power(i) : power_of_seen(i);
+    const Floats16 high = is_whole ? power(i + 16) : power_of_seen(i + 16);
+    _mm512_store_si512(row + i / 2, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.v, low.v)));
+  }
+}
+
+// Scores of one step, int32 without of.start, to probabilities, relative to the largest score of
+// this step and those before, which is kept in *largest (-inf before the first; as
+// AttentionState::maximum but for the query's scale). Returns what the row's earlier sums weigh
+// now.
+inline float Softmax(const AttentionTile& tile, const RowOfStep& of, const float* key_scales,
+                     uint32_t* row, float* largest) {
+  float top = ScaleScores(of, key_scales, row);
+  float factor = tile.state_scale * of.scale * kLog2E;
+  if (tile.soft_cap != 0.0F) {
+    float* const scores = AsScores(row) + of.seen.begin / 16 * 16;
+    const int count = of.seen.end - of.seen.begin / 16 * 16;
+    avx512::CapScores(scores, (count + 15) / 16 * 16, tile.scale * of.scale, tile.soft_cap);
+    top = LargestSeen(of.seen, [&](int i) { return Floats16::Load(AsScores(row) + i); });
+    factor = kLog2E;
+  }
+  const float before = *largest;
+  if (!(top <= before)) *largest = top;
+  ExponentiateScores(of, *largest, factor, row);
+  return FirstLane(
+      WeightOfEarlier(Floats16::All(before), Floats16::All(*largest), Floats16::All(factor)));
+}
+
+}  // namespace
+}  // namespace reprise
