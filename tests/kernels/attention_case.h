@@ -32,6 +32,9 @@ inline std::vector<AttentionVariant> AttentionVariants() {
   std::vector<AttentionVariant> variants = {{"plain", KvEncoding::kFast, plain::Attention},
                                             {"exact", KvEncoding::kExact, exact::Attention}};
   if (CpuOffers(Isa::kAvx2)) variants.push_back({"avx2", KvEncoding::kFast, avx2::Attention});
+  if (CpuOffers(Isa::kAvxVnni)) {
+    variants.push_back({"avx_vnni", KvEncoding::kFast, avx_vnni::Attention});
+  }
   if (CpuOffers(Isa::kAvx512)) {
     variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
