@@ -34,7 +34,8 @@ void AddModelOptions(CLI::App& command, ModelOptions& model) {
   command.add_option("-m,--model", model.path, kModelText)->required();
   command.add_option("--threads", model.threads, "threads for the kernels; 0: all cores")
       ->check(CLI::Range(0, 1024));
-  command.add_option("--isa", model.isa, "instruction set: auto, amx, avx512, avx2 or plain");
+  command.add_option("--isa", model.isa,
+                     "instruction set: auto, amx, avx512, avx_vnni, avx2 or plain");
   command.add_option("--compute", model.compute,
                      "fast: int8 or bf16 products; exact: f32 over dequantised weights (slow, for "
                      "tests)");

@@ -15,7 +15,7 @@ namespace reprise {
 
 struct ModelOptions {
   std::string path;              // or its name on the hub
-  std::string isa = "auto";      // auto, amx, avx512, avx2, plain
+  std::string isa = "auto";      // auto, amx, avx512, avx_vnni, avx2, plain
   std::string compute = "fast";  // fast, exact
   int threads = 0;               // 0: all cores
   int block_tokens = 32;

@@ -17,8 +17,11 @@ struct Row {
 
 // Ascending.
 constexpr std::array kRows = {
-    Row{Isa::kPlain, "plain", "plain"},    Row{Isa::kAvx2, "avx2", "avx2"},
-    Row{Isa::kAvx512, "avx512", "avx512"}, Row{Isa::kAmxEmulated, "amx_emulated", "amx_emulated"},
+    Row{Isa::kPlain, "plain", "plain"},
+    Row{Isa::kAvx2, "avx2", "avx2"},
+    Row{Isa::kAvxVnni, "avx_vnni", "avx2"},
+    Row{Isa::kAvx512, "avx512", "avx512"},
+    Row{Isa::kAmxEmulated, "amx_emulated", "amx_emulated"},
     Row{Isa::kAmx, "amx", "amx_emulated"},
 };
 
@@ -34,6 +37,8 @@ bool CpuOffers(Isa isa) {
       return true;
     case Isa::kAvx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case Isa::kAvxVnni:
+      return CpuOffers(Isa::kAvx2) && __builtin_cpu_supports("avxvnni");
     case Isa::kAvx512:
       return CpuOffers(Isa::kAvx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

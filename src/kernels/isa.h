@@ -15,12 +15,14 @@ namespace reprise {
 enum class Isa : uint8_t {
   kPlain,        // any x86-64
   kAvx2,         // AVX2 with FMA
+  kAvxVnni,      // the same, and AVX-VNNI: products of bytes in registers of 256 bits
   kAvx512,       // AVX-512 with VNNI and bf16
   kAmxEmulated,  // AVX-512 that computes what kAmx does, bit for bit: slow, for tests
   kAmx,          // AVX-512, with tiles (AMX of int8 and bf16) where there are many rows
 };
 
-std::string_view IsaName(Isa isa);  // "plain", "avx2", "avx512", "amx_emulated", "amx"
+// "plain", "avx2", "avx_vnni", "avx512", "amx_emulated", "amx".
+std::string_view IsaName(Isa isa);
 
 // Whether this CPU and operating system have it. The first question about kAmx asks the system for
 // the tiles (tile_permission.h).

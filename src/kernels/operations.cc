@@ -42,6 +42,13 @@ KernelTable KernelTableOf(Isa isa, Compute compute) {
               is_exact ? plain::kElementwise : avx512::kElementwise,
               avx512::kState,
               is_exact ? exact::Attention : avx512::Attention};
+    case Isa::kAvxVnni:
+      return {isa,
+              compute,
+              avx_vnni::kProduct,
+              is_exact ? plain::kElementwise : avx2::kElementwise,
+              avx2::kState,
+              is_exact ? exact::Attention : avx2::Attention};
     case Isa::kAvx2:
       return {isa,
               compute,

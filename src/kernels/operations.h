@@ -2,8 +2,8 @@
 
 // The small set of operations that a forward pass is written against: product with a weight matrix,
 // attention over block tables, norm, rotary embedding, gated feed-forward. One implementation per
-// instruction set (AVX-512 with bf16 and VNNI, AVX2 with FMA, plain C++) and one in plain f32 over
-// dequantised weights (Compute::kExact, slow, for tests); a device could be another.
+// instruction set (AVX-512 with bf16 and VNNI, AVX-VNNI, AVX2 with FMA, plain C++) and one in plain
+// f32 over dequantised weights (Compute::kExact, slow, for tests); a device could be another.
 //
 // EXACTNESS. For one implementation, each output row depends only on its own input row (and, for
 // attention, on its own sequence's K and V up to its position): bit for bit the same result

@@ -1,9 +1,10 @@
 #pragma once
 
 // Products with packed weights: what the driver (product_driver.cc) and the kernels of the
-// instruction sets (product_plain.cc, product_avx2.cc, product_avx512.cc) say to each other. Only
-// plain structs and tables of functions, so that no inline code compiled for one instruction set
-// can be linked into another's path.
+// instruction sets (product_plain.cc; product_avx2.cc, product_avx_vnni.cc and product_avx512.cc,
+// whose loops stand in product_tile.h) say to each other. Only plain structs and tables of
+// functions, so that no inline code compiled for one instruction set can be linked into another's
+// path.
 //
 // THE FORMULA for quantised weights. Activations are quantised per row and group of 32 inputs:
 // scale s = max|x| / 127, integers xq = round(x / s) to nearest even. For each output, groups g of
@@ -98,6 +99,9 @@ namespace plain {
 extern const ProductKernels kProduct;
 }
 namespace avx2 {
+extern const ProductKernels kProduct;
+}
+namespace avx_vnni {
 extern const ProductKernels kProduct;
 }
 namespace avx512 {

@@ -85,8 +85,7 @@ struct ProductVector512 {
       sums_ = reinterpret_cast<Lanes>(_mm512_set1_epi32(start));
     }
     [[gnu::always_inline]] void Add(int, Bytes w, Bytes x) {
-      sums_ = reinterpret_cast<Lanes>(
-          _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums_), w, x));
+      sums_ = reinterpret_cast<Lanes>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums_), w, x));
     }
     [[gnu::always_inline]] Floats Sum() const {
       return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums_));

@@ -52,7 +52,8 @@ TEST(IsaTest, UnknownNamesAreRefused) {
 }
 
 TEST(IsaTest, OperationsSayWhatTheyWereMadeFor) {
-  for (Isa isa : {Isa::kPlain, Isa::kAvx2, Isa::kAvx512, Isa::kAmxEmulated, Isa::kAmx}) {
+  for (Isa isa :
+       {Isa::kPlain, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512, Isa::kAmxEmulated, Isa::kAmx}) {
     for (Compute compute : {Compute::kFast, Compute::kExact}) {
       const Result<std::unique_ptr<Operations>> operations = MakeOperations(isa, compute, 1);
       if (!ParseIsa(IsaName(isa))) {

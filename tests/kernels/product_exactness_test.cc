@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <iterator>
 #include <numeric>
 
 #include "product_case.h"
@@ -106,6 +107,28 @@ TEST_P(ProductExactnessTest, MatricesThatShareActivationsDoNotChangeEachOther) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ProductExactnessTest, testing::ValuesIn(Cases()), CaseName);
+
+// AVX-VNNI forms a group's integers by other instructions than AVX2; they are exact either way.
+TEST(AvxVnniProductTest, HasTheBitsOfAvx2InEveryType) {
+  if (!CpuOffers(Isa::kAvxVnni)) GTEST_SKIP() << "this CPU lacks AVX-VNNI";
+  ASSERT_EQ(BitsOf(Isa::kAvxVnni), IsaName(Isa::kAvx2));
+  std::vector<WeightType> types(std::begin(kQuantizedTypes), std::end(kQuantizedTypes));
+  types.insert(types.end(), std::begin(kWideTypes), std::end(kWideTypes));
+  const auto vnni = Make(Isa::kAvxVnni, Compute::kFast, 1);
+  const auto avx2 = Make(Isa::kAvx2, Compute::kFast, 1);
+  for (WeightType type : types) {
+    const int64_t columns = HasSuperBlocks(type) ? 768 : 608;
+    const WeightCase weights = RandomWeights(type, 140, columns, 31);
+    const auto matrix = vnni->Pack(weights.view).value();
+    for (int rows : {1, 2, 3, 4, 5, 24, 25, 26, 27, 128}) {
+      const std::vector<float> x = RandomRows(rows, columns, 32);
+      const std::vector<float> expected = Multiply(*avx2, *matrix, x.data(), rows);
+      const std::vector<float> y = Multiply(*vnni, *matrix, x.data(), rows);
+      EXPECT_TRUE(SameBits(y.data(), expected.data(), y.size()))
+          << WeightTypeName(type) << ", " << rows << " rows";
+    }
+  }
+}
 
 // Items of 192 rows and a last tile that is not whole, whose results pass through scratch.
 TEST(WideMatrixTest, LongItemsHaveTheBitsOfSingleRows) {

@@ -65,7 +65,7 @@ std::vector<GatedCase> Cases() {
 
 const ElementwiseKernels& KernelsOf(const GatedCase& of) {
   if (of.compute == Compute::kExact || of.isa == Isa::kPlain) return plain::kElementwise;
-  return of.isa == Isa::kAvx2 ? avx2::kElementwise : avx512::kElementwise;
+  return of.isa < Isa::kAvx512 ? avx2::kElementwise : avx512::kElementwise;
 }
 
 class GatedMatMulTest : public testing::TestWithParam<GatedCase> {

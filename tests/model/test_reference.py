@@ -92,7 +92,7 @@ def test_exact_errs_no_more_than_float32_must(model, exact):
     assert_errs_as_float32_must(model, PROMPTS[0]["tokens"] + continuations[0], logits[0])
 
 
-@pytest.mark.parametrize("isa", ["amx", "amx_emulated", "avx512", "avx2"])
+@pytest.mark.parametrize("isa", ["amx", "amx_emulated", "avx512", "avx_vnni", "avx2"])
 def test_fast_errs_as_its_arithmetic_predicts(model, exact, tmp_path, isa):
     tokens = PROMPTS[1]["tokens"] + exact[0][1]
     _, (logits,) = run(MODEL, [tokens], tmp_path / "logits", "fast", isa)
@@ -116,7 +116,7 @@ def test_exact_errs_no_more_than_float32_must_in_every_type(tmp_path, kind, extr
     assert_errs_as_float32_must(reference.Model(path), TOKENS, logits)
 
 
-@pytest.mark.parametrize("isa", ["amx", "amx_emulated", "avx512", "avx2", "plain"])
+@pytest.mark.parametrize("isa", ["amx", "amx_emulated", "avx512", "avx_vnni", "avx2", "plain"])
 @pytest.mark.parametrize("kind", tiny_gguf.TYPES, ids=lambda kind: kind.name)
 def test_fast_rounds_where_the_simulation_rounds(tmp_path, kind, isa):
     path = tmp_path / "tiny.gguf"
