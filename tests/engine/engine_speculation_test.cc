@@ -205,6 +205,23 @@ TEST_P(EngineSpeculationTest, NoGuessChangesAReplyUnderEvictionAndWhenSetAside) 
   }
 }
 
+TEST_P(EngineSpeculationTest, NoGuessChangesAReplyWithAnyInstructionSet) {
+  auto request = Request(Prompt(60), 40);
+  request.sampling.temperature = 0.7F;
+  for (const Compute compute : {Compute::kFast, Compute::kExact}) {
+    for (const Isa isa : OfferedIsas()) {
+      SCOPED_TRACE(IsaName(isa));
+      StartAgain(false, {.isa = isa, .compute = compute});
+      const auto plain = AskAndWait(request);
+      StartAgain(true, {.isa = isa, .compute = compute, .threads = 2});
+      auto predicted = request;
+      predicted.prediction = PredictionsOf(plain->finished.reply)[1];
+      ExpectSame(*AskAndWait(predicted), *plain);
+      ExpectSame(*AskAndWait(request), *plain);
+    }
+  }
+}
+
 TEST_P(EngineSpeculationTest, PredictionsAreCounted) {
   StartAgain(true);
   auto request = Request(Prompt(50), 40);
