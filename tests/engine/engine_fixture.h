@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -150,6 +151,13 @@ class EngineTest : public testing::Test {
     auto reply = std::make_shared<Reply>();
     engine_->Flush([reply](const Result<size_t>&) { reply->Take(FinishedEvent{}); });
     reply->Wait();
+  }
+
+  // Counts that include the step whose end the last reply was.
+  EngineStats SettledStats() {
+    std::promise<EngineStats> settled;
+    engine_->TakeSnapshot([&](EngineSnapshot snapshot) { settled.set_value(snapshot.total); });
+    return settled.get_future().get();
   }
 
   uint64_t ColdChecksum(const GenerationRequest& request) {

@@ -39,12 +39,12 @@ TEST_F(EngineGuessSourceTest, TheSameAgainIsReadFromTheTree) {
     StartAgain(true);
     const auto request = Sampled(length, 120, 3);
     const auto first = AskAndWait(request);
-    ASSERT_EQ(engine_->stats().accepted_guesses[kTree], 0U);
-    const uint64_t before = engine_->stats().steps;
+    ASSERT_EQ(SettledStats().accepted_guesses[kTree], 0U);
+    const uint64_t before = SettledStats().steps;
     const auto again = AskAndWait(request);
     EXPECT_EQ(again->finished.reply, first->finished.reply);
     EXPECT_EQ(again->finished.logits_checksum, first->finished.logits_checksum);
-    const EngineStats stats = engine_->stats();
+    const EngineStats stats = SettledStats();
     EXPECT_LT(stats.steps - before, 15U) << length;
     EXPECT_GT(stats.accepted_guesses[kTree], 100U);
     EXPECT_EQ(stats.rejected_guesses[kTree], 0U);
@@ -65,8 +65,8 @@ TEST_F(EngineGuessSourceTest, AnotherDrawLeavesTheTreesReplyAndStaysItself) {
       EXPECT_EQ(reply->finished.logits_checksum, plain[seed]->finished.logits_checksum);
     }
   }
-  EXPECT_GT(engine_->stats().rejected_guesses[kTree], 0U);
-  EXPECT_GT(engine_->stats().accepted_guesses[kTree], 200U) << "in the second round";
+  EXPECT_GT(SettledStats().rejected_guesses[kTree], 0U);
+  EXPECT_GT(SettledStats().accepted_guesses[kTree], 200U) << "in the second round";
 }
 
 TEST_F(EngineGuessSourceTest, NothingIsGuessedFromAnotherScope) {
@@ -76,14 +76,14 @@ TEST_F(EngineGuessSourceTest, NothingIsGuessedFromAnotherScope) {
   AskAndWait(request);
   request.scope = "another";
   AskAndWait(request);
-  EXPECT_EQ(engine_->stats().accepted_guesses[kTree], 0U);
-  EXPECT_EQ(engine_->stats().rejected_guesses[kTree], 0U);
+  EXPECT_EQ(SettledStats().accepted_guesses[kTree], 0U);
+  EXPECT_EQ(SettledStats().rejected_guesses[kTree], 0U);
   request.cache = CacheUse::kNone;
   AskAndWait(request);
-  EXPECT_EQ(engine_->stats().accepted_guesses[kTree], 0U) << "nor for who reads nothing";
+  EXPECT_EQ(SettledStats().accepted_guesses[kTree], 0U) << "nor for who reads nothing";
   request.cache = CacheUse::kReadAndPublish;
   AskAndWait(request);
-  EXPECT_GT(engine_->stats().accepted_guesses[kTree], 0U);
+  EXPECT_GT(SettledStats().accepted_guesses[kTree], 0U);
 }
 
 TEST_F(EngineGuessSourceTest, AReplyThatRepeatsItselfIsGuessedFromItself) {
@@ -95,7 +95,7 @@ TEST_F(EngineGuessSourceTest, AReplyThatRepeatsItselfIsGuessedFromItself) {
   const auto reply = AskAndWait(request);
   EXPECT_EQ(reply->finished.reply, plain->finished.reply);
   EXPECT_EQ(reply->finished.logits_checksum, plain->finished.logits_checksum);
-  const EngineStats stats = engine_->stats();
+  const EngineStats stats = SettledStats();
   EXPECT_GT(stats.accepted_guesses[kNgram], 150U);
   EXPECT_EQ(stats.rejected_guesses[kNgram], 0U);
   EXPECT_LT(stats.steps, 30U);
@@ -113,7 +113,7 @@ TEST_F(EngineGuessSourceTest, EveryGuessIsAcceptedOrRejected) {
           AskAndWait(Sampled(70, 60, seed, 0.5F))->finished.completion_tokens);
     }
   }
-  const EngineStats stats = engine_->stats();
+  const EngineStats stats = SettledStats();
   // A reply's first token comes from its prompt's logits; each further step of it brings one.
   EXPECT_EQ(stats.generated_tokens, tokens);
   EXPECT_EQ(sum(stats.accepted_guesses) + stats.steps + 7, tokens) << "one prompt was computed";
@@ -168,7 +168,7 @@ TEST_F(EngineGuessSourceTest, AGrammarsTokensAreTheSameWithGuesses) {
         EXPECT_EQ(reply->finished.logits_checksum, plain->finished.logits_checksum);
         EXPECT_EQ(reply->finished.reason, plain->finished.reason);
       }
-      const auto accepted = engine_->stats().accepted_guesses;
+      const auto accepted = SettledStats().accepted_guesses;
       EXPECT_GT(std::accumulate(accepted.begin(), accepted.end(), uint64_t{0}), 100U);
     }
   }
@@ -194,7 +194,7 @@ TEST_F(EngineGuessSourceTest, AStreamIsCancelledInTheMidstOfGuesses) {
   engine_->Cancel(id);
   reply->Wait();
   Flush();
-  EXPECT_EQ(engine_->stats().cache.private_blocks, 0U);
+  EXPECT_EQ(SettledStats().cache.private_blocks, 0U);
 }
 
 }  // namespace

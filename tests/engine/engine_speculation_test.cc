@@ -101,7 +101,7 @@ TEST_P(EngineSpeculationTest, NoGuessChangesAReplyWhateverIsSampled) {
   const auto requests = Requests(40, 60);
   StartAgain(false);
   const auto plain = AskAll(requests);
-  EXPECT_EQ(engine_->stats().accepted_guesses, PerGuessSource<uint64_t>{});
+  EXPECT_EQ(SettledStats().accepted_guesses, PerGuessSource<uint64_t>{});
   StartAgain(true);
   for (size_t i = 0; i < requests.size(); ++i) {
     SCOPED_TRACE(i);
@@ -112,7 +112,7 @@ TEST_P(EngineSpeculationTest, NoGuessChangesAReplyWhateverIsSampled) {
       ExpectSame(*AskAndWait(request), *plain[i]);
     }
   }
-  const EngineStats stats = engine_->stats();
+  const EngineStats stats = SettledStats();
   if (!guesses()) {
     EXPECT_EQ(stats.accepted_guesses, PerGuessSource<uint64_t>{});
     return;
@@ -199,9 +199,26 @@ TEST_P(EngineSpeculationTest, NoGuessChangesAReplyUnderEvictionAndWhenSetAside) 
     const auto replies = AskAtOnce(requests);
     for (size_t i = 0; i < requests.size(); ++i) ExpectSame(*replies[i], *plain[i]);
   }
-  EXPECT_GT(engine_->stats().cache_counters.evicted_blocks, 0U);
+  EXPECT_GT(SettledStats().cache_counters.evicted_blocks, 0U);
   if (guesses()) {
-    EXPECT_GT(engine_->stats().preempted, 0U);
+    EXPECT_GT(SettledStats().preempted, 0U);
+  }
+}
+
+TEST_P(EngineSpeculationTest, NoGuessChangesAReplyWithAnyInstructionSet) {
+  auto request = Request(Prompt(60), 40);
+  request.sampling.temperature = 0.7F;
+  for (const Compute compute : {Compute::kFast, Compute::kExact}) {
+    for (const Isa isa : OfferedIsas()) {
+      SCOPED_TRACE(IsaName(isa));
+      StartAgain(false, {.isa = isa, .compute = compute});
+      const auto plain = AskAndWait(request);
+      StartAgain(true, {.isa = isa, .compute = compute, .threads = 2});
+      auto predicted = request;
+      predicted.prediction = PredictionsOf(plain->finished.reply)[1];
+      ExpectSame(*AskAndWait(predicted), *plain);
+      ExpectSame(*AskAndWait(request), *plain);
+    }
   }
 }
 
@@ -218,7 +235,7 @@ TEST_P(EngineSpeculationTest, PredictionsAreCounted) {
   request.prediction = PredictionsOf(reply)[2];
   const auto wrong = AskAndWait(request)->finished;
   EXPECT_EQ(wrong.accepted_prediction_tokens, guesses() ? 4 : 0);
-  const EngineStats stats = engine_->stats();
+  const EngineStats stats = SettledStats();
   EXPECT_EQ(stats.rejected_guesses[kPrediction],
             static_cast<uint64_t>(wrong.rejected_prediction_tokens));
   EXPECT_EQ(wrong.rejected_prediction_tokens > 0, guesses());
