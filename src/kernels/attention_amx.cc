@@ -144,16 +144,31 @@ class PartitionPass {
     shaped_ = b;
   }
 
+  // Walked row by row twice, so that no row waits until the largest score of its own is known.
   void TurnToProbabilities(const Step& step) {
-    const float* key_scales = key_scales_ + (step.keys.start - begin_);
+    RowOfStep rows[kStepRows];
+    float tops[kStepRows] = {};
+    float factors[kStepRows] = {};
     for (int r = 0; r < step.rows; ++r) {
       const int row = step.first_row + r;
-      const RowOfStep of = {SeenBy(tile_, row, step.keys), (step.keys.count + 31) / 32 * 32,
-                            queries_.starts[row], queries_.scales[row]};
-      if (step.is_first) largest_[r] = -__builtin_inff();
-      const float weight = Softmax(tile_, of, key_scales, memory_.scores[r], &largest_[r]);
-      part_.maximum[row] = tile_.soft_cap == 0.0F ? largest_[r] * of.scale : largest_[r];
-      if (!step.is_first && weight != 1.0F) WeighEarlier(r, row, weight);
+      rows[r] = {SeenBy(tile_, row, step.keys), queries_.starts[row], queries_.scales[row],
+                 memory_.scores[r]};
+      tops[r] = FinishScores(tile_, rows[r], key_scales_ + (step.keys.start - begin_));
+      factors[r] = kLog2E * (tile_.soft_cap == 0.0F ? tile_.scale * rows[r].scale : 1.0F);
+    }
+    float weights[kStepRows];  // of the sums of earlier steps
+    for (int r = 0; r < kStepRows; r += 16) {
+      const Floats16 before =
+          step.is_first ? Floats16::All(-__builtin_inff()) : Floats16::Load(largest_ + r);
+      const Floats16 after = Max(before, Floats16::Load(tops + r));
+      after.Store(largest_ + r);
+      WeightOfEarlier(before, after, Floats16::Load(factors + r)).Store(weights + r);
+    }
+    for (int r = 0; r < step.rows; ++r) {
+      const int row = step.first_row + r;
+      ExponentiateScores(rows[r], step.keys.count, largest_[r], factors[r]);
+      part_.maximum[row] = tile_.soft_cap == 0.0F ? largest_[r] * rows[r].scale : largest_[r];
+      if (!step.is_first && weights[r] != 1.0F) WeighEarlier(r, row, weights[r]);
       next_.Fetch();
     }
   }
@@ -182,7 +197,7 @@ class PartitionPass {
   NextPartition next_;
   StepMemory memory_;
   alignas(64) float key_scales_[kPartitionTokens];
-  float largest_[kStepRows];  // of a step's rows, as Softmax keeps it
+  float largest_[kStepRows];  // score so far of a step's rows, but for the query's scale
   Step last_;                 // whose values are still to be added
   int shaped_rows_ = 0;
   TileShape shaped_ = {};

@@ -41,93 +41,76 @@ inline Floats16 WeightOfEarlier(Floats16 before, Floats16 after, Floats16 factor
 
 // A row of a step.
 struct RowOfStep {
-  SeenKeys seen;  // of the step's keys
-  int keys;       // of the step, rounded up to 32
-  int32_t start;  // what the row's integers have too little
-  float scale;    // of its query
+  SeenKeys seen;   // of the step's keys
+  int32_t start;   // what the row's integers have too little
+  float scale;     // of its query
+  uint32_t* keys;  // its scores
 };
 
 inline float* AsScores(uint32_t* row) { return reinterpret_cast<float*>(row); }
 
-// visit(i) for the vectors of keys i .. i + 15 that a row sees whole, visit(i, mask) for the others
-// of which it sees a key; ascending.
-template <typename Visit>
-[[gnu::always_inline]] inline void ForSeenVectors(const SeenKeys& seen, Visit visit) {
-  int i = seen.begin / 16 * 16;
-  if (i < seen.begin && i + 16 <= seen.end) {
-    visit(i, Floats16::Lanes(seen.begin - i, 16));
-    i += 16;
-  }
-  for (; i + 16 <= seen.end; i += 16) visit(i);
-  if (i < seen.end) visit(i, Floats16::Lanes(seen.begin - i, seen.end - i));
-}
-
-// The largest of score(i) for the keys seen.
+// The largest of score(i), the scores of keys i .. i + 15, over the keys seen; each is asked for
+// once. Two maxima, since one would wait for itself: a maximum takes four cycles.
 template <typename Score>
 [[gnu::always_inline]] inline float LargestSeen(const SeenKeys& seen, Score score) {
   const Floats16 lowest = Floats16::All(-__builtin_inff());
-  Floats16 top = lowest;
-  ForSeenVectors(seen, [&](int i, auto... mask) {
-    if constexpr (sizeof...(mask) == 0) {
-      top = Max(top, score(i));
-    } else {
-      top = Max(top, Select(mask..., score(i), lowest));
-    }
-  });
-  return Largest(top);
+  const auto score_of_seen = [&](int i) {
+    return Select(Floats16::Lanes(seen.begin - i, seen.end - i), score(i), lowest);
+  };
+  Floats16 even = lowest;
+  Floats16 odd = lowest;
+  int i = seen.begin / 16 * 16;
+  if (i < seen.begin && i < seen.end) {
+    even = score_of_seen(i);
+    i += 16;
+  }
+  for (; i + 32 <= seen.end; i += 32) {
+    even = Max(even, score(i));
+    odd = Max(odd, score(i + 16));
+  }
+  for (; i < seen.end; i += 16) odd = Max(odd, score_of_seen(i));
+  return Largest(Max(even, odd));
 }
 
-// Integers to scores, q · k but for the query's scale; returns the largest of those seen.
-inline float ScaleScores(const RowOfStep& of, const float* key_scales, uint32_t* row) {
-  const Integers16 start = Integers16::All(of.start);
-  return LargestSeen(of.seen, [&](int i) {
-    const Integers16 sums = Integers16::Of(_mm512_load_si512(row + i)) + start;
-    const Floats16 scores = ToFloats(sums) * Floats16::Load(key_scales + i);
-    scores.Store(AsScores(row) + i);
-    return scores;
+// A row's integers to scores: q · k but for the query's scale, or with a soft cap the capped ones.
+// Returns the largest of those seen.
+inline float FinishScores(const AttentionTile& tile, const RowOfStep& row,
+                          const float* key_scales) {
+  float* const scores = AsScores(row.keys);
+  const Integers16 start = Integers16::All(row.start);
+  const float largest = LargestSeen(row.seen, [&](int i) {
+    const Integers16 sums = Integers16::Of(_mm512_load_si512(row.keys + i)) + start;
+    const Floats16 scaled = ToFloats(sums) * Floats16::Load(key_scales + i);
+    scaled.Store(scores + i);
+    return scaled;
   });
+  if (tile.soft_cap == 0.0F) return largest;
+  const int begin = row.seen.begin / 16 * 16;
+  avx512::CapScores(scores + begin, (row.seen.end - begin + 15) / 16 * 16, tile.scale * row.scale,
+                    tile.soft_cap);
+  return LargestSeen(row.seen, [&](int i) { return Floats16::Load(scores + i); });
 }
 
 // Scores to bf16(2^(factor · (score - largest))) for the keys that the row sees, 0 for the others
-// of the step's.
-inline void ExponentiateScores(const RowOfStep& of, float largest, float factor, uint32_t* row) {
+// of the step's, up to a multiple of 32.
+inline void ExponentiateScores(const RowOfStep& row, int keys, float largest, float factor) {
   const Floats16 by = Floats16::All(factor);
   const Floats16 from = Floats16::All(-largest * factor);
+  const float* const scores = AsScores(row.keys);
   const auto power = [&](int i) {
-    return PowerOfTwo(MulAdd(Floats16::Load(AsScores(row) + i), by, from));
+    return PowerOfTwo(MulAdd(Floats16::Load(scores + i), by, from));
   };
   const auto power_of_seen = [&](int i) {
-    const Floats16::Mask mask = Floats16::Lanes(of.seen.begin - i, of.seen.end - i);
-    return Keep(mask, PowerOfTwo(MulAdd(Floats16::Load(AsScores(row) + i, mask), by, from)));
+    const Floats16::Mask mask = Floats16::Lanes(row.seen.begin - i, row.seen.end - i);
+    return Keep(mask, PowerOfTwo(MulAdd(Floats16::Load(scores + i, mask), by, from)));
   };
-  for (int i = 0; i < of.keys; i += 32) {
-    const bool is_whole = i >= of.seen.begin && i + 32 <= of.seen.end;
+  for (int i = 0; i < keys; i += 32) {
+    const bool is_whole = i >= row.seen.begin && i + 32 <= row.seen.end;
     const Floats16 low = is_whole ? power(i) : power_of_seen(i);
     const Floats16 high = is_whole ? power(i + 16) : power_of_seen(i + 16);
-    _mm512_store_si512(row + i / 2, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.v, low.v)));
+    _mm512_store_si512(row.keys + i / 2,
+                       reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high.v, low.v)));
   }
-}
-
-// Scores of one step, int32 without of.start, to probabilities, relative to the largest score of
-// this step and those before, which is kept in *largest (-inf before the first; as
-// AttentionState::maximum but for the query's scale). Returns what the row's earlier sums weigh
-// now.
-inline float Softmax(const AttentionTile& tile, const RowOfStep& of, const float* key_scales,
-                     uint32_t* row, float* largest) {
-  float top = ScaleScores(of, key_scales, row);
-  float factor = tile.state_scale * of.scale * kLog2E;
-  if (tile.soft_cap != 0.0F) {
-    float* const scores = AsScores(row) + of.seen.begin / 16 * 16;
-    const int count = of.seen.end - of.seen.begin / 16 * 16;
-    avx512::CapScores(scores, (count + 15) / 16 * 16, tile.scale * of.scale, tile.soft_cap);
-    top = LargestSeen(of.seen, [&](int i) { return Floats16::Load(AsScores(row) + i); });
-    factor = kLog2E;
-  }
-  const float before = *largest;
-  if (!(top <= before)) *largest = top;
-  ExponentiateScores(of, *largest, factor, row);
-  return FirstLane(
-      WeightOfEarlier(Floats16::All(before), Floats16::All(*largest), Floats16::All(factor)));
 }
 
 }  // namespace
