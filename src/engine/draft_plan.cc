@@ -5,7 +5,7 @@
 namespace reprise {
 namespace {
 
-constexpr double kLeastShare = 0.8;
+constexpr double kLeastShare = 0.9;
 
 struct Stream {
   double next = 0;    // probability that one row more brings a token

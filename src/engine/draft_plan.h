@@ -19,7 +19,7 @@ struct DraftCandidate {
 // Guessed rows for each candidate: as many as bring the most tokens a second in all. With p the
 // probability, k rows bring 1 + p + p² + … + pᵏ tokens on average.
 //
-// Streams share a step, so one's guesses make the others wait: none gets less than four fifths of
+// Streams share a step, so one's guesses make the others wait: none gets less than nine tenths of
 // the tokens a second that it would have without any guesses. At most `room` rows beside the
 // `rows` that the step has anyway, and (unless those take longer by themselves) the step is not to
 // cost more than `most_price` (RowPrice::Of).

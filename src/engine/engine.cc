@@ -265,6 +265,9 @@ void EngineThread::Receive(SubmitMessage message) {
     return;
   }
   if (message.request.pooling && AnswerEmbedding(message)) return;
+  // What is longer than any reply is of no use, and is walked through.
+  std::vector<TokenId>& prediction = message.request.prediction;
+  prediction.resize(std::min(prediction.size(), static_cast<size_t>(max_sequence_tokens_)));
   scheduler_.Enqueue(std::make_unique<Sequence>(message.id, std::move(message.request),
                                                 std::move(message.sink), message.submitted));
 }

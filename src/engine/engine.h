@@ -37,7 +37,8 @@ struct EngineOptions {
   int prefill_chunk_beside_decode = 128;  // … when streams are running, or fewer, to keep to …
   // … what they are to wait at most, as far as the speed of earlier steps tells.
   Duration stream_pause = std::chrono::milliseconds(100);
-  // Verify guesses at the next tokens of a reply in one step. Changes no bit of a reply.
+  // Verify guesses at the next tokens of a reply in one step. Changes no bit of a reply. Models
+  // with recurrent layers guess nothing: their state cannot be taken back.
   bool speculate = true;
   bool checksum_logits = false;  // fill FinishedEvent::logits_checksum (for tests)
 };

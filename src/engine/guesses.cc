@@ -75,7 +75,8 @@ std::optional<EarlierMatch> FindEarlier(std::span<const TokenId> tokens) {
   const size_t last = tokens.size() - 1;
   const TokenId a = t[last - 2], b = t[last - 1], c = t[last];
   const auto ends_here = [&](size_t at) {
-    return (t[at] == c) & (t[at - 1] == b) & (t[at - 2] == a);
+    return static_cast<int>(t[at] == c) & static_cast<int>(t[at - 1] == b) &
+           static_cast<int>(t[at - 2] == a);
   };
   EarlierMatch best;
   size_t places = 0;
@@ -83,10 +84,10 @@ std::optional<EarlierMatch> FindEarlier(std::span<const TokenId> tokens) {
   constexpr size_t kStretch = 64;
   for (size_t end = last; end > 2 && places < kPlaces && best.length < kLongestMatch;) {
     const size_t begin = std::max<size_t>(end > kStretch ? end - kStretch : 0, 2);
-    bool any = false;
-    for (size_t at = begin; at < end; ++at) any |= ends_here(at);
-    for (size_t at = end; any && at-- > begin && places < kPlaces;) {
-      if (!ends_here(at)) continue;
+    int found = 0;
+    for (size_t at = begin; at < end; ++at) found |= ends_here(at);
+    for (size_t at = end; found != 0 && at-- > begin && places < kPlaces;) {
+      if (ends_here(at) == 0) continue;
       ++places;
       const size_t length = CommonEnd(tokens, tokens.first(at + 1), kLongestMatch);
       if (length > best.length) best = {at + 1, length};

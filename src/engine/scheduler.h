@@ -85,7 +85,7 @@ class Scheduler {
   std::vector<Sequence*> WhollyRead() const;
 
   // The next step's shares; empty when nothing runs. Takes blocks for growing replies and may set
-  // sequences aside. Valid until the next call of any other method but Advance.
+  // sequences aside. Valid until the next call of any other method but Advance and Accept.
   const std::vector<Share>& Plan();
 
   // The planned rows are computed: counts them and publishes what became full, and a prompt's end.

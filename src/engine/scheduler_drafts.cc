@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <utility>
 
 #include "engine/draft_plan.h"
 #include "engine/scheduler.h"
@@ -34,8 +33,7 @@ size_t Scheduler::MostGuessed(const Sequence& sequence) const {
   return std::min(room, limits::kMaxGuessedRows);
 }
 
-// The best guess at what follows, at most `most` tokens; its length and kind are in
-// sequence.draft.
+// Makes the likeliest guess at what follows the sequence's draft: at most `most` tokens.
 void Scheduler::Guess(Sequence& sequence, size_t most) {
   Sequence::Draft& draft = sequence.draft;
   draft.tokens.clear();

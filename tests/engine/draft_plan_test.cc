@@ -66,7 +66,7 @@ TEST(DraftPlanTest, WhoHasNoGuessIsNotMadeToWait) {
     const size_t streams = candidates.size();
     const size_t rows = ChooseDrafts(candidates, streams, 64, price, kNoLimit)[0];
     EXPECT_GT(rows, 0U);
-    EXPECT_LE(price.Of(streams + rows), price.Of(streams) / 0.8);
+    EXPECT_LE(price.Of(streams + rows), price.Of(streams) / 0.9);
     candidates.push_back({0, 0});
   }
 }

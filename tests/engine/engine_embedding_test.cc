@@ -57,5 +57,20 @@ TEST_F(EngineEmbeddingTest, NeitherChunksNorCompanyNorSettingAsideChangeABit) {
   }
 }
 
+TEST_F(EngineEmbeddingTest, GuessesInTheSameStepsChangeNoBit) {
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
+    Start();
+    const auto alone = AskAndWait(Embed(150, pooling));
+    Start({.chunk = 16, .chunk_beside = 16});
+    auto request = Request(Prompt(20), 300);
+    request.prediction = AskAndWait(request)->finished.reply;
+    Flush();
+    const auto stream = Ask(request);
+    stream->WaitForText();
+    EXPECT_EQ(AskAndWait(Embed(150, pooling))->finished.embedding, alone->finished.embedding);
+    stream->Wait();
+  }
+}
+
 }  // namespace
 }  // namespace reprise

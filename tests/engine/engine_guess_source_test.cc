@@ -182,6 +182,8 @@ TEST_F(EngineGuessSourceTest, APredictionHoldsTokensOfTheVocabularyOnly) {
   ASSERT_TRUE(refused->failed);
   EXPECT_EQ(refused->failed->code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(refused->failed->param, "prediction");
+  request.prediction.assign(100'000, 5);
+  EXPECT_FALSE(AskAndWait(request)->failed) << "longer than any reply";
 }
 
 TEST_F(EngineGuessSourceTest, AStreamIsCancelledInTheMidstOfGuesses) {

@@ -52,13 +52,8 @@ class EngineTierTest : public EngineTest {
     Start(setup);
   }
 
-  EngineStats Now() {
-    std::promise<EngineSnapshot> promise;
-    engine_->TakeSnapshot([&](EngineSnapshot snapshot) { promise.set_value(std::move(snapshot)); });
-    return promise.get_future().get().total;
-  }
-  BlockTier::Counters Tier() { return Now().tiers.at(0); }
-  BlockTier::Counters SharedTier() { return Now().tiers.at(1); }
+  BlockTier::Counters Tier() { return SettledStats().tiers.at(0); }
+  BlockTier::Counters SharedTier() { return SettledStats().tiers.at(1); }
 
   void WaitForWritten(uint64_t blocks) {
     for (int i = 0; i < 4000 && Tier().written < blocks; ++i) std::this_thread::sleep_for(5ms);
@@ -99,6 +94,25 @@ TEST_F(EngineTierTest, WhatWasReadOutlivesTheProcessToTheBit) {
   const BlockTier::Counters tier = Tier();
   EXPECT_EQ(tier.read, 6U);
   EXPECT_EQ(tier.sizes.records, 6U);
+}
+
+TEST_F(EngineTierTest, WhatWasGuessedOutlivesTheProcessToTheBit) {
+  auto request = Request(Prompt(60), 100);
+  Start({.speculate = false});
+  const auto plain = AskAndWait(request);
+  auto conversation = request.prompt;
+  conversation.insert(conversation.end(), plain->finished.reply.begin(),
+                      plain->finished.reply.end());
+  const auto next = Request(conversation, 6);
+  const auto cold = AskAndWait(next)->finished.logits_checksum;
+  Restart();
+  request.prediction = plain->finished.reply;
+  EXPECT_EQ(AskAndWait(request)->finished.logits_checksum, plain->finished.logits_checksum);
+  EXPECT_GT(SettledStats().accepted_guesses[static_cast<size_t>(GuessSource::kPrediction)], 50U);
+  Restart();
+  const auto warm = AskAndWait(next);
+  EXPECT_EQ(Sum(warm->started.stored), 128U);
+  EXPECT_EQ(warm->finished.logits_checksum, cold);
 }
 
 TEST_F(EngineTierTest, ARecurrentStateOutlivesTheProcessWithItsBlocks) {
@@ -150,8 +164,8 @@ TEST_F(EngineTierTest, ManyAtOnceOnLittleMemoryComeToTheirEnds) {
   const Variant small{.blocks = 14, .context = 256};
   Restart(small);
   ExpectManyAtOnceEndAsTheyDoAlone();
-  EXPECT_EQ(Now().cache.leased_blocks, 0U);
-  EXPECT_EQ(Now().cache.private_blocks, 0U);
+  EXPECT_EQ(SettledStats().cache.leased_blocks, 0U);
+  EXPECT_EQ(SettledStats().cache.private_blocks, 0U);
 }
 
 TEST_F(EngineTierTest, NoFaultOfTheDiskIsSeenInAReply) {
