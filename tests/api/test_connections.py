@@ -1,7 +1,6 @@
 """Clients that leave, dawdle, send half of what they announced, or come by the thousand."""
 
 import json
-import os
 import resource
 import socket
 import time
@@ -194,10 +193,3 @@ def test_the_server_stops_in_order_while_it_streams(start):
     started = time.monotonic()
     own.stop()
     assert time.monotonic() - started < 5
-
-
-def test_loading_and_steps_have_the_same_threads(start):
-    def threads_of(server):
-        return len(os.listdir(f"/proc/{server.process.pid}/task"))
-
-    assert threads_of(start("--threads", "4")) == threads_of(start("--threads", "1")) + 3
