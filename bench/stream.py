@@ -19,6 +19,9 @@ class Server:
     def get(self, path):
         return self._request("GET", path, None)
 
+    def delete(self, path):
+        return self._request("DELETE", path, None)
+
     def _request(self, method, path, body):
         connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
         connection.request(method, path, body, {"Content-Type": "application/json"})
@@ -28,10 +31,10 @@ class Server:
         return response
 
     def chat(self, messages, max_tokens=1, **more):
-        """One streamed greedy request: text, usage, seconds to the first and last text, and when
-        each piece of text came, on time.perf_counter()."""
-        body = dict(model="default", messages=messages, max_tokens=max_tokens, temperature=0,
-                    stream=True, stream_options={"include_usage": True}, **more)
+        """One streamed request, greedy unless `more` says otherwise: text, usage, seconds to the
+        first and last text, and when each piece of text came, on time.perf_counter()."""
+        body = {"model": "default", "messages": messages, "max_tokens": max_tokens, "temperature": 0,
+                "stream": True, "stream_options": {"include_usage": True}, **more}
         begin = time.perf_counter()
         times = []  # of each piece of text
         text, usage = "", {}

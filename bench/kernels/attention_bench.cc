@@ -122,7 +122,7 @@ class Step {
   std::vector<float> out_;
   HugeWords memory_;
   std::vector<std::byte*> blocks_;
-  AttentionScratch scratch_;
+  AttentionScratch scratch_{Pool()};
 };
 
 void Decode(benchmark::State& state, AttentionFunction attention, const Heads& model, int context) {
@@ -176,17 +176,17 @@ class Rows {
   }
 
   void Norm(const ElementwiseKernels& kernels) {
-    reprise::RmsNorm(kernels, x_.data(), rows_, 576, weight_.data(), 1e-5F, x_.data());
+    reprise::RmsNorm(Pool(), kernels, x_.data(), rows_, 576, weight_.data(), 1e-5F, x_.data());
   }
   void Rope(const ElementwiseKernels& kernels) {
-    reprise::Rope(kernels, x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
+    reprise::Rope(Pool(), kernels, x_.data(), rows_, 9, 64, cache_.Lookup(table_, positions_));
   }
   void SwiGlu(const ElementwiseKernels& kernels) {  // on one thread: products fork it
     kernels.activate_gated(Activation::kSilu, gate_.data(), up_.data(),
                            static_cast<int64_t>(gate_.size()));
   }
   void Add(const ElementwiseKernels& kernels) {
-    reprise::Add(kernels, x_.data(), y_.data(), x_.size());
+    reprise::Add(Pool(), kernels, x_.data(), y_.data(), x_.size());
   }
 
  private:

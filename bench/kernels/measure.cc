@@ -1,10 +1,10 @@
 #include "measure.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+
+#include "base/cpus.h"
 
 namespace reprise::bench {
 namespace {
@@ -27,7 +27,15 @@ double Median(std::vector<double> values) {
 
 }  // namespace
 
-int Threads() { return omp_get_num_procs(); }
+int Threads() {
+  static const int threads = DefaultThreads();
+  return threads;
+}
+
+ThreadPool& Pool() {
+  static ThreadPool pool(Threads());
+  return pool;
+}
 
 void TakeTurns(benchmark::State& state, double work, const std::vector<Contender>& contenders) {
   for (const Contender& contender : contenders) contender.run();  // caches, page tables, threads

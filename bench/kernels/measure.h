@@ -14,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/thread_pool.h"
 #include "kernels/weight_memory.h"
 
 namespace reprise::bench {
 
-int Threads();  // all cores
+int Threads();       // DefaultThreads()
+ThreadPool& Pool();  // of as many
 
 struct Contender {
   std::string name;

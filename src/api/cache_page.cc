@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/guess_sources.h"
 #include "api/mailbox.h"
 
 namespace reprise {
@@ -90,6 +91,12 @@ json::object TierJson(const BlockTier::Counters& tier) {
   return page;
 }
 
+json::object GuessesJson(const PerGuessSource<uint64_t>& counts) {
+  json::object by_source;
+  for (size_t i = 0; i < kGuessSources; ++i) by_source[kGuessSourceNames[i]] = counts[i];
+  return by_source;
+}
+
 json::object TotalJson(const EngineStats& stats) {
   const PrefixCache::Sizes& sizes = stats.cache;
   const PrefixCache::Counters& counters = stats.cache_counters;
@@ -118,6 +125,9 @@ json::object TotalJson(const EngineStats& stats) {
            {{"prompt", stats.prompt_tokens},
             {"read", stats.cached_tokens},
             {"computed", stats.computed_tokens}}},
+          {"guesses",
+           {{"accepted", GuessesJson(stats.accepted_guesses)},
+            {"rejected", GuessesJson(stats.rejected_guesses)}}},
           {"counters",
            {{"published_blocks", counters.published_blocks},
             {"deduplicated_blocks", counters.deduplicated_blocks},

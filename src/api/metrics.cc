@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "api/guess_sources.h"
+
 namespace reprise {
 namespace {
 
@@ -118,6 +120,14 @@ void AddTier(std::string& page, const BlockTier::Counters& tier) {
   }
 }
 
+void AddGuesses(std::string& page, std::string_view name, std::string_view help,
+                const PerGuessSource<uint64_t>& counts) {
+  page += fmt::format("# HELP reprise_{0} {1}\n# TYPE reprise_{0} counter\n", name, help);
+  for (size_t i = 0; i < kGuessSources; ++i) {
+    page += fmt::format("reprise_{}{{source=\"{}\"}} {}\n", name, kGuessSourceNames[i], counts[i]);
+  }
+}
+
 void AddEngine(std::string& page, const EngineStats& stats) {
   Add(page, Kind::kGauge, "requests_running", "Sequences in the batch.", stats.running);
   Add(page, Kind::kGauge, "requests_waiting", "Sequences that wait to be admitted.", stats.waiting);
@@ -136,6 +146,11 @@ void AddEngine(std::string& page, const EngineStats& stats) {
   Add(page, Kind::kCounter, "computed_tokens_total", "Prompt tokens computed.",
       stats.computed_tokens);
   Add(page, Kind::kCounter, "generated_tokens_total", "Tokens generated.", stats.generated_tokens);
+  AddGuesses(page, "accepted_guesses_total",
+             "Guessed tokens that became a reply's, by where the guess came from.",
+             stats.accepted_guesses);
+  AddGuesses(page, "rejected_guesses_total", "Guessed tokens that were computed in vain.",
+             stats.rejected_guesses);
   Add(page, Kind::kCounter, "steps_total", "Forward passes.", stats.steps);
   Add(page, Kind::kCounter, "prefill_seconds_total", "Time spent on prefill.",
       stats.prefill_seconds);

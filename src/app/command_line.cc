@@ -32,8 +32,14 @@ constexpr const char* kModelText =
 
 void AddModelOptions(CLI::App& command, ModelOptions& model) {
   command.add_option("-m,--model", model.path, kModelText)->required();
-  command.add_option("--threads", model.threads, "threads for the kernels; 0: all cores")
+  command
+      .add_option("--threads", model.threads,
+                  "threads for the kernels; default: one for each physical core")
       ->check(CLI::Range(0, 1024));
+  command.add_option(
+      "--cpus", model.cpus,
+      "CPUs that all threads keep to, such as 0-3,8; default: those that the process "
+      "was given");
   command.add_option("--isa", model.isa,
                      "instruction set: auto, amx, avx512, avx_vnni, avx2 or plain");
   command.add_option("--compute", model.compute,
@@ -179,6 +185,14 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
                   "how long a stream may pause for others' prompts, such as 50ms; default: 100ms")
       ->transform(AsSeconds())
       ->check(CLI::PositiveNumber);
+  serve
+      .add_option_function<std::string>(
+          "--speculate",
+          [&options](const std::string& word) { options.engine.speculate = word == "on"; },
+          "guess a reply's next tokens, from an equal request's reply, the client's prediction and "
+          "what the prompt says, and verify several in one step: the same bits, several times as "
+          "fast where a reply repeats something; off: a token a step; default: on")
+      ->check(CLI::IsMember({"on", "off"}));
   serve.add_option("--block-tokens", options.model.block_tokens, "tokens in a block of the cache")
       ->check(CLI::IsMember({16, 32, 64}));
   serve.add_option("--model-name", options.server.model_name,

@@ -10,6 +10,7 @@
 
 #include "app/pull_command.h"
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "engine/vocabulary.h"
@@ -77,6 +78,11 @@ Result<LoadedText> LoadText(const GgufFile& file, const std::string& chat_templa
 }
 
 Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOptions& options) {
+  if (!options.cpus.empty()) {
+    const auto cpus = ParseCpus(options.cpus);
+    if (!cpus) return std::unexpected(cpus.error());
+    if (const Status bound = BindToCpus(*cpus); !bound) return std::unexpected(bound.error());
+  }
   auto isa = ParseIsa(options.isa);
   if (!isa) return std::unexpected(isa.error());
   auto compute = ParseCompute(options.compute);

@@ -17,7 +17,8 @@ struct ModelOptions {
   std::string path;              // or its name on the hub
   std::string isa = "auto";      // auto, amx, avx512, avx_vnni, avx2, plain
   std::string compute = "fast";  // fast, exact
-  int threads = 0;               // 0: all cores
+  int threads = 0;               // 0: DefaultThreads(), base/cpus.h
+  std::string cpus;              // that the process is bound to, such as 0-3,8; empty: as it is
   int block_tokens = 32;
   int context = 0;  // that will be served; 0: as many as it was trained for
 };

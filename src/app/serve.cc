@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <omp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -16,8 +15,8 @@
 #include <utility>
 
 #include "app/machine.h"
-#include "app/openmp.h"
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -75,7 +74,7 @@ void AwaitStop(const sigset_t& signals, const std::function<void()>& reload) {
 
 void LogModel(const Model& model, const ModelOptions& options, size_t file_bytes, double seconds) {
   const ModelConfig& config = model.config();
-  const int threads = options.threads > 0 ? options.threads : omp_get_num_procs();
+  const int threads = options.threads > 0 ? options.threads : DefaultThreads();
   LogInfo("{} ({}): {} layers, hidden {}, {} heads on {} KV heads, vocabulary {}, context {}",
           config.name, config.architecture, config.layers, config.hidden, config.heads,
           config.kv_heads, config.vocabulary, config.context);
@@ -166,7 +165,6 @@ int RunServe(ServeOptions options) {
   options.model.context = options.engine.context;
   auto model = LoadModel(*file, options.model);
   if (!model) return Complain(model.error());
-  ReleaseOpenMpThreads();
   const std::chrono::duration<double> took = system_clock.Now() - begin;
   LogModel(**model, options.model, file->file_bytes(), took.count());
 

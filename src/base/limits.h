@@ -73,6 +73,7 @@ inline constexpr size_t kMaxQueuedBackground = 64;    // further fills in the ba
 inline constexpr size_t kMaxRunningSequences = 256;   // further ones wait
 inline constexpr size_t kPromptEndBytes = 32u << 20;  // logits of prompts' ends; oldest dropped
 inline constexpr size_t kMaxForcedRows = 64;          // more tokens without a choice: like a prompt
+inline constexpr size_t kMaxGuessedRows = 64;         // of a step; guesses end there
 inline constexpr size_t kEmbeddingBytes =
     32u << 20;                                // of embeddings, with their prompts; oldest dropped
 inline constexpr size_t kMaxStepRows = 1024;  // rows of one batch; further ones wait a step

@@ -162,6 +162,28 @@ size_t PrefixCache::PeekReadable(std::string_view scope, std::span<const TokenId
   return snapshot == nullptr ? 0 : snapshots_->TokensBefore(*snapshot);
 }
 
+std::vector<TokenId> PrefixCache::PeekBeyond(std::string_view scope,
+                                             std::span<const TokenId> tokens, const Lease& lease,
+                                             size_t most) const {
+  std::vector<TokenId> beyond;
+  const PrefixNode* node = lease.node_;
+  if (node == nullptr) node = tree_->FindRoot(scope);
+  if (node == nullptr) return beyond;
+  if (!node->is_root() && node->token_count < tree_->block_tokens()) node = node->parent;
+  CHECK(node->depth * tree_->block_tokens() <= tokens.size(), "a lease holds what its owner knows");
+  auto rest = tokens.subspan(node->depth * tree_->block_tokens());
+  while (beyond.size() < most) {
+    node = tree_->FindBeyond(node, rest);
+    if (node == nullptr) break;
+    const auto known = std::min(rest.size(), tree_->block_tokens());
+    rest = rest.subspan(known);
+    const auto more = node->Tokens().subspan(known);
+    const auto taken = more.first(std::min(more.size(), most - beyond.size()));
+    beyond.insert(beyond.end(), taken.begin(), taken.end());
+  }
+  return beyond;
+}
+
 // The node behind whose tokens [first ..] is published: see the REQUIRES of Publish.
 PrefixNode* PrefixCache::ParentFor(std::string_view scope, std::span<const TokenId> tokens,
                                    size_t first, const Lease& lease) {

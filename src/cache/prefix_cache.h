@@ -205,6 +205,12 @@ class PrefixCache {
   // How many tokens Match would give; touches nothing.
   size_t PeekReadable(std::string_view scope, std::span<const TokenId> tokens, size_t limit) const;
 
+  // Tokens that are cached behind `tokens`, at most `most`, wherever somebody went on from there:
+  // of several ways, roughly the one used last. Touches nothing. REQUIRES: `lease` is empty, or
+  // holds a prefix of `tokens` in `scope`; the walk begins there.
+  std::vector<TokenId> PeekBeyond(std::string_view scope, std::span<const TokenId> tokens,
+                                  const Lease& lease, size_t most) const;
+
   // Makes tokens[first ..], whose rows are in `block`, findable behind tokens[0, first).
   //
   // REQUIRES: first is a multiple of block_tokens and 1 ≤ tokens.size() - first ≤ block_tokens.

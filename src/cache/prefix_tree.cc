@@ -75,6 +75,22 @@ PrefixTree::Neighbour PrefixTree::FindNearest(const PrefixNode* parent, Tokens r
   return nearest;
 }
 
+const PrefixNode* PrefixTree::FindBeyond(const PrefixNode* parent, Tokens rest) const {
+  // Those that begin with `rest` stand together, the first where it would.
+  constexpr std::ptrdiff_t kLookedAt = 64;
+  rest = rest.first(std::min(rest.size(), block_tokens_));
+  const PrefixNode* latest = nullptr;
+  const auto first = LowerBound(parent, rest);
+  const auto end = first + std::min(kLookedAt, parent->children.end() - first);
+  for (auto child = first; child != end; ++child) {
+    const PrefixNode* node = *child;
+    if (CommonTokens(node->Tokens(), rest) < rest.size()) break;
+    if (node->token_count == rest.size() && rest.size() < block_tokens_) continue;
+    if (latest == nullptr || node->last_tick > latest->last_tick) latest = node;
+  }
+  return latest;
+}
+
 size_t PrefixTree::CommonWithBrothers(const PrefixNode* node) const {
   const Children& children = node->parent->children;
   const auto place = LowerBound(node->parent, node->Tokens());

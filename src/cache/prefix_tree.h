@@ -106,6 +106,9 @@ class PrefixTree {
   // The child that shares most leading tokens with `rest` (its first block_tokens count). Of
   // equally good ones the greatest below `rest`, if any is below, or the least.
   Neighbour FindNearest(const PrefixNode* parent, Tokens rest) const;
+  // A child that goes on behind `rest`, or along it to its own end where that is full; of several,
+  // the one that was used last (of the first few). nullptr if there is none.
+  const PrefixNode* FindBeyond(const PrefixNode* parent, Tokens rest) const;
   // Most leading tokens that a node shares with another child of its parent.
   size_t CommonWithBrothers(const PrefixNode* node) const;
   // Walks down from `node` along `tokens` as long as whole nodes match and calls on_full(node) for

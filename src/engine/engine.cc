@@ -102,7 +102,10 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
            .prefill_chunk_beside_decode = static_cast<size_t>(options.prefill_chunk_beside_decode),
            .stream_pause = options.stream_pause,
            .cost_per_key = CostPerKey(model_->config()),
-           .state_interval = plan.state_interval_tokens},
+           .state_interval = plan.state_interval_tokens,
+           .speculate = options.speculate,
+           .longest_sequence = static_cast<size_t>(max_sequence_tokens_),
+           .ends_reply = [this](TokenId token) { return tokenizer_->IsEndOfGeneration(token); }},
           {.tiers = Pointers(tiers_),
            .identity = below.identity,
            .patience = below.patience,
@@ -214,6 +217,13 @@ std::optional<Error> EngineThread::Refuse(const GenerationRequest& request) cons
       return Error{ErrorCode::kInvalidArgument,
                    fmt::format("token {} is not in the vocabulary of {}", token, vocabulary),
                    "prompt"};
+    }
+  }
+  for (TokenId token : request.prediction) {
+    if (token < 0 || token >= vocabulary) {
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("token {} is not in the vocabulary of {}", token, vocabulary),
+                   "prediction"};
     }
   }
   size_t before = 1;

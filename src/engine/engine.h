@@ -6,7 +6,6 @@
 // Submit, Cancel, Flush, TakeSnapshot, Wake, stats: any thread. Everything else happens on the
 // engine thread.
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -18,23 +17,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cache/prefix_cache.h"
+#include "engine/guess_source.h"
 #include "generation/request.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 #include "tiers/block_tier.h"
 
 namespace reprise {
-
-// Where a guess at the next tokens of a reply comes from.
-enum class GuessSource : uint8_t {
-  kTree,        // a reply to the same text, in the prefix tree of the same scope
-  kPrediction,  // GenerationRequest::prediction
-  kNgram,       // the prompt and the reply so far
-};
-inline constexpr size_t kGuessSources = 3;
-// By static_cast<size_t>(GuessSource).
-template <typename T>
-using PerGuessSource = std::array<T, kGuessSources>;
 
 struct EngineOptions {
   size_t kv_bytes = 0;  // the arena

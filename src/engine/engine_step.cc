@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/common_tokens.h"
 #include "base/trace.h"
 #include "cache/scope.h"
 #include "engine/engine_thread.h"
@@ -87,12 +88,14 @@ void EngineThread::Step() {
   const size_t vocabulary = static_cast<size_t>(model_->config().vocabulary);
   for (const Scheduler::Share& share : plan) {
     if (!share.wants_logits) continue;
-    const std::span<const float> logits(logits_.data() + row++ * vocabulary, vocabulary);
+    const size_t rows = 1 + share.guesses;
+    const std::span<const float> logits(logits_.data() + row * vocabulary, rows * vocabulary);
+    row += rows;
     Sequence& sequence = *share.sequence;
     if (sequence.publishes() && sequence.tokens.size() == sequence.prompt_size()) {
-      ends_.Keep(sequence.request.scope, sequence.request.prompt, logits);
+      ends_.Keep(sequence.request.scope, sequence.request.prompt, logits.first(vocabulary));
     }
-    Continue(sequence, logits);
+    Verify(share, logits);
     if (sequence.ending) ended.push_back(sequence.id);
   }
   for (SequenceId id : ended) Finish(id);
@@ -114,13 +117,20 @@ void EngineThread::ForwardPlan(const std::vector<Scheduler::Share>& plan) {
     const Sequence& sequence = *share.sequence;
     const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.computed);
     batch_spans_.push_back({.first_row = static_cast<int>(batch_tokens_.size()),
-                            .rows = static_cast<int>(share.rows),
+                            .rows = static_cast<int>(share.rows + share.guesses),
                             .first_position = static_cast<int>(sequence.computed),
                             .blocks = sequence.block_data,
                             .state = sequence.state.empty() ? nullptr : sequence.state.data()});
     batch_tokens_.insert(batch_tokens_.end(), first,
                          first + static_cast<std::ptrdiff_t>(share.rows));
-    if (share.wants_logits) logit_rows_.push_back(static_cast<int>(batch_tokens_.size()) - 1);
+    batch_tokens_.insert(
+        batch_tokens_.end(), sequence.draft.tokens.begin(),
+        sequence.draft.tokens.begin() + static_cast<std::ptrdiff_t>(share.guesses));
+    if (share.wants_logits) {
+      for (size_t row = batch_tokens_.size() - share.guesses; row <= batch_tokens_.size(); ++row) {
+        logit_rows_.push_back(static_cast<int>(row) - 1);
+      }
+    }
     if (!sequence.request.pooling) continue;
     const size_t last = batch_tokens_.size();
     const bool all = sequence.request.pooling == Pooling::kMean;
@@ -146,7 +156,7 @@ void EngineThread::Pool(const std::vector<Scheduler::Share>& plan) {
   size_t first = 0;  // row of the share in the batch
   size_t next = 0;   // of hidden_rows_
   for (const Scheduler::Share& share : plan) {
-    const size_t end = first + share.rows;
+    const size_t end = first + share.rows + share.guesses;
     for (; next < hidden_rows_.size() && static_cast<size_t>(hidden_rows_[next]) < end; ++next) {
       std::vector<double>& pooled = share.sequence->pooled;
       pooled.resize(columns);
@@ -293,6 +303,35 @@ void EngineThread::Continue(Sequence& sequence, std::span<const float> logits) {
   }
 }
 
+void EngineThread::Verify(const Scheduler::Share& share, std::span<const float> logits) {
+  Sequence& sequence = *share.sequence;
+  const std::span<const TokenId> draft =
+      std::span<const TokenId>(sequence.draft.tokens).first(share.guesses);
+  const size_t vocabulary = logits.size() / (1 + draft.size());
+  size_t accepted = 0;
+  for (bool goes_on = true; goes_on;) {
+    const size_t before = sequence.tokens.size();
+    Continue(sequence, logits.subspan(accepted * vocabulary, vocabulary));
+    // One token, or several where a grammar forces some.
+    const std::span<const TokenId> added =
+        std::span<const TokenId>(sequence.tokens).subspan(before);
+    const size_t common = CommonTokens(added, draft.subspan(accepted));
+    accepted += common;
+    goes_on = !sequence.ending && common == added.size();
+    if (!sequence.ending) scheduler_.Accept(sequence, common);
+  }
+  if (draft.empty()) return;
+  const size_t rejected = draft.size() - accepted;
+  const GuessKind kind = sequence.draft.kind;
+  const auto source = static_cast<size_t>(SourceOf(kind));
+  counters_.accepted_guesses[source] += accepted;
+  counters_.rejected_guesses[source] += rejected;
+  if (SourceOf(kind) == GuessSource::kPrediction) {
+    sequence.rejected_prediction_tokens += static_cast<int>(rejected);
+  }
+  sequence.guesses.record(kind).Learn(accepted, rejected > 0 && !sequence.ending);
+}
+
 void EngineThread::BeginWhollyRead() {
   for (Sequence* sequence : scheduler_.WhollyRead()) {
     Continue(*sequence, *std::exchange(sequence->end, nullptr));
@@ -327,6 +366,12 @@ void EngineThread::Finish(SequenceId id) {
       sequence->tokens.begin() + static_cast<std::ptrdiff_t>(sequence->prompt_size()),
       sequence->tokens.end());
   event.logits_checksum = sequence->checksum;
+  if (options_.speculate && states_ == nullptr) {
+    PredictionCursor& prediction = sequence->guesses.prediction();
+    prediction.Follow(event.reply);
+    event.accepted_prediction_tokens = static_cast<int>(prediction.followed_tokens());
+    event.rejected_prediction_tokens = sequence->rejected_prediction_tokens;
+  }
   if (sequence->request.pooling) event.embedding = EmbeddingOf(*sequence);
   const TimePoint now = clock_->Now();
   const TimePoint first = sequence->completion_tokens > 0 ? sequence->first_token : now;

@@ -87,11 +87,15 @@ class EngineThread final : public Engine {
   void Pool(const std::vector<Scheduler::Share>& plan);
   // The embedding of a sequence whose prompt is computed, of length 1.
   std::vector<float> EmbeddingOf(const Sequence& sequence);
-  // Runs the model over the plan; row i of logits_ is the i-th share's that wants logits.
+  // Runs the model over the plan; the rows of logits_ are those of the shares that want logits, in
+  // order: 1 and one for each guess.
   void ForwardPlan(const std::vector<Scheduler::Share>& plan);
   // Samples one token, with those that follow it in any case, and sets the sequence's ending when
   // one was the last.
   void Continue(Sequence& sequence, std::span<const float> logits);
+  // The same behind a share's tokens, and then behind each guess as long as they come true: row i
+  // of `logits` is the one behind i guesses.
+  void Verify(const Scheduler::Share& share, std::span<const float> logits);
   // nullopt, with the ending set: there is none.
   std::optional<TokenId> ChooseToken(Sequence& sequence, std::span<const float> logits);
   // Adds a token to the reply, and what text it makes certain to `text`.

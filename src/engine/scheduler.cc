@@ -338,14 +338,26 @@ const std::vector<Scheduler::Share>& Scheduler::Plan() {
   }
   plan_.clear();
   plan_cost_ = 0;
+  plan_guesses_ = 0;
   PlanDecode();
+  PlanDrafts();
   if (plan_.empty()) {
     PlanPrefill(options_.prefill_chunk, std::numeric_limits<double>::infinity());
   } else {
-    PlanPrefill(std::min(options_.prefill_chunk, options_.prefill_chunk_beside_decode),
-                pace_.CostWithin(options_.stream_pause).value_or(kFirstCost));
+    // Guesses come out of the prompts' room, so that they lengthen no pause.
+    const size_t rows = std::min(options_.prefill_chunk, options_.prefill_chunk_beside_decode);
+    const double cost = pace_.CostWithin(options_.stream_pause).value_or(kFirstCost);
+    PlanPrefill(rows - std::min(rows, plan_guesses_), cost - static_cast<double>(plan_guesses_));
   }
   return plan_;
+}
+
+void Scheduler::Observe(Duration took) {
+  pace_.Observe(plan_cost_, took);
+  if (plan_cost_ > 0) return;
+  size_t rows = plan_guesses_;
+  for (const Share& share : plan_) rows += share.rows;
+  price_.Observe(rows, took);
 }
 
 // ---- publishing and giving back ----------------------------------------------------------------

@@ -14,6 +14,11 @@
 // aside, and any sequence fits alone, beside all that promises may hold (so chosen by the engine):
 // so there is always progress.
 //
+// Beside the rows of streams, guesses at what they go on with are computed in the same step
+// (scheduler_drafts.cc), as many as are worth their time: what of them comes true need not be
+// computed again. They take free blocks only. A recurrent state cannot be taken back, so models
+// that have one guess nothing.
+//
 // With recurrent layers a running sequence also has a state (state_keeper.h), and who finds none
 // free waits. One that is set aside leaves its own as a snapshot, and goes on from there if it is
 // still kept.
@@ -25,6 +30,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -33,6 +39,7 @@
 #include "cache/block_pool.h"
 #include "cache/prefix_cache.h"
 #include "engine/lower_tier.h"
+#include "engine/row_price.h"
 #include "engine/sequence.h"
 #include "engine/state_keeper.h"
 #include "engine/step_pace.h"
@@ -47,13 +54,18 @@ class Scheduler {
     Duration stream_pause = Duration::max();   // … so long, as far as is known
     double cost_per_key = 0;                   // of attention, see StepPace
     size_t state_interval = 0;                 // see StateKeeper; 0: a model without states
+    bool speculate = false;                    // compute guesses beside streams' rows
+    size_t longest_sequence = std::numeric_limits<size_t>::max();  // tokens, prompt and reply
+    std::function<bool(TokenId)> ends_reply = {};                  // nothing is guessed behind it
   };
 
-  // One sequence's share of a step: its rows are tokens[computed, computed + rows).
+  // One sequence's share of a step: its rows are tokens[computed, computed + rows), and behind them
+  // those of sequence->draft.
   struct Share {
     Sequence* sequence = nullptr;
     size_t rows = 0;
-    bool wants_logits = false;  // of the last row
+    bool wants_logits = false;  // of the last of them, and of each guess
+    size_t guesses = 0;         // the draft's size
   };
 
   // All outlive the scheduler.
@@ -78,9 +90,11 @@ class Scheduler {
 
   // The planned rows are computed: counts them and publishes what became full, and a prompt's end.
   void Advance();
+  // So many more of a draft's tokens are the sequence's: its rows are computed.
+  void Accept(Sequence& sequence, size_t guesses);
 
   // The step of the last plan took so long; with ManualClock tests, whatever they say.
-  void Observe(Duration took) { pace_.Observe(plan_cost_, took); }
+  void Observe(Duration took);
 
   // Takes a sequence out, wherever it is; what it computed stays cached. nullptr if unknown.
   std::unique_ptr<Sequence> Remove(SequenceId id);
@@ -115,6 +129,10 @@ class Scheduler {
   void GiveBack(Sequence& sequence);
   size_t BlocksFor(size_t tokens) const;
   void PlanDecode();
+  size_t MostGuessed(const Sequence& sequence) const;
+  void Guess(Sequence& sequence, size_t most);
+  size_t TakeFreeBlocks(Sequence& sequence, size_t rows);
+  void PlanDrafts();
   void PlanPrefill(size_t budget, double cost);
 
   BlockPool* pool_;
@@ -126,8 +144,10 @@ class Scheduler {
   std::deque<std::unique_ptr<Sequence>> waiting_;   // in order of arrival, those set aside first
   std::vector<std::unique_ptr<Sequence>> running_;  // in order of admission
   std::vector<Share> plan_;
-  double plan_cost_ = 0;  // of its prompt rows
+  double plan_cost_ = 0;     // of its prompt rows
+  size_t plan_guesses_ = 0;  // rows of drafts
   StepPace pace_;
+  RowPrice price_;
   StateKeeper states_;
   LowerTier below_;
   uint64_t preempted_ = 0;

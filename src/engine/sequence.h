@@ -4,13 +4,14 @@
 // hold its K and V, and what turns logits into text. A plain record; the scheduler moves it along,
 // the engine samples from it. Owned by the engine thread.
 //
-//   tokens      |----------- prompt -----------|------ reply ------|
+//   tokens      |----------- prompt -----------|------ reply ------|~ draft ~
 //   published   |======================|                              findable by everyone
 //   computed    |==========================|                          K and V are in blocks
 //   blocks      [  b0  ][  b1  ][  b2  ][  b3  ]                      cover at least `computed`
 //
 // published ≤ computed ≤ tokens.size(); the newest token of a reply is not computed until the next
-// step, and never if the reply ends with it.
+// step, and never if the reply ends with it. A draft is no part of tokens: its rows are written
+// behind them, and count as computed when, and as far as, it has come true.
 
 #include <chrono>
 #include <deque>
@@ -24,6 +25,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "cache/prefix_cache.h"
+#include "engine/guesses.h"
 #include "engine/prompt_ends.h"
 #include "engine/reply_text.h"
 #include "engine/sampler.h"
@@ -39,6 +41,7 @@ struct Sequence {
         request(std::move(generation_request)),
         sink(std::move(event_sink)),
         tokens(request.prompt),
+        guesses(request.prediction),
         sampler(request.sampling, request.prompt),
         text(request.stop),
         submitted(now) {}
@@ -65,6 +68,15 @@ struct Sequence {
   std::vector<std::byte*> block_data;  // their addresses
   Lease lease;                         // holds the published path
   Reservation reservation;             // for breakpoints that are not published yet
+
+  // Guesses at what follows `tokens`, and of which kind; of the step that is planned.
+  struct Draft {
+    std::vector<TokenId> tokens;
+    GuessKind kind = GuessKind::kTree;
+  };
+  Draft draft;
+  Guesses guesses;
+  int rejected_prediction_tokens = 0;
 
   // Of models with recurrent layers (state_keeper.h), while it runs.
   StateReference state;           // stands behind tokens[0, computed)

@@ -3,8 +3,6 @@
 
 #include "kernels/attention.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -29,11 +27,11 @@ AttentionState StateAt(std::byte* memory, int rows) {
 
 class Run {
  public:
-  Run(const AttentionKernel& kernel, const AttentionCall& call)
+  Run(const AttentionKernel& kernel, const AttentionCall& call, ThreadPool& pool)
       : kernel_(kernel),
         call_(call),
-        threads_(omp_get_max_threads()),
-        plan_(PlanAttention(call, threads_)),
+        pool_(pool),
+        plan_(PlanAttention(call, pool.threads())),
         countdowns_(plan_.split_tiles) {
     for (const TilePlan& plan : plan_.tiles) {
       if (plan.split) {
@@ -43,20 +41,17 @@ class Run {
   }
 
   void Execute(AttentionScratch& scratch) {
-    const size_t threads = plan_.forks ? static_cast<size_t>(threads_) : 1;
+    const size_t threads = plan_.forks ? static_cast<size_t>(pool_.threads()) : 1;
     std::byte* memory = scratch.Reserve(threads * own_bytes() + plan_.partial_bytes);
     partials_ = memory + threads * own_bytes();
     if (threads == 1) {
       for (const AttentionItem& item : plan_.items) RunItem(item, memory);
       return;
     }
-    const int item_count = static_cast<int>(plan_.items.size());
-#pragma omp parallel num_threads(static_cast <int>(threads))
-    {
-      std::byte* own = memory + static_cast<size_t>(omp_get_thread_num()) * own_bytes();
-#pragma omp for schedule(dynamic, 1) nowait
-      for (int i = 0; i < item_count; ++i) RunItem(plan_.items[static_cast<size_t>(i)], own);
-    }
+    pool_.RunInOrder(static_cast<int64_t>(plan_.items.size()), [&](int64_t item, int thread) {
+      std::byte* const own = memory + static_cast<size_t>(thread) * own_bytes();
+      RunItem(plan_.items[static_cast<size_t>(item)], own);
+    });
   }
 
  private:
@@ -181,7 +176,7 @@ class Run {
 
   const AttentionKernel& kernel_;
   const AttentionCall& call_;
-  const int threads_;
+  ThreadPool& pool_;
   const AttentionPlan plan_;
   std::vector<std::atomic<int>> countdowns_;
   std::byte* partials_ = nullptr;
@@ -202,7 +197,7 @@ std::byte* AttentionScratch::Reserve(size_t bytes) {
 
 void RunAttention(const AttentionKernel& kernel, const AttentionCall& call,
                   AttentionScratch& scratch) {
-  Run(kernel, call).Execute(scratch);
+  Run(kernel, call, scratch.pool()).Execute(scratch);
 }
 
 }  // namespace reprise

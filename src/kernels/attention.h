@@ -15,7 +15,7 @@
 //
 // The work is that of the keys seen: with a window, of its length rather than of the context.
 //
-// Work is forked over omp_get_max_threads() of the calling thread. Tiles of query rows by KV head
+// Work is shared among the threads of AttentionScratch::pool(). Tiles of query rows by KV head
 // are the work items; where these are too few for the threads (decode of few sequences), each
 // partition is an item of its own, and who ends last combines.
 //
@@ -26,6 +26,7 @@
 
 #include "kernels/kv_layout.h"
 #include "kernels/operations.h"
+#include "kernels/thread_pool.h"
 
 namespace reprise {
 
@@ -34,18 +35,21 @@ namespace reprise {
 // K in 16 bits, 256 lost 3 to 8 %, 1024 gained nothing and left the threads less to share.)
 inline constexpr int kPartitionTokens = 512;
 
-// Memory that calls reuse: grows to the largest call, never shrinks, 64-byte aligned.
+// Threads and memory that calls reuse; the latter grows to the largest call, never shrinks, 64-byte
+// aligned.
 class AttentionScratch {
  public:
-  AttentionScratch() = default;
+  explicit AttentionScratch(ThreadPool& pool) : pool_(pool) {}
   ~AttentionScratch();
   AttentionScratch(const AttentionScratch&) = delete;
   AttentionScratch& operator=(const AttentionScratch&) = delete;
 
   // At least `bytes`; contents are not kept.
   std::byte* Reserve(size_t bytes);
+  ThreadPool& pool() { return pool_; }
 
  private:
+  ThreadPool& pool_;
   std::byte* data_ = nullptr;
   size_t bytes_ = 0;
 };
@@ -94,7 +98,7 @@ void Attention(const AttentionCall& call, AttentionScratch& scratch);
 
 // Operations::StoreKv, for all instruction sets and both KvEncodings. Fast: K as quantize_head.h
 // says; V to bf16, to nearest, ties to even; NaN stays NaN.
-void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
+void StoreKv(ThreadPool& pool, const KvLayout& layout, int layer, const float* k, const float* v,
              std::span<const SequenceSpan> sequences);
 
 }  // namespace reprise

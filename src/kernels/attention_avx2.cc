@@ -17,7 +17,7 @@ struct Avx2Attention : ValuesAvx2 {
   // 8 accumulators, 4 vectors of K, a broadcast and its product's parts.
   static constexpr int kScoreRows = 4;
   static constexpr int kScoreVectors = 2;
-  static constexpr int kMicroRows = 4;
+  static constexpr int kMicroRows = 12;
 
   // K's values, no longer 128 more, and their magnitudes: of two factors one is taken without sign,
   // the other with the sign of both.

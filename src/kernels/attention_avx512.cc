@@ -36,18 +36,18 @@ struct Avx512Attention {
     return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16))};
   }
 
+  static constexpr int kParts = 1;
   using Pairs = __m512bh;
-  static Pairs LoadPairs(const uint32_t* words) {
+  static Pairs LoadPairs(int, const uint32_t* words) {
     return reinterpret_cast<Pairs>(_mm512_loadu_si512(words));
   }
-  static Pairs LoadPairs(const uint32_t* words, Floats::Mask mask) {
+  static Pairs LoadPairs(int, const uint32_t* words, Floats::Mask mask) {
     return reinterpret_cast<Pairs>(_mm512_maskz_loadu_epi32(mask, words));
   }
-  using Weights = __m512bh;
-  static Weights LoadWeights(const uint32_t* row, int j) {
-    return reinterpret_cast<Weights>(_mm512_set1_epi32(static_cast<int>(row[j])));
+  static Pairs LoadWeights(int, const uint32_t* row, int j) {
+    return reinterpret_cast<Pairs>(_mm512_set1_epi32(static_cast<int>(row[j])));
   }
-  static Floats AddWeighted(Floats sums, Pairs pairs, Weights weights) {
+  static Floats AddWeighted(Floats sums, Pairs pairs, Pairs weights) {
     return {_mm512_dpbf16_ps(sums.v, pairs, weights)};
   }
 };

@@ -12,8 +12,9 @@
 //   Start(excess)                 of the sums of a row whose Queries::starts is `excess`
 //   AddProducts(sums, keys, q)    with a row's quad in all lanes
 //   StoreProbabilities(p, row, i) of keys i, i + 1, …, rounded to bf16; returns them so
-//   Pairs, LoadPairs(words), LoadPairs(words, mask)   a vector of V's pairs
-//   Weights, LoadWeights(row, j)  of keys 2j and 2j + 1 in all lanes
+//   kParts                        in which a pair of V is taken, one after the other
+//   LoadPairs(part, words), LoadPairs(part, words, mask)   a vector of V's pairs, or halves
+//   LoadWeights(part, row, j)     of keys 2j and 2j + 1 in all lanes, or of one of them
 //   AddWeighted(sums, pairs, weights)
 //
 // A quad of bytes (dimensions 4d .. 4d+3) is one 32-bit word, which is multiplied and added as a
@@ -159,7 +160,9 @@ class AttentionRows {
   // Turns a row's scores into probabilities = bf16(exp(scale * (score - top))) of the keys that it
   // sees, top their largest score, and 0 for the others up to `keys` rounded up to a vector;
   // returns their sum: lane i adds the keys ≡ i modulo the lanes in ascending order, then the lanes
-  // come together. The sum is of the rounded values, so that the weights of V add up to 1.
+  // come together. The sum is of the rounded values, so that the weights of V add up to 1. (The
+  // walk for `top` takes 4 % of 512 rows with heads of 64 and 1 % with 128; to keep the maximum
+  // while scores are written takes as much. AVX-512, Zen 5.)
   static float Softmax(uint32_t* row, const SeenKeys& seen, int keys, float scale, float* largest) {
     const Floats lowest = Floats::All(-__builtin_inff());
     Floats top = lowest;
@@ -189,38 +192,48 @@ class AttentionRows {
     return Sum(sum);
   }
 
+  // acc += one part of a pair of keys, weighted. Inlined, and the loops over acc unrolled before
+  // anything else, or gcc keeps the sums in memory.
+  template <int kPart, int kRows, int kVectors, typename... PartialMask>
+  [[gnu::always_inline]] static void AddPart(const uint32_t* values, const uint32_t* rows, int j,
+                                             Floats (&acc)[kRows][kVectors], PartialMask... mask) {
+    typename Set::Pairs pairs[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      pairs[v] = Set::LoadPairs(kPart, values + kLanes * v, mask...);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+      const auto weights = Set::LoadWeights(kPart, rows + r * kRowWords, j);
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        acc[r][v] = Set::AddWeighted(acc[r][v], pairs[v], weights);
+      }
+    }
+  }
+
   // out[kRows][kLanes kVectors] = probabilities · V over pairs of keys, ascending, for the
-  // dimensions from `dimension` on. kPartial: one vector of which only the lanes of `mask` exist.
+  // dimensions from `dimension` on; with a mask one vector, of which only its lanes exist.
   template <int kRows, int kVectors, typename... PartialMask>
   static void Values(const AttentionTile& tile, const KeyRange& range, int dimension,
                      const uint32_t* rows, float* out, PartialMask... mask) {
-    Floats acc[kRows][kVectors];
-    for (int r = 0; r < kRows; ++r) {
-      for (int v = 0; v < kVectors; ++v) acc[r][v] = Floats::All(0.0F);
-    }
+    Floats acc[kRows][kVectors] = {};
     const int value_dim = tile.value_dim;
     for (int key = 0, block = 0; key < range.keys; key += range.block_tokens, ++block) {
       const uint32_t* values = Words(range.blocks[block], tile.v_offset) + dimension;
       const uint32_t* ahead = Ahead(tile, range, range.count() + block).words + dimension;
       const int end = (Min(range.keys, key + range.block_tokens) + 1) / 2;
       for (int j = key / 2; j < end; ++j) {
-        typename Set::Pairs pairs[kVectors];
-        for (int v = 0; v < kVectors; ++v) {
-          pairs[v] = Set::LoadPairs(values + kLanes * v, mask...);
-        }
         for (int w = 0; w < kVectors * kLanes; w += 16) Prefetch(ahead + w);
-        for (int r = 0; r < kRows; ++r) {
-          const typename Set::Weights weights = Set::LoadWeights(rows + r * kRowWords, j);
-          for (int v = 0; v < kVectors; ++v) {
-            acc[r][v] = Set::AddWeighted(acc[r][v], pairs[v], weights);
-          }
-        }
+        AddPart<0>(values, rows, j, acc, mask...);
+        if constexpr (Set::kParts == 2) AddPart<1>(values, rows, j, acc, mask...);
         values += value_dim;
         ahead += value_dim;
       }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) {
       float* to = out + r * value_dim + dimension;
+#pragma GCC unroll 16
       for (int v = 0; v < kVectors; ++v) {
         // + 0: a negative sum that underflowed is -0, but +0 once pairs of probability 0 follow.
         (acc[r][v] + Floats::All(0.0F)).Store(to + kLanes * v, mask...);
@@ -233,6 +246,12 @@ class AttentionRows {
                         float* out) {
     constexpr int kColumns = Set::kValueVectors * kLanes;
     int d = 0;
+    // Few rows have few sums, which wait for each other.
+    if constexpr (kRows <= Set::kValueRows / 2) {
+      for (; d + 2 * kColumns <= tile.value_dim; d += 2 * kColumns) {
+        Values<kRows, 2 * Set::kValueVectors>(tile, range, d, rows, out);
+      }
+    }
     for (; d + kColumns <= tile.value_dim; d += kColumns) {
       Values<kRows, Set::kValueVectors>(tile, range, d, rows, out);
     }

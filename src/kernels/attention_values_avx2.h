@@ -17,9 +17,9 @@ namespace {
 struct ValuesAvx2 {
   using Floats = Floats8;
 
-  // 4 rows x 2 vectors of 8 lanes are 8 accumulators; with 4 vectors of expanded pairs and two
-  // broadcasts 14 of the 16 registers.
-  static constexpr int kValueRows = 4;
+  // 6 rows x 2 vectors of 8 lanes are 12 accumulators; with 2 vectors of halves, a broadcast and
+  // the mask all of the 16 registers. (8 accumulators wait for each other.)
+  static constexpr int kValueRows = 6;
   static constexpr int kValueVectors = 2;
 
   // To nearest, ties to even, as f32; NaN stays NaN.
@@ -34,35 +34,28 @@ struct ValuesAvx2 {
     return rounded;
   }
 
-  struct Pairs {
-    Floats even;
-    Floats odd;
-  };
-  static Pairs LoadPairs(const uint32_t* words) {
-    return Expand(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)));
+  // The even key's half of each pair, then the odd one's.
+  static constexpr int kParts = 2;
+  using Pairs = Floats;
+  static Pairs LoadPairs(int part, const uint32_t* words) {
+    return Half(part, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(words)));
   }
-  static Pairs LoadPairs(const uint32_t* words, Floats::Mask mask) {
-    return Expand(_mm256_maskload_epi32(reinterpret_cast<const int*>(words), mask));
+  static Pairs LoadPairs(int part, const uint32_t* words, Floats::Mask mask) {
+    return Half(part, _mm256_maskload_epi32(reinterpret_cast<const int*>(words), mask));
   }
-  struct Weights {
-    Floats even;
-    Floats odd;
-  };
-  static Weights LoadWeights(const uint32_t* row, int j) {
-    const auto* const p = reinterpret_cast<const float*>(row) + 2 * j;
-    return {{_mm256_broadcast_ss(p)}, {_mm256_broadcast_ss(p + 1)}};
+  static Floats LoadWeights(int part, const uint32_t* row, int j) {
+    return {_mm256_broadcast_ss(reinterpret_cast<const float*>(row) + 2 * j + part)};
   }
-  static Floats AddWeighted(Floats sums, const Pairs& pairs, const Weights& weights) {
-    return MulAdd(weights.odd, pairs.odd, MulAdd(weights.even, pairs.even, sums));
+  static Floats AddWeighted(Floats sums, Floats values, Floats weights) {
+    return MulAdd(weights, values, sums);
   }
 
  private:
   static __m256i UpperHalf(__m256i words) {
     return _mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U)));
   }
-  static Pairs Expand(__m256i words) {
-    return {{_mm256_castsi256_ps(_mm256_slli_epi32(words, 16))},
-            {_mm256_castsi256_ps(UpperHalf(words))}};
+  static Floats Half(int part, __m256i words) {
+    return {_mm256_castsi256_ps(part == 0 ? _mm256_slli_epi32(words, 16) : UpperHalf(words))};
   }
 };
 

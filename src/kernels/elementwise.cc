@@ -91,51 +91,52 @@ const float* RopeCache::Row(Angles& angles, int position) {
   return rows.get() + static_cast<size_t>(position % kPagePositions) * 2 * half;
 }
 
-void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
-             const float* weight, float epsilon, float* out) {
-  ForEach(rows, 1, int64_t{rows} * columns >= kForkFrom, [=, &kernels](int64_t r) {
+void RmsNorm(ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int rows,
+             int columns, const float* weight, float epsilon, float* out) {
+  ForEach(pool, rows, 1, int64_t{rows} * columns >= kForkFrom, [=, &kernels](int64_t r) {
     kernels.norm_row(x + r * columns, columns, weight, epsilon, out + r * columns);
   });
 }
 
-void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
-               float epsilon, float* out) {
-  ForEach(rows, 1, int64_t{rows} * columns >= kForkFrom, [=](int64_t r) {
+void LayerNorm(ThreadPool& pool, const float* x, int rows, int columns, const float* weight,
+               const float* bias, float epsilon, float* out) {
+  ForEach(pool, rows, 1, int64_t{rows} * columns >= kForkFrom, [=](int64_t r) {
     LayerNormRow(x + r * columns, columns, weight, bias, epsilon, out + r * columns);
   });
 }
 
-void Scale(float* x, float factor, size_t size) {
+void Scale(ThreadPool& pool, float* x, float factor, size_t size) {
   const auto count = static_cast<int64_t>(size);
-  ForEach(count, kSliceElements, count >= kForkFrom, [=](int64_t first) {
+  ForEach(pool, count, kSliceElements, count >= kForkFrom, [=](int64_t first) {
     const int64_t end = std::min(count, first + kSliceElements);
     for (int64_t i = first; i < end; ++i) x[i] *= factor;
   });
 }
 
-void SoftCap(float* x, float cap, size_t size) {
+void SoftCap(ThreadPool& pool, float* x, float cap, size_t size) {
   const auto count = static_cast<int64_t>(size);
   // An element takes as long as ten of a sum.
-  ForEach(count, kSliceElements, 10 * count >= kForkFrom, [=](int64_t first) {
+  ForEach(pool, count, kSliceElements, 10 * count >= kForkFrom, [=](int64_t first) {
     const int64_t end = std::min(count, first + kSliceElements);
     for (int64_t i = first; i < end; ++i) x[i] = cap * TanhPlain(x[i] / cap);
   });
 }
 
-void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
-          const RopeAngles& angles) {
+void Rope(ThreadPool& pool, const ElementwiseKernels& kernels, float* x, int rows, int heads,
+          int head_dim, const RopeAngles& angles) {
   const auto rotate =
       angles.pairing == RopePairing::kAdjacent ? kernels.rotate_adjacent : kernels.rotate_halves;
-  ForEach(rows, 1, int64_t{rows} * heads * head_dim >= kForkFrom, [=, &angles](int64_t r) {
+  ForEach(pool, rows, 1, int64_t{rows} * heads * head_dim >= kForkFrom, [=, &angles](int64_t r) {
     for (int h = 0; h < heads; ++h) {
       rotate(x + (r * heads + h) * head_dim, angles.rows[r], angles.half);
     }
   });
 }
 
-void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t size) {
+void Add(ThreadPool& pool, const ElementwiseKernels& kernels, float* x, const float* y,
+         size_t size) {
   const auto count = static_cast<int64_t>(size);
-  ForEach(count, kSliceElements, count >= kForkFrom, [=, &kernels](int64_t i) {
+  ForEach(pool, count, kSliceElements, count >= kForkFrom, [=, &kernels](int64_t i) {
     kernels.add(x + i, y + i, std::min(count - i, kSliceElements));
   });
 }

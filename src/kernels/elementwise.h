@@ -8,7 +8,7 @@
 // below f32.
 //
 // Each row (of Rope and the norms) or element depends only on its own input, in a fixed order.
-// Forked over omp_get_max_threads() of the calling thread only where the work pays for the fork.
+// Shared among the threads of `pool` only where the work pays for the fork.
 // Any thread, but for RopeCache: one caller at a time.
 
 #include <cstddef>
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kernels/operations.h"
+#include "kernels/thread_pool.h"
 
 namespace reprise {
 
@@ -78,19 +79,20 @@ extern const ElementwiseKernels kElementwise;
 }
 
 // out[rows, columns] = x / sqrt(mean(x²) + epsilon) * weight; out may be x.
-void RmsNorm(const ElementwiseKernels& kernels, const float* x, int rows, int columns,
-             const float* weight, float epsilon, float* out);
+void RmsNorm(ThreadPool& pool, const ElementwiseKernels& kernels, const float* x, int rows,
+             int columns, const float* weight, float epsilon, float* out);
 // The parameters of Operations::LayerNorm, Scale and SoftCap, and the same bits on every
 // instruction set: in plain C++, because they are few or wait for memory. LayerNorm sums in
 // doubles.
-void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
-               float epsilon, float* out);
-void Scale(float* x, float factor, size_t count);
-void SoftCap(float* x, float cap, size_t count);
+void LayerNorm(ThreadPool& pool, const float* x, int rows, int columns, const float* weight,
+               const float* bias, float epsilon, float* out);
+void Scale(ThreadPool& pool, float* x, float factor, size_t count);
+void SoftCap(ThreadPool& pool, float* x, float cap, size_t count);
 // Rotates x[rows, heads, head_dim] in place. REQUIRES: 2 * angles.half ≤ head_dim.
-void Rope(const ElementwiseKernels& kernels, float* x, int rows, int heads, int head_dim,
-          const RopeAngles& angles);
+void Rope(ThreadPool& pool, const ElementwiseKernels& kernels, float* x, int rows, int heads,
+          int head_dim, const RopeAngles& angles);
 // x[i] += y[i].
-void Add(const ElementwiseKernels& kernels, float* x, const float* y, size_t count);
+void Add(ThreadPool& pool, const ElementwiseKernels& kernels, float* x, const float* y,
+         size_t count);
 
 }  // namespace reprise

@@ -17,17 +17,17 @@ namespace {
 // vectors and the lanes come together.
 template <typename Floats>
 float SumOfSquares(const float* x, int columns) {
-  constexpr int kLanes = Floats::kLanes;
+  constexpr int kWidth = Floats::kLanes;
   Floats even = Floats::All(0.0F);
   Floats odd = Floats::All(0.0F);
   int c = 0;
-  for (; c + 2 * kLanes <= columns; c += 2 * kLanes) {
+  for (; c + 2 * kWidth <= columns; c += 2 * kWidth) {
     const Floats a = Floats::Load(x + c);
-    const Floats b = Floats::Load(x + c + kLanes);
+    const Floats b = Floats::Load(x + c + kWidth);
     even = MulAdd(a, a, even);
     odd = MulAdd(b, b, odd);
   }
-  for (; c < columns; c += kLanes) {
+  for (; c < columns; c += kWidth) {
     const Floats a = Floats::Load(x + c, Floats::FirstLanes(columns - c));
     even = MulAdd(a, a, even);
   }

@@ -1,17 +1,15 @@
 #include "kernels/experts_driver.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/check.h"
+#include "kernels/fork.h"
 
 namespace reprise {
 namespace {
 
-// Up to so many elements of x, copies counted, one thread puts them before the fork: sharing them
-// would need a barrier more.
+// Up to so many elements of x, copies counted, one thread puts them.
 constexpr int64_t kSerialCopies = 32 * 1024;
 
 // Outputs that one thread adds up at once.
@@ -22,15 +20,13 @@ int PiecesOf(int rows, int longest) { return (rows + longest - 1) / longest; }
 }  // namespace
 
 ExpertsDriver::ExpertsDriver(const ProductKernels& kernels, const ElementwiseKernels& elementwise,
-                             Compute compute, int threads, ProductDriver& product)
+                             Compute compute, ThreadPool& pool, ProductDriver& product)
     : compute_(compute),
-      threads_(threads),
+      pool_(pool),
       product_(product),
       inputs_(kernels),
       gated_(kernels),
-      tiles_(kernels, elementwise, threads),
-      gated_items_(threads),
-      items_(threads) {}
+      tiles_(kernels, elementwise, pool.threads()) {}
 
 void ExpertsDriver::MatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
                            std::span<const ExpertChoice> choices, float* y) {
@@ -73,34 +69,33 @@ void ExpertsDriver::SortByExpert(const Choices& choices, std::span<const GatedMa
   }
 }
 
-void ExpertsDriver::Items::Deal(std::span<const Run> chosen, int64_t tiles) {
+void ExpertsDriver::CutRuns(int64_t tiles) {
   const auto items = [&](int longest) {
     int64_t pieces = 0;
-    for (const Run& run : chosen) pieces += PiecesOf(run.rows, longest);
+    for (const Run& run : chosen_) pieces += PiecesOf(run.rows, longest);
     return pieces * tiles;
   };
   int longest = kRowsPerItem;
-  while (longest > kHalvedAbove && items(longest) < int64_t{kItemsPerThread} * threads_) {
+  while (longest > kHalvedAbove && items(longest) < int64_t{kItemsPerThread} * pool_.threads()) {
     longest /= 2;
   }
-  runs_.clear();
-  for (const Run& run : chosen) {
+  pieces_.clear();
+  for (const Run& run : chosen_) {
     const int pieces = PiecesOf(run.rows, longest);
     for (int i = 0; i < pieces; ++i) {
       const int begin = run.rows * i / pieces;
       const int end = run.rows * (i + 1) / pieces;
-      runs_.push_back({run.ws, run.first + begin, end - begin});
+      pieces_.push_back({run.ws, run.first + begin, end - begin});
     }
   }
-  tiles_ = tiles;
-  share_.Reset(static_cast<int64_t>(runs_.size()) * tiles);
 }
 
-template <typename Body>
-void ExpertsDriver::Items::Take(Body body) {
-  share_.Take(omp_get_thread_num(), [&](int64_t index) {
-    const Run& run = runs_[static_cast<size_t>(index / tiles_)];
-    body(*run.ws, TileItem{index % tiles_, run.first, run.rows});
+template <typename Multiply>
+void ExpertsDriver::ForTiles(int64_t tiles, const Multiply& multiply) {
+  CutRuns(tiles);
+  pool_.Run(static_cast<int64_t>(pieces_.size()) * tiles, [&](int64_t item, int thread) {
+    const Run& run = pieces_[static_cast<size_t>(item / tiles)];
+    multiply(*run.ws, TileItem{item % tiles, run.first, run.rows}, thread);
   });
 }
 
@@ -115,35 +110,25 @@ void ExpertsDriver::FastMatMul(const float* x, const Choices& choices, float* y)
   const auto places = static_cast<int>(choices.list.size());
   inputs_.Reserve(inner_, places);
   gated_.Reserve(outer_, places);
-  gated_items_.Deal(chosen_, Packed(*inner_[0]).tiles());
-  items_.Deal(chosen_, Packed(*outer_[0]).tiles());
   const auto columns = static_cast<int>(inner_[0]->columns());
-  const int64_t outputs = outer_[0]->rows();
+  ForEach(pool_, choices.rows, 1, int64_t{places} * columns > kSerialCopies,
+          [&](int64_t row) { PutRow(x, choices, static_cast<int>(row), columns); });
+  ForTiles(Packed(*inner_[0]).tiles(),
+           [&](const GatedMatrices& ws, const TileItem& item, int thread) {
+             tiles_.MultiplyGated(ws, item, inputs_, gated_, thread);
+           });
   auto* const results = reinterpret_cast<float*>(results_.data());
+  ForTiles(Packed(*outer_[0]).tiles(),
+           [&](const GatedMatrices& ws, const TileItem& item, int thread) {
+             tiles_.Multiply(Packed(*ws.down), item, gated_, ws.down_bias, results, thread);
+           });
+  const int64_t outputs = outer_[0]->rows();
   const int64_t slices = (outputs + kSumColumns - 1) / kSumColumns;
-  const bool serial = int64_t{places} * columns <= kSerialCopies;
-  for (int row = 0; serial && row < choices.rows; ++row) PutRow(x, choices, row, columns);
-#pragma omp parallel num_threads(threads_)
-  {
-    if (!serial) {
-#pragma omp for schedule(static)
-      for (int row = 0; row < choices.rows; ++row) PutRow(x, choices, row, columns);
-    }
-    gated_items_.Take([&](const GatedMatrices& ws, const TileItem& item) {
-      tiles_.MultiplyGated(ws, item, inputs_, gated_);
-    });
-#pragma omp barrier
-    items_.Take([&](const GatedMatrices& ws, const TileItem& item) {
-      tiles_.Multiply(Packed(*ws.down), item, gated_, ws.down_bias, results);
-    });
-#pragma omp barrier
-#pragma omp for schedule(static) nowait
-    for (int64_t i = 0; i < choices.rows * slices; ++i) {
-      const int64_t first = i % slices * kSumColumns;
-      AddUp(choices, static_cast<int>(i / slices), outputs, first,
-            std::min(kSumColumns, outputs - first), y);
-    }
-  }
+  pool_.Run(choices.rows * slices, [&](int64_t item, int) {
+    const int64_t first = item % slices * kSumColumns;
+    AddUp(choices, static_cast<int>(item / slices), outputs, first,
+          std::min(kSumColumns, outputs - first), y);
+  });
 }
 
 void ExpertsDriver::PutRow(const float* x, const Choices& choices, int row, int columns) {

@@ -2,8 +2,8 @@
 
 // Operations::ExpertsMatMul. Choices are sorted by expert: each has a place, and an expert's rows
 // lie one after another. A row is quantised once, at the place of its first choice, and copied to
-// the others. One team multiplies the gates and ups of all experts, then all downs, then adds up:
-// a fork and two barriers, however many experts there are. Items of work are a tile of an expert
+// the others. The threads multiply the gates and ups of all experts, then all downs, then add up,
+// however many experts there are. Items of work are a tile of an expert
 // times a run of its rows, so an expert with many rows is shared out and several with few are dealt
 // among the threads. Neither places nor cuts change a bit (product_driver.h). One caller at a time.
 
@@ -12,8 +12,8 @@
 
 #include "kernels/activations.h"
 #include "kernels/product_driver.h"
+#include "kernels/thread_pool.h"
 #include "kernels/tile_products.h"
-#include "kernels/work_share.h"
 
 namespace reprise {
 
@@ -21,7 +21,7 @@ class ExpertsDriver {
  public:
   // `product` multiplies for Compute::kExact, expert by expert.
   ExpertsDriver(const ProductKernels& kernels, const ElementwiseKernels& elementwise,
-                Compute compute, int threads, ProductDriver& product);
+                Compute compute, ThreadPool& pool, ProductDriver& product);
 
   // The parameters of Operations::ExpertsMatMul.
   void MatMul(const float* x, int rows, std::span<const GatedMatrices> experts,
@@ -41,38 +41,26 @@ class ExpertsDriver {
     int first;
     int rows;
   };
-  // Runs cut to fit, and their tiles, dealt out to the threads.
-  class Items {
-   public:
-    explicit Items(int threads) : threads_(threads), share_(threads) {}
-
-    void Deal(std::span<const Run> chosen, int64_t tiles);  // before the team begins
-    // By each thread of the team: body(ws, TileItem) for each that falls to it.
-    template <typename Body>
-    void Take(Body body);
-
-   private:
-    int threads_;
-    int64_t tiles_ = 0;
-    std::vector<Run> runs_;
-    WorkShare share_;
-  };
-
   void SortByExpert(const Choices& choices, std::span<const GatedMatrices> experts);
   void FastMatMul(const float* x, const Choices& choices, float* y);
   void ExactMatMul(const float* x, const Choices& choices, float* y);
 
+  // multiply(ws, TileItem, thread) for each of `tiles` tiles of each chosen expert and its rows.
+  template <typename Multiply>
+  void ForTiles(int64_t tiles, const Multiply& multiply);
+  void CutRuns(int64_t tiles);  // chosen_ into pieces_
   void PutRow(const float* x, const Choices& choices, int row, int columns);
   // Columns first .. first + count - 1 of row `row` of y[rows, columns].
   void AddUp(const Choices& choices, int row, int64_t columns, int64_t first, int64_t count,
              float* y) const;
 
   const Compute compute_;
-  const int threads_;
+  ThreadPool& pool_;
   ProductDriver& product_;
 
   // Scratch: grows to the largest call.
   std::vector<Run> chosen_;           // each expert that somebody chose, whole
+  std::vector<Run> pieces_;           // the same, cut to fit
   std::vector<int> places_;           // by choice
   std::vector<int> next_place_;       // by expert, while sorting
   std::vector<const Matrix*> inner_;  // gates and ups of chosen_
@@ -82,8 +70,6 @@ class ExpertsDriver {
   AlignedBytes results_;              // f32, by place
   AlignedBytes gathered_;             // f32, by place: kExact
   TileProducts tiles_;
-  Items gated_items_;
-  Items items_;
 };
 
 }  // namespace reprise

@@ -25,13 +25,13 @@ void TimesSilu(const ElementwiseKernels& kernels, const float* x, const float* g
 
 }  // namespace
 
-void GatedRmsNorm(const ElementwiseKernels& kernels, const GatedNormSpec& spec, const float* x,
-                  const RowsView& gate, int rows, float* out) {
+void GatedRmsNorm(ThreadPool& pool, const ElementwiseKernels& kernels, const GatedNormSpec& spec,
+                  const float* x, const RowsView& gate, int rows, float* out) {
   const auto columns = static_cast<size_t>(spec.columns);
   const auto groups = static_cast<size_t>(spec.groups);
   CHECK(spec.weight.size() == groups * columns, "a weight for each column of a row");
   const bool fork = int64_t{rows} * spec.groups * spec.columns * 4 >= kForkFrom;
-  ForEach(int64_t{rows} * spec.groups, 1, fork, [&](int64_t i) {
+  ForEach(pool, int64_t{rows} * spec.groups, 1, fork, [&](int64_t i) {
     const int64_t group = i % spec.groups;
     const float* const from = x + i * spec.columns;
     float* const to = out + i * spec.columns;

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "kernels/attention.h"
 #include "kernels/bf16.h"
+#include "kernels/fork.h"
 #include "kernels/quantize_head.h"
 
 namespace reprise {
@@ -74,7 +75,7 @@ void StoreRow(const KvLayout& layout, int layer, const float* k, const float* v,
 
 }  // namespace
 
-void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
+void StoreKv(ThreadPool& pool, const KvLayout& layout, int layer, const float* k, const float* v,
              std::span<const SequenceSpan> sequences) {
   CHECK(layout.key_dim <= limits::kMaxHeadDimension, "a head of K fits its buffer");
   for (const SequenceSpan& sequence : sequences) {
@@ -85,13 +86,8 @@ void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
     const size_t elements =
         static_cast<size_t>(sequence.rows) *
         static_cast<size_t>(layout.kv_heads * (layout.key_dim + layout.value_dim) / 2);
-    const auto store = [&](int row) { StoreRow(layout, layer, k, v, sequence, row); };
-    if (elements < kForkElements) {
-      for (int row = 0; row < sequence.rows; ++row) store(row);
-      continue;
-    }
-#pragma omp parallel for schedule(static)
-    for (int row = 0; row < sequence.rows; ++row) store(row);
+    ForEach(pool, sequence.rows, 1, elements >= kForkElements,
+            [&](int64_t row) { StoreRow(layout, layer, k, v, sequence, static_cast<int>(row)); });
   }
 }
 

@@ -40,15 +40,15 @@ void ScanHead(const StateKernels& kernels, const Mamba2Spec& spec, const Mamba2R
 
 }  // namespace
 
-void Mamba2Scan(const StateKernels& kernels, const Mamba2Spec& spec, const Mamba2Rows& rows,
-                std::span<const SequenceSpan> sequences, size_t state_offset, float* out,
-                RecurrentScratch& scratch) {
+void Mamba2Scan(ThreadPool& pool, const StateKernels& kernels, const Mamba2Spec& spec,
+                const Mamba2Rows& rows, std::span<const SequenceSpan> sequences,
+                size_t state_offset, float* out, RecurrentScratch& scratch) {
   CHECK(spec.groups > 0 && spec.heads % spec.groups == 0, "each group has as many heads");
   const int64_t row_count = RowsOf(sequences);
   const auto count = static_cast<int64_t>(sequences.size());
   scratch.factors.resize(static_cast<size_t>(spec.heads * row_count * kScanFactors));
   const bool fork = row_count * spec.heads * spec.head_dim * spec.d_state >= kForkFrom;
-  ForEach(spec.heads * count, 1, fork, [&](int64_t i) {
+  ForEach(pool, spec.heads * count, 1, fork, [&](int64_t i) {
     const SequenceSpan& sequence = sequences[static_cast<size_t>(i % count)];
     const auto head = static_cast<int>(i / count);
     float* const factors =

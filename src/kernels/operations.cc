@@ -1,8 +1,8 @@
 #include "kernels/operations.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
+#include "base/cpus.h"
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
 #include "kernels/experts_driver.h"
@@ -14,71 +14,51 @@ namespace {
 
 // What differs between instruction sets and between kFast and kExact.
 struct KernelTable {
-  Isa isa;
-  Compute compute;
   const ProductKernels& product;
   const ElementwiseKernels& elementwise;
   const StateKernels& state;
   decltype(&plain::Attention) attention;
 };
 
-KernelTable KernelTableOf(Isa isa, Compute compute) {
-  const bool is_exact = compute == Compute::kExact;
+KernelTable FastKernels(Isa isa) {
   switch (isa) {
     case Isa::kAmx:
+      return {amx::kProduct, avx512::kElementwise, avx512::kState, amx::Attention};
     case Isa::kAmxEmulated:
-      return {isa,
-              compute,
-              isa == Isa::kAmx ? amx::kProduct : amx::kEmulatedProduct,
-              is_exact ? plain::kElementwise : avx512::kElementwise,
-              avx512::kState,
-              is_exact           ? exact::Attention
-              : isa == Isa::kAmx ? amx::Attention
-                                 : amx::EmulatedAttention};
+      return {amx::kEmulatedProduct, avx512::kElementwise, avx512::kState, amx::EmulatedAttention};
     case Isa::kAvx512:
-      return {isa,
-              compute,
-              avx512::kProduct,
-              is_exact ? plain::kElementwise : avx512::kElementwise,
-              avx512::kState,
-              is_exact ? exact::Attention : avx512::Attention};
+      return {avx512::kProduct, avx512::kElementwise, avx512::kState, avx512::Attention};
     case Isa::kAvxVnni:
-      return {isa,
-              compute,
-              avx_vnni::kProduct,
-              is_exact ? plain::kElementwise : avx2::kElementwise,
-              avx2::kState,
-              is_exact ? exact::Attention : avx2::Attention};
+      return {avx_vnni::kProduct, avx2::kElementwise, avx2::kState, avx_vnni::Attention};
     case Isa::kAvx2:
-      return {isa,
-              compute,
-              avx2::kProduct,
-              is_exact ? plain::kElementwise : avx2::kElementwise,
-              avx2::kState,
-              is_exact ? exact::Attention : avx2::Attention};
+      return {avx2::kProduct, avx2::kElementwise, avx2::kState, avx2::Attention};
     case Isa::kPlain:
       break;
   }
-  return {isa,
-          compute,
-          plain::kProduct,
-          plain::kElementwise,
-          plain::kState,
-          is_exact ? exact::Attention : plain::Attention};
+  return {plain::kProduct, plain::kElementwise, plain::kState, plain::Attention};
+}
+
+KernelTable KernelTableOf(Isa isa, Compute compute) {
+  const KernelTable fast = FastKernels(isa);
+  if (compute == Compute::kFast) return fast;
+  return {fast.product, plain::kElementwise, fast.state, exact::Attention};
 }
 
 class TableOperations final : public Operations {
  public:
-  TableOperations(const KernelTable& table, int threads)
-      : table_(table),
-        threads_(threads),
-        product_(table.product, table.elementwise, table.compute, threads),
-        experts_(table.product, table.elementwise, table.compute, threads, product_) {}
+  TableOperations(Isa isa, Compute compute, int threads)
+      : isa_(isa),
+        compute_(compute),
+        table_(KernelTableOf(isa, compute)),
+        pool_(threads),
+        product_(table_.product, table_.elementwise, compute, pool_),
+        experts_(table_.product, table_.elementwise, compute, pool_, product_),
+        attention_scratch_(pool_) {}
 
-  Isa isa() const override { return table_.isa; }
-  Compute compute() const override { return table_.compute; }
+  Isa isa() const override { return isa_; }
+  Compute compute() const override { return compute_; }
   KvEncoding kv_encoding() const override {
-    return table_.compute == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast;
+    return compute_ == Compute::kExact ? KvEncoding::kExact : KvEncoding::kFast;
   }
 
   Result<std::unique_ptr<Matrix>> Pack(const WeightView& weight) override {
@@ -101,76 +81,65 @@ class TableOperations final : public Operations {
 
   void RmsNorm(const float* x, int rows, int columns, const float* weight, float epsilon,
                float* out) override {
-    SetThreads();
-    reprise::RmsNorm(table_.elementwise, x, rows, columns, weight, epsilon, out);
+    reprise::RmsNorm(pool_, table_.elementwise, x, rows, columns, weight, epsilon, out);
   }
 
   void Rope(float* x, int rows, int heads, int head_dim, const RopeTable& table,
             std::span<const int> positions) override {
-    SetThreads();
-    reprise::Rope(table_.elementwise, x, rows, heads, head_dim,
+    reprise::Rope(pool_, table_.elementwise, x, rows, heads, head_dim,
                   rope_cache_.Lookup(table, positions));
   }
 
   void Add(float* x, const float* y, size_t count) override {
-    SetThreads();
-    reprise::Add(table_.elementwise, x, y, count);
+    reprise::Add(pool_, table_.elementwise, x, y, count);
   }
 
   void LayerNorm(const float* x, int rows, int columns, const float* weight, const float* bias,
                  float epsilon, float* out) override {
-    SetThreads();
-    reprise::LayerNorm(x, rows, columns, weight, bias, epsilon, out);
+    reprise::LayerNorm(pool_, x, rows, columns, weight, bias, epsilon, out);
   }
 
   void Scale(float* x, float factor, size_t count) override {
-    SetThreads();
-    reprise::Scale(x, factor, count);
+    reprise::Scale(pool_, x, factor, count);
   }
 
   void SoftCap(float* x, float cap, size_t count) override {
-    SetThreads();
-    reprise::SoftCap(x, cap, count);
+    reprise::SoftCap(pool_, x, cap, count);
   }
 
   void StoreKv(const KvLayout& layout, int layer, const float* k, const float* v,
                std::span<const SequenceSpan> sequences) override {
-    SetThreads();
-    reprise::StoreKv(layout, layer, k, v, sequences);
+    reprise::StoreKv(pool_, layout, layer, k, v, sequences);
   }
 
   void Attention(const KvLayout& layout, int layer, const float* q, const AttentionSpec& spec,
                  std::span<const SequenceSpan> sequences, float* out) override {
-    SetThreads();
     table_.attention({layout, layer, q, spec, sequences, out}, attention_scratch_);
   }
 
   void ShortConv(const ShortConvSpec& spec, const ShortConvRows& rows,
                  std::span<const SequenceSpan> sequences, size_t state_offset,
                  float* out) override {
-    SetThreads();
-    reprise::ShortConv(table_.elementwise, spec, rows, sequences, state_offset, out);
+    reprise::ShortConv(pool_, table_.elementwise, spec, rows, sequences, state_offset, out);
   }
 
   void Mamba2Scan(const Mamba2Spec& spec, const Mamba2Rows& rows,
                   std::span<const SequenceSpan> sequences, size_t state_offset,
                   float* out) override {
-    SetThreads();
-    reprise::Mamba2Scan(table_.state, spec, rows, sequences, state_offset, out, recurrent_scratch_);
+    reprise::Mamba2Scan(pool_, table_.state, spec, rows, sequences, state_offset, out,
+                        recurrent_scratch_);
   }
 
   void GatedRmsNorm(const GatedNormSpec& spec, const float* x, const RowsView& gate, int rows,
                     float* out) override {
-    SetThreads();
-    reprise::GatedRmsNorm(table_.elementwise, spec, x, gate, rows, out);
+    reprise::GatedRmsNorm(pool_, table_.elementwise, spec, x, gate, rows, out);
   }
 
  private:
-  // The other kernels fork over as many threads as the calling thread's setting says.
-  void SetThreads() const { omp_set_num_threads(threads_); }
-
+  const Isa isa_;
+  const Compute compute_;
   const KernelTable table_;
-  const int threads_;
+  ThreadPool pool_;
   ProductDriver product_;
   ExpertsDriver experts_;
   RopeCache rope_cache_;
@@ -184,8 +153,8 @@ Result<std::unique_ptr<Operations>> MakeOperations(Isa isa, Compute compute, int
   if (Result<Isa> offered = ParseIsa(IsaName(isa)); !offered) {
     return std::unexpected(offered.error());
   }
-  if (threads <= 0) threads = omp_get_num_procs();
-  return std::make_unique<TableOperations>(KernelTableOf(isa, compute), threads);
+  if (threads <= 0) threads = DefaultThreads();
+  return std::make_unique<TableOperations>(isa, compute, threads);
 }
 
 }  // namespace reprise

@@ -12,7 +12,7 @@
 // many. Results differ between implementations.
 //
 // An Operations is immutable but for its scratch: one caller at a time (the engine thread). Work is
-// forked over OpenMP threads inside each call. All pointers are row-major f32 unless said.
+// shared among the threads of a pool inside each call. All pointers are row-major f32 unless said.
 
 #include <cstddef>
 #include <cstdint>
@@ -241,7 +241,7 @@ class Operations {
                             int rows, float* out) = 0;
 };
 
-// threads ≤ 0: all cores. kUnsupported when the CPU lacks `isa`.
+// threads ≤ 0: DefaultThreads(). kUnsupported when the CPU lacks `isa`.
 Result<std::unique_ptr<Operations>> MakeOperations(Isa isa, Compute compute, int threads);
 
 }  // namespace reprise

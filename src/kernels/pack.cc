@@ -92,17 +92,20 @@ void StoreIntegers(const PackedFormat& format, uint8_t* record, int output, cons
 }
 
 // The power of two below the largest factor, for types whose factors f16 may not hold.
-float UnitOf(const WeightView& weight, int threads) {
+float UnitOf(const WeightView& weight, ThreadPool& pool) {
   const GroupFormat format = GroupFormatOf(weight.type);
   if (!format.wide_factors) return 1.0F;
-  const int64_t groups = weight.rows * (weight.columns / format.group);
-  float largest = 0.0F;
-#pragma omp parallel for schedule(static) num_threads(threads) reduction(max : largest)
-  for (int64_t g = 0; g < groups; ++g) {
-    WeightGroup group;
-    ReadGroup(weight.type, weight.data, g, group);
-    if (std::isfinite(group.d)) largest = std::max(largest, std::fabs(group.d));
-  }
+  const int64_t groups = weight.columns / format.group;  // of a row
+  std::vector<float> of_thread(static_cast<size_t>(pool.threads()), 0.0F);
+  pool.Run(weight.rows, [&](int64_t row, int thread) {
+    float& most = of_thread[static_cast<size_t>(thread)];
+    for (int64_t g = row * groups; g < (row + 1) * groups; ++g) {
+      WeightGroup group;
+      ReadGroup(weight.type, weight.data, g, group);
+      if (std::isfinite(group.d)) most = std::max(most, std::fabs(group.d));
+    }
+  });
+  const float largest = *std::max_element(of_thread.begin(), of_thread.end());
   return largest == 0.0F ? 1.0F : std::ldexp(1.0F, std::max(std::ilogb(largest), -126));
 }
 
@@ -161,23 +164,21 @@ int PackedInteger(const PackedFormat& format, const uint8_t* record, int output,
   return format.codebook == nullptr ? q : format.codebook[q] + format.zero;
 }
 
-PackedMatrix::PackedMatrix(const WeightView& weight, WeightMemory& memory, int threads)
+PackedMatrix::PackedMatrix(const WeightView& weight, WeightMemory& memory, ThreadPool& pool)
     : rows_(weight.rows),
       columns_(weight.columns),
       format_(PackedFormatOf(weight.type)),
       tile_bytes_(static_cast<size_t>((columns_ + format_.group - 1) / format_.group) *
                   format_.record_bytes),
       data_(memory.Take(bytes())) {
-  format_.unit = UnitOf(weight, threads);
-  const int64_t count = tiles();
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (int64_t tile = 0; tile < count; ++tile) {
+  format_.unit = UnitOf(weight, pool);
+  pool.Run(tiles(), [&](int64_t tile, int) {
     if (format_.bits == 16) {
       PackBf16Tile(weight, tile);
     } else {
       PackQuantizedTile(weight, tile);
     }
-  }
+  });
 }
 
 void PackedMatrix::PackQuantizedTile(const WeightView& weight, int64_t tile) {

@@ -49,6 +49,7 @@
 
 #include "kernels/operations.h"
 #include "kernels/product.h"
+#include "kernels/thread_pool.h"
 #include "kernels/weight_memory.h"
 
 namespace reprise {
@@ -73,7 +74,7 @@ class AlignedBytes {
 class PackedMatrix final : public Matrix {
  public:
   // REQUIRES: the shape was checked (product_driver.cc).
-  PackedMatrix(const WeightView& weight, WeightMemory& memory, int threads);
+  PackedMatrix(const WeightView& weight, WeightMemory& memory, ThreadPool& pool);
 
   int64_t rows() const override { return rows_; }
   int64_t columns() const override { return columns_; }

@@ -106,7 +106,11 @@ extern const ProductKernels kProduct;
 }
 namespace avx512 {
 extern const ProductKernels kProduct;
-}
+// Its bf16_tile is one of these, which have the same bits: by vdpbf16ps, or by fma where that is
+// slow.
+void Bf16TileByPairs(const TileCall& call);
+void Bf16TileByFma(const TileCall& call);
+}  // namespace avx512
 namespace amx {
 extern const ProductKernels kProduct;
 extern const ProductKernels kEmulatedProduct;  // the same bits, where there is AVX-512

@@ -128,19 +128,41 @@ struct Bf16Shapes {
   TileShapes shapes;
 };
 
+// Steps whose weights, 512 KiB, stay in L2 while all rows pass by.
+constexpr int64_t kStepsOfRun = 128;
+
+struct StepRun {
+  int64_t first;
+  int64_t end;
+};
+
+// Tile T is C: what is in y, or 0 before the first step.
+template <typename Tiles, int T>
+[[gnu::always_inline]] inline void BeginSums(const StepRun& run, const float* y, ptrdiff_t stride) {
+  if (run.first == 0) {
+    Tiles::template Zero<T>();
+  } else {
+    Tiles::template Load<T>(y, stride);
+  }
+}
+
 // Rows from `row` of the call on: up to 16, or with kLower up to 32.
 template <typename Tiles, bool kLower>
-void MultiplyBf16Block(const TileCall& call, const Bf16Steps& steps, int row) {
+void MultiplyBf16Block(const TileCall& call, const Bf16Steps& steps, const StepRun& run, int row) {
   const ptrdiff_t x_stride = call.bf16->stride;
   const ptrdiff_t x_bytes = 2 * x_stride;
   const ptrdiff_t y_bytes = 4 * call.y_stride;
   for (int first = 0; first < kTileOutputs; first += 32) {
-    const uint16_t* x = call.bf16->x + (call.first_row + row) * x_stride;
-    Tiles::template Zero<0>();
-    Tiles::template Zero<1>();
-    if constexpr (kLower) Tiles::template Zero<2>();
-    if constexpr (kLower) Tiles::template Zero<3>();
-    for (int64_t step = 0; step < steps.count(); ++step, x += kBf16Inputs) {
+    float* const y = call.y + row * call.y_stride + first;
+    float* const lower_y = y + kTileRows * call.y_stride;
+    BeginSums<Tiles, 0>(run, y, y_bytes);
+    BeginSums<Tiles, 1>(run, y + 16, y_bytes);
+    if constexpr (kLower) {
+      BeginSums<Tiles, 2>(run, lower_y, y_bytes);
+      BeginSums<Tiles, 3>(run, lower_y + 16, y_bytes);
+    }
+    const uint16_t* x = call.bf16->x + (call.first_row + row) * x_stride + run.first * kBf16Inputs;
+    for (int64_t step = run.first; step < run.end; ++step, x += kBf16Inputs) {
       const uint8_t* const w = steps[step] + 4 * first;
       Tiles::template Load<6>(w, kPairBytes);
       Tiles::template Load<4>(x, x_bytes);
@@ -153,34 +175,42 @@ void MultiplyBf16Block(const TileCall& call, const Bf16Steps& steps, int row) {
         Tiles::template MultiplyBf16<3, 5, 7>();
       }
     }
-    float* const y = call.y + row * call.y_stride + first;
     Tiles::template Store<0>(y, y_bytes);
     Tiles::template Store<1>(y + 16, y_bytes);
     if constexpr (kLower) {
-      Tiles::template Store<2>(y + kTileRows * call.y_stride, y_bytes);
-      Tiles::template Store<3>(y + kTileRows * call.y_stride + 16, y_bytes);
+      Tiles::template Store<2>(lower_y, y_bytes);
+      Tiles::template Store<3>(lower_y + 16, y_bytes);
     }
   }
 }
 
 template <typename Tiles>
-void MultiplyManyBf16(const TileCall& call) {
+void MultiplyBf16Run(const TileCall& call, const Bf16Steps& steps, const StepRun& run) {
   constexpr int kBlock = 2 * kTileRows;
-  const Bf16Steps steps(call);
   const int whole = call.rows / kBlock * kBlock;
   if (whole > 0) {
     const Tiled<Tiles> tiled(Bf16Shapes(kBlock).shapes);
     for (int row = 0; row < whole; row += kBlock) {
-      MultiplyBf16Block<Tiles, true>(call, steps, row);
+      MultiplyBf16Block<Tiles, true>(call, steps, run, row);
     }
   }
   const int rest = call.rows - whole;
   if (rest == 0) return;
   const Tiled<Tiles> tiled(Bf16Shapes(rest).shapes);
   if (rest > kTileRows) {
-    MultiplyBf16Block<Tiles, true>(call, steps, whole);
+    MultiplyBf16Block<Tiles, true>(call, steps, run, whole);
   } else {
-    MultiplyBf16Block<Tiles, false>(call, steps, whole);
+    MultiplyBf16Block<Tiles, false>(call, steps, run, whole);
+  }
+}
+
+template <typename Tiles>
+void MultiplyManyBf16(const TileCall& call) {
+  const Bf16Steps steps(call);
+  const int64_t count = steps.count();
+  for (int64_t first = 0; first < count; first += kStepsOfRun) {
+    const int64_t end = first + kStepsOfRun < count ? first + kStepsOfRun : count;
+    MultiplyBf16Run<Tiles>(call, steps, {first, end});
   }
 }
 

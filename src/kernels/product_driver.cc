@@ -1,7 +1,6 @@
 #include "kernels/product_driver.h"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/round_up.h"
+#include "kernels/fork.h"
 
 namespace reprise {
 namespace {
@@ -18,8 +18,7 @@ namespace {
 // from one operation to the next. Fewer are not worth reading the weights once a thread.
 constexpr int kOwnRows = 64;
 
-// Up to so many elements of x, one thread quantises them before the fork: sharing them would need
-// a barrier, which costs as much (a few microseconds).
+// Up to so many elements of x, one thread quantises them.
 constexpr int64_t kSerialElements = 16 * 1024;
 
 // Weight rows that the exact product expands at a time.
@@ -35,16 +34,14 @@ int RowsPerItem(int rows, int64_t tiles, int threads) {
 }  // namespace
 
 ProductDriver::ProductDriver(const ProductKernels& kernels, const ElementwiseKernels& elementwise,
-                             Compute compute, int threads)
+                             Compute compute, ThreadPool& pool)
     : kernels_(kernels),
       elementwise_(elementwise),
       compute_(compute),
-      threads_(threads),
+      pool_(pool),
       inputs_(kernels),
       gated_(kernels),
-      tiles_(kernels, elementwise, threads),
-      gated_items_(threads),
-      items_(threads) {}
+      tiles_(kernels, elementwise, pool.threads()) {}
 
 Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) {
   Result<WeightBlock> block = WeightBlockOf(static_cast<uint32_t>(weight.type));
@@ -56,7 +53,7 @@ Result<std::unique_ptr<Matrix>> ProductDriver::Pack(const WeightView& weight) {
                             WeightTypeName(weight.type), weight.columns, block->elements));
   }
   if (compute_ == Compute::kExact) return std::make_unique<ExactMatrix>(weight);
-  return std::make_unique<PackedMatrix>(weight, weight_memory_, threads_);
+  return std::make_unique<PackedMatrix>(weight, weight_memory_, pool_);
 }
 
 void ProductDriver::MatMul(const float* x, int rows, std::span<const Matrix* const> ws,
@@ -81,30 +78,15 @@ void ProductDriver::GatedMatMul(const float* x, int rows, const GatedMatrices& w
   }
 }
 
-void ProductDriver::Items::Deal(int64_t tiles, int rows) {
-  tiles_ = tiles;
-  rows_ = rows;
-  rows_per_item_ = RowsPerItem(rows, tiles, threads_);
-  share_.Reset((rows + rows_per_item_ - 1) / rows_per_item_ * tiles);
-}
-
-template <typename Body>
-void ProductDriver::Items::Take(Body body) {
-  share_.Take(omp_get_thread_num(), [&](int64_t index) {
-    const int first_row = static_cast<int>(index / tiles_) * rows_per_item_;
-    body(TileItem{index % tiles_, first_row, std::min(rows_per_item_, rows_ - first_row)});
-  });
-}
-
+// Runs of rows one after another, each with all tiles.
 template <typename Multiply>
-void ProductDriver::WithInputs(const float* x, int rows, int columns, Multiply multiply) {
-  const bool serial = int64_t{rows} * columns <= kSerialElements;
-  if (serial) PutRows(x, rows, columns);
-#pragma omp parallel num_threads(threads_)
-  {
-    if (!serial) PutRows(x, rows, columns);
-    multiply();
-  }
+void ProductDriver::ForTiles(int64_t tiles, int rows, const Multiply& multiply) {
+  const int rows_per_item = RowsPerItem(rows, tiles, pool_.threads());
+  const int64_t items = (rows + rows_per_item - 1) / rows_per_item * tiles;
+  pool_.Run(items, [&](int64_t item, int thread) {
+    const int first_row = static_cast<int>(item / tiles) * rows_per_item;
+    multiply(TileItem{item % tiles, first_row, std::min(rows_per_item, rows - first_row)}, thread);
+  });
 }
 
 void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix* const> ws,
@@ -113,25 +95,22 @@ void ProductDriver::FastMatMul(const float* x, int rows, std::span<const Matrix*
   jobs_.clear();
   int64_t tiles = 0;
   for (size_t i = 0; i < ws.size(); ++i) tiles = AddJob(*ws[i], {}, ys[i]);
-  items_.Deal(tiles, rows);
-  WithInputs(x, rows, static_cast<int>(ws[0]->columns()), [&] { MultiplyJobs(inputs_); });
+  PutRows(x, rows, static_cast<int>(ws[0]->columns()));
+  MultiplyJobs(inputs_, tiles, rows);
 }
 
-// One team for all: gates and ups stay in each thread's L2, and a single row costs one fork and one
-// barrier.
+// Gates and ups stay in each thread's L2.
 void ProductDriver::FastGatedMatMul(const float* x, int rows, const GatedMatrices& ws, float* y) {
   const std::array<const Matrix*, 2> inner = {ws.up, ws.gate};
   inputs_.Reserve(std::span(inner).first(ws.gate == nullptr ? 1 : 2), rows);
   gated_.Reserve({&ws.down, 1}, rows);
-  gated_items_.Deal(Packed(*ws.up).tiles(), rows);
   jobs_.clear();
-  items_.Deal(AddJob(*ws.down, ws.down_bias, y), rows);
-  WithInputs(x, rows, static_cast<int>(ws.up->columns()), [&] {
-    gated_items_.Take(
-        [&](const TileItem& item) { tiles_.MultiplyGated(ws, item, inputs_, gated_); });
-#pragma omp barrier
-    MultiplyJobs(gated_);
+  const int64_t tiles = AddJob(*ws.down, ws.down_bias, y);
+  PutRows(x, rows, static_cast<int>(ws.up->columns()));
+  ForTiles(Packed(*ws.up).tiles(), rows, [&](const TileItem& item, int thread) {
+    tiles_.MultiplyGated(ws, item, inputs_, gated_, thread);
   });
+  MultiplyJobs(gated_, tiles, rows);
 }
 
 int64_t ProductDriver::AddJob(const Matrix& w, std::span<const float> bias, float* y) {
@@ -142,19 +121,17 @@ int64_t ProductDriver::AddJob(const Matrix& w, std::span<const float> bias, floa
 }
 
 void ProductDriver::PutRows(const float* x, int rows, int columns) {
-#pragma omp for schedule(static)
-  for (int row = 0; row < rows; ++row) {
-    inputs_.Put(x + static_cast<ptrdiff_t>(row) * columns, row, 0, columns);
-  }
+  ForEach(pool_, rows, 1, int64_t{rows} * columns > kSerialElements,
+          [&](int64_t row) { inputs_.Put(x + row * columns, static_cast<int>(row), 0, columns); });
 }
 
-void ProductDriver::MultiplyJobs(const Activations& x) {
-  items_.Take([&](TileItem item) {
+void ProductDriver::MultiplyJobs(const Activations& x, int64_t tiles, int rows) {
+  ForTiles(tiles, rows, [&](TileItem item, int thread) {
     const auto job = std::prev(std::upper_bound(
         jobs_.begin(), jobs_.end(), item.tile,
         [](int64_t number, const Job& other) { return number < other.first_tile; }));
     item.tile -= job->first_tile;
-    tiles_.Multiply(*job->matrix, item, x, job->bias, job->y);
+    tiles_.Multiply(*job->matrix, item, x, job->bias, job->y, thread);
   });
 }
 
@@ -163,7 +140,7 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
   const auto columns = static_cast<size_t>(ws[0]->columns());
   const size_t padded = RoundUp(columns, 16);
   const auto row_count = static_cast<size_t>(rows);
-  const auto threads = static_cast<size_t>(threads_);
+  const auto threads = static_cast<size_t>(pool_.threads());
   exact_.Grow(sizeof(float) * padded * (row_count + threads * kExactOutputs));
   auto* const px = reinterpret_cast<float*>(exact_.data());
   std::memset(px, 0, sizeof(float) * padded * (row_count + threads * kExactOutputs));
@@ -173,10 +150,9 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
   for (size_t i = 0; i < ws.size(); ++i) {
     const Matrix& w = *ws[i];
     const int64_t items = (w.rows() + kExactOutputs - 1) / kExactOutputs;
-#pragma omp parallel for schedule(dynamic, 8) num_threads(threads_)
-    for (int64_t item = 0; item < items; ++item) {
-      const auto thread = static_cast<size_t>(omp_get_thread_num());
-      float* const expanded = px + padded * (row_count + thread * kExactOutputs);
+    pool_.Run(items, [&](int64_t item, int thread) {
+      float* const expanded =
+          px + padded * (row_count + static_cast<size_t>(thread) * kExactOutputs);
       const int64_t first = item * kExactOutputs;
       const int outputs = static_cast<int>(std::min<int64_t>(kExactOutputs, w.rows() - first));
       for (int output = 0; output < outputs; ++output) {
@@ -184,7 +160,7 @@ void ProductDriver::ExactMatMul(const float* x, int rows, std::span<const Matrix
       }
       kernels_.exact_rows(px, rows, static_cast<int>(padded), expanded, outputs, ys[i] + first,
                           w.rows());
-    }
+    });
   }
 }
 

@@ -4,9 +4,9 @@
 // unpacked to the scratch in L1. Templates over a vector type V (product_vector_avx2.h), whose
 // unnamed namespace keeps each instruction set's code its own.
 //
-// A reader gives `kWidth` vectors of outputs, from vector `first` of the tile on: Quad(quad, c),
-// quads ascending within each group, then factors D(c) and M(c), then Next(). Where V takes weights
-// as signed bytes, 8-bit weights and codes are given as q - 128.
+// A reader gives `kWidth` vectors of outputs, from vector `first` of the tile on, group by group:
+// Quad(quad, c), factors D(c) and M(c), then Next(). Where V takes weights as signed bytes, 8-bit
+// weights and codes are given as q - 128.
 
 #include "kernels/product_format.h"
 
@@ -42,7 +42,7 @@ class RecordReader {
     ReadPlanes();
   }
 
-  [[gnu::always_inline]] typename V::Bytes Quad(int quad, int c) {
+  [[gnu::always_inline]] typename V::Bytes Quad(int quad, int c) const {
     if constexpr (F::kBits == 8) {
       const typename V::Bytes q = V::Load(At(quad) + kBytes * c);
       if constexpr (kReadsSigned<V, F>) return V::Xor(q, V::EachByte(0x80));
@@ -55,8 +55,9 @@ class RecordReader {
     if constexpr (F::kPlaneBits > 0) {
       // Bits that a 16-bit shift carries over from the neighbouring byte are masked away.
       const auto mask = V::EachByte(((1 << F::kPlaneBits) - 1) << F::kLowBits);
-      q = V::OrMasked(q, V::ShiftLeft(planes_[c], F::kLowBits), mask);
-      planes_[c] = V::ShiftRight(planes_[c], F::kPlaneBits);
+      const int left = F::kLowBits - F::kPlaneBits * quad;
+      q = V::OrMasked(
+          q, left < 0 ? V::ShiftRight(planes_[c], -left) : V::ShiftLeft(planes_[c], left), mask);
     }
     if constexpr (F::kCodes) q = V::Look(codebook_, q);
     return q;

@@ -14,6 +14,7 @@
 #include "kernels/operations.h"
 #include "kernels/recurrent_spec.h"
 #include "kernels/state_kernel.h"
+#include "kernels/thread_pool.h"
 
 namespace reprise {
 
@@ -22,15 +23,15 @@ struct RecurrentScratch {
   std::vector<float> factors;
 };
 
-void ShortConv(const ElementwiseKernels& kernels, const ShortConvSpec& spec,
+void ShortConv(ThreadPool& pool, const ElementwiseKernels& kernels, const ShortConvSpec& spec,
                const ShortConvRows& rows, std::span<const SequenceSpan> sequences,
                size_t state_offset, float* out);
 
-void Mamba2Scan(const StateKernels& kernels, const Mamba2Spec& spec, const Mamba2Rows& rows,
-                std::span<const SequenceSpan> sequences, size_t state_offset, float* out,
-                RecurrentScratch& scratch);
+void Mamba2Scan(ThreadPool& pool, const StateKernels& kernels, const Mamba2Spec& spec,
+                const Mamba2Rows& rows, std::span<const SequenceSpan> sequences,
+                size_t state_offset, float* out, RecurrentScratch& scratch);
 
-void GatedRmsNorm(const ElementwiseKernels& kernels, const GatedNormSpec& spec, const float* x,
-                  const RowsView& gate, int rows, float* out);
+void GatedRmsNorm(ThreadPool& pool, const ElementwiseKernels& kernels, const GatedNormSpec& spec,
+                  const float* x, const RowsView& gate, int rows, float* out);
 
 }  // namespace reprise

@@ -55,14 +55,14 @@ void ConvolveChannels(const ElementwiseKernels& kernels, const ShortConvSpec& sp
 
 }  // namespace
 
-void ShortConv(const ElementwiseKernels& kernels, const ShortConvSpec& spec,
+void ShortConv(ThreadPool& pool, const ElementwiseKernels& kernels, const ShortConvSpec& spec,
                const ShortConvRows& rows, std::span<const SequenceSpan> sequences,
                size_t state_offset, float* out) {
   CHECK(spec.taps >= 2 && spec.taps <= ShortConvSpec::kMaxTaps, "a short convolution");
   const auto count = static_cast<int64_t>(sequences.size());
   const int64_t slices = (spec.channels + kConvChannels - 1) / kConvChannels;
   const bool fork = int64_t{RowsOf(sequences)} * spec.channels * spec.taps >= kForkFrom;
-  ForEach(slices * count, 1, fork, [&](int64_t i) {
+  ForEach(pool, slices * count, 1, fork, [&](int64_t i) {
     const SequenceSpan& sequence = sequences[static_cast<size_t>(i % count)];
     const int first = static_cast<int>(i / count) * kConvChannels;
     ConvolveChannels(kernels, spec, rows, sequence, StateOf(sequence, state_offset), first,

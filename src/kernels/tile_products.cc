@@ -1,7 +1,5 @@
 #include "kernels/tile_products.h"
 
-#include <omp.h>
-
 #include <algorithm>
 
 #include "base/check.h"
@@ -56,15 +54,15 @@ TileProducts::TileProducts(const ProductKernels& kernels, const ElementwiseKerne
       scratch_(static_cast<size_t>(threads) * kThreadScratchBytes) {}
 
 void TileProducts::Multiply(const PackedMatrix& matrix, const TileItem& item, const Activations& x,
-                            std::span<const float> bias, float* y) {
+                            std::span<const float> bias, float* y, int thread) {
   const int64_t first = item.tile * kTileOutputs;
   const int64_t outputs = OutputsOf(matrix, item.tile);
   float* const to = y + item.first_row * matrix.rows() + first;
   if (outputs == kTileOutputs) {
-    MultiplyWhole(matrix, item, x, to, matrix.rows());
+    MultiplyWhole(matrix, item, x, to, matrix.rows(), thread);
   } else {
-    float* const partial = Results();
-    MultiplyWhole(matrix, item, x, partial, kTileOutputs);
+    float* const partial = Results(thread);
+    MultiplyWhole(matrix, item, x, partial, kTileOutputs, thread);
     for (int row = 0; row < item.rows; ++row) {
       std::copy_n(partial + row * kTileOutputs, outputs, to + row * matrix.rows());
     }
@@ -76,12 +74,12 @@ void TileProducts::Multiply(const PackedMatrix& matrix, const TileItem& item, co
 }
 
 void TileProducts::MultiplyGated(const GatedMatrices& ws, const TileItem& item,
-                                 const Activations& x, Activations& gated) {
+                                 const Activations& x, Activations& gated, int thread) {
   const PackedMatrix& up = Packed(*ws.up);
-  float* const gates = Results();
+  float* const gates = Results(thread);
   float* const ups = gates + kResults;
-  if (ws.gate != nullptr) MultiplyWhole(Packed(*ws.gate), item, x, gates, kTileOutputs);
-  MultiplyWhole(up, item, x, ups, kTileOutputs);
+  if (ws.gate != nullptr) MultiplyWhole(Packed(*ws.gate), item, x, gates, kTileOutputs, thread);
+  MultiplyWhole(up, item, x, ups, kTileOutputs, thread);
   const int64_t first = item.tile * kTileOutputs;
   const int64_t outputs = OutputsOf(up, item.tile);
   for (int row = 0; row < item.rows; ++row) {
@@ -92,7 +90,7 @@ void TileProducts::MultiplyGated(const GatedMatrices& ws, const TileItem& item,
 }
 
 void TileProducts::MultiplyWhole(const PackedMatrix& matrix, const TileItem& item,
-                                 const Activations& x, float* y, ptrdiff_t y_stride) {
+                                 const Activations& x, float* y, ptrdiff_t y_stride, int thread) {
   const TileCall call = {.format = &matrix.format(),
                          .tile = matrix.tile(item.tile),
                          .columns = matrix.columns(),
@@ -102,7 +100,7 @@ void TileProducts::MultiplyWhole(const PackedMatrix& matrix, const TileItem& ite
                          .rows = item.rows,
                          .y = y,
                          .y_stride = y_stride,
-                         .scratch = Scratch()};
+                         .scratch = Scratch(thread)};
   (matrix.format().bits == 16 ? kernels_.bf16_tile : kernels_.quantized_tile)(call);
   const float unit = matrix.format().unit;
   if (unit == 1.0F) return;
@@ -111,10 +109,12 @@ void TileProducts::MultiplyWhole(const PackedMatrix& matrix, const TileItem& ite
   }
 }
 
-uint8_t* TileProducts::Scratch() {
-  return scratch_.data() + static_cast<size_t>(omp_get_thread_num()) * kThreadScratchBytes;
+uint8_t* TileProducts::Scratch(int thread) {
+  return scratch_.data() + static_cast<size_t>(thread) * kThreadScratchBytes;
 }
 
-float* TileProducts::Results() { return reinterpret_cast<float*>(Scratch() + kTileScratchBytes); }
+float* TileProducts::Results(int thread) {
+  return reinterpret_cast<float*>(Scratch(thread) + kTileScratchBytes);
+}
 
 }  // namespace reprise

@@ -1,11 +1,11 @@
 #pragma once
 
-// What each thread of a team does with the tiles of packed matrices (pack.h) that fall to it: the
+// What each thread of a pool does with the tiles of packed matrices (pack.h) that fall to it: the
 // product of a tile with a run of rows, with bias, and what a feed-forward layer does between its
 // products. The drivers (product_driver.h, experts_driver.h) cut the work and share it out. Every
 // output element is summed in the kernel's fixed order and depends on its own row alone.
 //
-// Called by the threads of a team at once: scratch goes by omp_get_thread_num().
+// Called by the threads of a pool at once: scratch goes by `thread`, their number.
 
 #include <span>
 
@@ -46,17 +46,17 @@ class TileProducts {
 
   // The item's part of y[.., matrix.rows()] = x · matrixᵀ + bias; `bias` [matrix.rows()] or empty.
   void Multiply(const PackedMatrix& matrix, const TileItem& item, const Activations& x,
-                std::span<const float> bias, float* y);
+                std::span<const float> bias, float* y, int thread);
   // The item's part of what the down matrix multiplies, put into the same rows of `gated`.
   void MultiplyGated(const GatedMatrices& ws, const TileItem& item, const Activations& x,
-                     Activations& gated);
+                     Activations& gated, int thread);
 
  private:
   // All 64 outputs of the tile.
   void MultiplyWhole(const PackedMatrix& matrix, const TileItem& item, const Activations& x,
-                     float* y, ptrdiff_t y_stride);
-  uint8_t* Scratch();  // of this thread
-  float* Results();
+                     float* y, ptrdiff_t y_stride, int thread);
+  uint8_t* Scratch(int thread);
+  float* Results(int thread);
 
   const ProductKernels& kernels_;
   const ElementwiseKernels& elementwise_;

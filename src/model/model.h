@@ -40,7 +40,7 @@ class Model {
   struct Options {
     Isa isa = Isa::kPlain;
     Compute compute = Compute::kFast;
-    int threads = 0;  // ≤ 0: all cores
+    int threads = 0;  // ≤ 0: DefaultThreads()
     int block_tokens = 32;
     int context = 0;  // that will be served; 0: as many as it was trained for
     std::function<void(double fraction)> progress;  // 0..1, while packing; may be empty

@@ -88,6 +88,7 @@ GenerationRequest RequestOfChoice(const Call& call, size_t choice, const ServedM
   request.top_logprobs = call.parameters.top_logprobs;
   request.ignore_eos = call.parameters.ignore_eos;
   request.cache = call.parameters.cache;
+  request.prediction = call.prediction;
   if (call.reads_reply) request.shown_control = model.shown_control;
   if (call.grammar != nullptr) request.constraint = call.grammar->Begin();
   if (call.thinking_budget && !model.dialect.think_end.empty()) {

@@ -60,6 +60,7 @@ struct Call {
   std::vector<size_t> least_tokens;
   std::vector<std::vector<Breakpoint>> breakpoints;  // of each prompt
   std::vector<std::vector<PartSpan>> part_spans;     // of each prompt, where history is kept
+  std::vector<TokenId> prediction;                   // what each reply is expected to be
   // Of a conversation; empty for a prompt of plain text.
   RequestFingerprint fingerprint;
   boost::json::object template_variables;  // what the prompt was rendered with

@@ -6,7 +6,11 @@ CallUsage UsageOf(const std::vector<Choice>& choices, size_t choices_per_prompt)
   CallUsage usage;
   for (size_t i = 0; i < choices.size(); ++i) {
     const Choice& choice = choices[i];
-    if (choice.finished) usage.completion_tokens += choice.finished->completion_tokens;
+    if (choice.finished) {
+      usage.completion_tokens += choice.finished->completion_tokens;
+      usage.accepted_prediction_tokens += choice.finished->accepted_prediction_tokens;
+      usage.rejected_prediction_tokens += choice.finished->rejected_prediction_tokens;
+    }
     usage.thinking_tokens += choice.thinking_tokens;
     if (i % choices_per_prompt != 0) continue;
     Usage prompt;

@@ -32,6 +32,9 @@ struct CallUsage {
   Usage prompt;
   int completion_tokens = 0;
   int thinking_tokens = 0;  // of those
+  // Of what the client predicted: tokens that became replies', and that were computed in vain.
+  int accepted_prediction_tokens = 0;
+  int rejected_prediction_tokens = 0;
 };
 // `choices_per_prompt`: n
 CallUsage UsageOf(const std::vector<Choice>& choices, size_t choices_per_prompt);

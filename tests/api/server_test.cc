@@ -238,6 +238,28 @@ TEST_F(ServerTest, AReplyIsPrefilledForTheNextTurnOnlyWhereItsTokensPart) {
   EXPECT_EQ(prefill.prompt, wanted);
 }
 
+TEST_F(ServerTest, PagesCountGuessesByTheirSource) {
+  EngineSnapshot snapshot;
+  snapshot.total.accepted_guesses = {1, 2, 3};
+  snapshot.total.rejected_guesses = {4, 5, 6};
+  engine_.SetSnapshot(snapshot);
+  TestClient client(server_->port());
+  client.Get("/metrics");
+  const std::string page = client.Read().body;
+  for (const char* line :
+       {"accepted_guesses_total{source=\"tree\"} 1",
+        "accepted_guesses_total{source=\"prediction\"} 2",
+        "accepted_guesses_total{source=\"ngram\"} 3", "rejected_guesses_total{source=\"tree\"} 4",
+        "rejected_guesses_total{source=\"prediction\"} 5",
+        "rejected_guesses_total{source=\"ngram\"} 6"}) {
+    EXPECT_NE(page.find(fmt::format("\nreprise_{}\n", line)), std::string::npos) << line;
+  }
+  client.Get("/cache");
+  EXPECT_EQ(json::parse(client.Read().body).at("guesses"),
+            json::parse(R"({"accepted": {"tree": 1, "prediction": 2, "ngram": 3},
+                            "rejected": {"tree": 4, "prediction": 5, "ngram": 6}})"));
+}
+
 TEST_F(ServerTest, FlushReportsTheBlocksFreed) {
   TestClient client(server_->port());
   client.Send("DELETE /cache HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -12,7 +12,6 @@
 #include <chrono>
 
 #include "app/command_line.h"
-#include "app/openmp.h"
 #include "base/clock.h"
 #include "vendor/json_reader.h"
 
@@ -39,7 +38,6 @@ Result<std::string> Advance(ManualClock& clock, Engine& engine, const std::strin
 
 int main(int argc, char** argv) {
   using namespace reprise;
-  BoundOpenMpSpinning(argv);
   ManualClock clock;
   ServeOptions serve;
   serve.clock = &clock;

@@ -11,7 +11,6 @@
 #include <boost/json.hpp>
 
 #include "app/command_line.h"
-#include "app/openmp.h"
 #include "base/limits.h"
 #include "reply_script.h"
 #include "vendor/json_reader.h"
@@ -38,7 +37,6 @@ Result<std::string> AddReplies(ReplyScript& script, const std::string& body) {
 
 int main(int argc, char** argv) {
   using namespace reprise;
-  BoundOpenMpSpinning(argv);
   ReplyScript script;
   ServeOptions serve;
   serve.server.extra_pages.push_back(

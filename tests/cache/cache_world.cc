@@ -268,10 +268,36 @@ void CacheWorld::Compare() {
   for (const Sequence& sequence : sequences_) {
     EXPECT_EQ(cache_->Peek(sequence.scope, sequence.tokens),
               naive_.Peek(sequence.scope, sequence.tokens));
+    CompareBeyond(sequence);
     for (size_t i = 0; i < sequence.table.size(); ++i)
       ExpectRows(sequence.scope, sequence.tokens, i * block_tokens_, sequence.table[i]);
     if (!sequence.partial_lease.empty())
       ExpectRows(sequence.scope, sequence.partial_prefix, sequence.partial_first, sequence.partial);
+  }
+}
+
+// Behind beginnings of its tokens, from the root on, and behind all of them from its lease on.
+void CacheWorld::CompareBeyond(const Sequence& sequence) {
+  for (const size_t half : {0U, 1U, 2U}) {
+    const size_t known = sequence.tokens.size() * half / 2;
+    const Words tokens(sequence.tokens.begin(),
+                       sequence.tokens.begin() + static_cast<std::ptrdiff_t>(known));
+    for (const size_t most : {size_t{3}, size_t{100}}) {
+      const Lease none;
+      const bool whole = known == sequence.tokens.size();
+      const Words beyond =
+          cache_->PeekBeyond(sequence.scope, tokens, whole ? sequence.lease : none, most);
+      EXPECT_EQ(beyond.empty(), !naive_.GoesOn(sequence.scope, tokens));
+      Words all = tokens;
+      all.insert(all.end(), beyond.begin(), beyond.end());
+      if (!beyond.empty()) {
+        EXPECT_EQ(naive_.Peek(sequence.scope, all), all.size());
+      }
+      EXPECT_LE(beyond.size(), most);
+      if (beyond.size() < most) {
+        EXPECT_FALSE(naive_.GoesOn(sequence.scope, all)) << "to the end";
+      }
+    }
   }
 }
 

@@ -108,6 +108,7 @@ class CacheWorld {
   void WriteState(Sequence& sequence);
   void TakeState(Sequence& sequence, StateReference snapshot, const Words& tokens);
   void DropState(Sequence& sequence);
+  void CompareBeyond(const Sequence& sequence);
   void CompareStates();
 
   size_t block_tokens_;

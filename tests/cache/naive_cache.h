@@ -99,6 +99,13 @@ class NaivePrefixCache {
         longest = std::max(longest, Common(entry.tokens, tokens));
     return longest;
   }
+  // Whether something is cached behind these tokens.
+  bool GoesOn(const std::string& scope, const Words& tokens) const {
+    return std::ranges::any_of(entries_, [&](const Entry& entry) {
+      return entry.scope == scope && !entry.superseded && entry.tokens.size() > tokens.size() &&
+             Common(entry.tokens, tokens) == tokens.size();
+    });
+  }
 
   BlockId Publish(const std::string& scope, const Words& tokens, size_t first, BlockId block,
                   LeaseId& lease, TimePoint now) {

@@ -104,6 +104,31 @@ TEST_F(PrefixCacheTest, PeekRenewsNothing) {
   GiveBack(taken);
 }
 
+TEST_F(PrefixCacheTest, BeyondTokensLiesWhatWasUsedLast) {
+  Reset(16);
+  const Words stem = {1, 2, 3, 4, 5, 6};
+  RunAndEnd(stem + Words{70, 80, 90, 91, 92});
+  RunAndEnd(stem + Words{71, 81});
+  RunAndEnd(stem + Words{72, 82, 83, 84, 85}, "another");
+  const auto beyond = [this](const Words& tokens, size_t most = 100) {
+    return cache_->PeekBeyond("", tokens, Lease(), most);
+  };
+  EXPECT_EQ(beyond(stem), (Words{71, 81}));
+  EXPECT_EQ(beyond({1, 2, 3, 4}), (Words{5, 6, 71, 81}));
+  EXPECT_EQ(beyond({}, 5), (Words{1, 2, 3, 4, 5}));
+  EXPECT_EQ(beyond(stem + Words{70}), (Words{80, 90, 91, 92}));
+  EXPECT_EQ(beyond(stem + Words{70, 80, 90, 91, 92}), Words{}) << "the end";
+  EXPECT_EQ(beyond(stem + Words{72}), Words{}) << "of another scope";
+  EXPECT_EQ(beyond({9}), Words{});
+  cache_->Match("", stem + Words{70}, 7);
+  EXPECT_EQ(beyond(stem), (Words{70, 80, 90, 91, 92})) << "used since";
+  Sequence sequence = Run(stem + Words{70});
+  const Words tokens = stem + Words{70};
+  EXPECT_EQ(cache_->PeekBeyond("", tokens, sequence.lease, 2), (Words{80, 90}));
+  EXPECT_EQ(cache_->PeekBeyond("", stem + Words{71}, sequence.lease, 2), (Words{81}));
+  End(std::move(sequence));
+}
+
 TEST_F(PrefixCacheTest, NeverEvictsWhatALeaseHolds) {
   Reset(3);
   RunAndEnd({1, 2, 3, 4, 5, 6, 7, 8});

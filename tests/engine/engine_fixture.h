@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -68,6 +69,7 @@ struct Variant {
   int chunk = 512;
   int chunk_beside = 128;
   int context = 0;
+  bool speculate = true;
   const Clock* clock = nullptr;  // nullptr: the system's
   std::optional<size_t> pin_blocks = {};
   size_t pin_blocks_per_tenant = 0;
@@ -106,6 +108,7 @@ class EngineTest : public testing::Test {
                                  .context = setup.context,
                                  .prefill_chunk = setup.chunk,
                                  .prefill_chunk_beside_decode = setup.chunk_beside,
+                                 .speculate = setup.speculate,
                                  .checksum_logits = true},
                                 std::move(below));
     ASSERT_TRUE(engine) << engine.error().message;
@@ -148,6 +151,13 @@ class EngineTest : public testing::Test {
     auto reply = std::make_shared<Reply>();
     engine_->Flush([reply](const Result<size_t>&) { reply->Take(FinishedEvent{}); });
     reply->Wait();
+  }
+
+  // Counts that include the step whose end the last reply was.
+  EngineStats SettledStats() {
+    std::promise<EngineStats> settled;
+    engine_->TakeSnapshot([&](EngineSnapshot snapshot) { settled.set_value(snapshot.total); });
+    return settled.get_future().get();
   }
 
   uint64_t ColdChecksum(const GenerationRequest& request) {

@@ -143,8 +143,15 @@ class SchedulerTest : public testing::Test {
       VerifyRows(s, s.computed);
       if (states_ != nullptr) FoldRows(s, share.rows);
       rows_of_step_ += share.rows;
-      for (size_t position = s.computed; position < s.computed + share.rows; ++position) {
-        const uint64_t sum = Checksum(std::span<const TokenId>(s.tokens).first(position + 1));
+      std::vector<TokenId> guessed = s.tokens;
+      if (share.guesses > 0) {
+        EXPECT_EQ(share.rows, s.uncomputed());
+        guessed.insert(guessed.end(), s.draft.tokens.begin(), s.draft.tokens.end());
+        EXPECT_EQ(guessed.size(), s.tokens.size() + share.guesses);
+      }
+      for (size_t position = s.computed; position < s.computed + share.rows + share.guesses;
+           ++position) {
+        const uint64_t sum = Checksum(std::span<const TokenId>(guessed).first(position + 1));
         std::memcpy(Row(s, position), &sum, 8);
         if (position < s.prompt_size()) ++prompt_rows_[s.id];
       }
@@ -154,8 +161,16 @@ class SchedulerTest : public testing::Test {
     for (const Scheduler::Share& share : plan) {
       if (!share.wants_logits) continue;
       Sequence& s = *share.sequence;
-      s.tokens.push_back(static_cast<TokenId>(Checksum(s.tokens) % 3));
-      if (++s.completion_tokens >= *s.request.max_tokens) ended.push_back(s.id);
+      for (size_t i = 0; i <= share.guesses; ++i) {
+        s.tokens.push_back(static_cast<TokenId>(Checksum(s.tokens) % 3));
+        if (++s.completion_tokens >= *s.request.max_tokens) {
+          ended.push_back(s.id);
+          break;
+        }
+        if (i == share.guesses || s.tokens.back() != s.draft.tokens[i]) break;
+        scheduler_->Accept(s, 1);
+        ++accepted_;
+      }
     }
     Collect(ended);
     Collect(scheduler_->Satisfied());
@@ -212,6 +227,7 @@ class SchedulerTest : public testing::Test {
   std::map<SequenceId, size_t> prompt_rows_;    // prompt rows computed
   std::map<SequenceId, std::vector<TokenId>> replies_;
   size_t rows_of_step_ = 0;
+  size_t accepted_ = 0;  // guesses
 };
 
 }  // namespace reprise

@@ -12,8 +12,8 @@ using std::chrono::minutes;
 
 class SchedulerPromiseTest : public SchedulerTest {
  protected:
-  static constexpr Scheduler::Options kOptions = {.prefill_chunk = 8,
-                                                  .prefill_chunk_beside_decode = 3};
+  inline static const Scheduler::Options kOptions = {.prefill_chunk = 8,
+                                                     .prefill_chunk_beside_decode = 3};
 
   SequenceId Mark(std::vector<TokenId> prompt, int reply, std::vector<Breakpoint> breakpoints,
                   std::string scope = "a", CacheUse use = CacheUse::kReadAndPublish) {

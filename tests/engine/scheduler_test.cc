@@ -277,6 +277,25 @@ TEST_F(SchedulerTest, RepliesThatOutgrowThePoolAreSetAsideAndComeOutTheSame) {
   ExpectNothingHeld();
 }
 
+TEST_F(SchedulerTest, GuessesTakeNoBlockFromAnybody) {
+  std::vector<TokenId> plain;
+  for (const bool speculate : {false, true}) {
+    MakePool(9, {.prefill_chunk = 8, .prefill_chunk_beside_decode = 8, .speculate = speculate});
+    Ask(Count(100, 6), 14);
+    Ask(Count(300, 6), 8);
+    RunUntilIdle();
+    const size_t evicted = cache_->counters().evicted_blocks;
+    EXPECT_EQ(cache_->sizes().free_blocks, 0U) << "what is cached fills the pool";
+    const SequenceId again = Ask(Count(100, 6), 14);
+    RunUntilIdle();
+    EXPECT_EQ(cache_->counters().evicted_blocks, evicted + 1) << speculate;
+    if (!speculate) plain = replies_[again];
+    EXPECT_EQ(replies_[again], plain);
+    EXPECT_EQ(accepted_ > 4, speculate);
+    EXPECT_EQ(scheduler_->preempted(), 0U);
+  }
+}
+
 // Any mixture of requests, cancellations, expiry and flushes, at pool sizes from one request up.
 TEST_F(SchedulerTest, RandomLoadsMakeProgressReadTheirOwnRowsAndLeaveNothingHeld) {
   const unsigned seed = std::random_device{}();
@@ -285,7 +304,10 @@ TEST_F(SchedulerTest, RandomLoadsMakeProgressReadTheirOwnRowsAndLeaveNothingHeld
   const auto upto = [&](size_t n) { return static_cast<size_t>(random() % n); };
   for (int round = 0; round < 60; ++round) {
     const size_t blocks = 6 + upto(round % 2 == 0 ? 3 : 40);
-    MakePool(blocks, {.prefill_chunk = 1 + upto(12), .prefill_chunk_beside_decode = 1});
+    const bool speculate = upto(3) > 0;
+    MakePool(blocks, {.prefill_chunk = 1 + upto(12),
+                      .prefill_chunk_beside_decode = speculate ? 1 + upto(12) : 1,
+                      .speculate = speculate});
     std::vector<SequenceId> asked;
     for (int event = 0; event < 120; ++event) {
       const size_t kind = upto(20);
@@ -313,6 +335,7 @@ TEST_F(SchedulerTest, RandomLoadsMakeProgressReadTheirOwnRowsAndLeaveNothingHeld
     if (HasFatalFailure()) return;
     ExpectNothingHeld();
   }
+  EXPECT_GT(accepted_, 100U);
 }
 
 }  // namespace

@@ -3,8 +3,7 @@ while its keys are read again; at the end its books must balance and its memory 
 
     .venv/bin/python tests/hostile/soak.py [--seconds 600] [--binary build/release/src/app/reprise]
 
-With a thread-sanitized binary (build/thread/src/app/reprise, and --threads 1, since OpenMP's runtime is not
-instrumented) a race is an error.
+With a thread-sanitized binary (build/thread/src/app/reprise) a race is an error.
 """
 
 import argparse

@@ -5,7 +5,6 @@
 // bound of each output's error.
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,6 +18,7 @@
 #include "kernels/bf16.h"
 #include "kernels/kv_layout.h"
 #include "kernels/operations.h"
+#include "pools.h"
 
 namespace reprise {
 
@@ -32,6 +32,9 @@ inline std::vector<AttentionVariant> AttentionVariants() {
   std::vector<AttentionVariant> variants = {{"plain", KvEncoding::kFast, plain::Attention},
                                             {"exact", KvEncoding::kExact, exact::Attention}};
   if (CpuOffers(Isa::kAvx2)) variants.push_back({"avx2", KvEncoding::kFast, avx2::Attention});
+  if (CpuOffers(Isa::kAvxVnni)) {
+    variants.push_back({"avx_vnni", KvEncoding::kFast, avx_vnni::Attention});
+  }
   if (CpuOffers(Isa::kAvx512)) {
     variants.push_back({"avx512", KvEncoding::kFast, avx512::Attention});
   }
@@ -135,19 +138,20 @@ class AttentionSequence {
   // Stores K and V of positions first .. first+rows-1.
   void Store(int first, int rows) const {
     const SequenceSpan span = {0, rows, first, blocks_};
-    StoreKv(layout_, shape_.layer, k_.data() + static_cast<size_t>(first) * k_row(),
+    StoreKv(PoolOf(1), layout_, shape_.layer, k_.data() + static_cast<size_t>(first) * k_row(),
             v_.data() + static_cast<size_t>(first) * v_row(), {&span, 1});
   }
 
   // Output rows of positions first .. first+rows-1, computed in one call.
-  std::vector<float> Attend(const AttentionVariant& variant, int first, int rows) const {
+  std::vector<float> Attend(const AttentionVariant& variant, int first, int rows,
+                            ThreadPool& pool = PoolOf(1)) const {
     const SequenceSpan span = {0, rows, first, blocks_};
     std::vector<float> out(static_cast<size_t>(rows) * out_row());
     const AttentionSpec spec = this->spec();
     const AttentionCall call = {
         layout_, shape_.layer, q_.data() + static_cast<size_t>(first) * q_row(),
         spec,    {&span, 1},   out.data()};
-    AttentionScratch scratch;
+    AttentionScratch scratch(pool);
     variant.run(call, scratch);
     return out;
   }

@@ -187,7 +187,7 @@ TEST(AttentionSinkTest, OfALowLogitIsNone) {
     spec.sinks = sinks;
     const SequenceSpan span = {0, 700, 0, sequence.blocks()};
     std::vector<float> out(700 * sequence.out_row());
-    AttentionScratch scratch;
+    AttentionScratch scratch(PoolOf(1));
     variant.run({sequence.layout(), 0, sequence.q().data(), spec, {&span, 1}, out.data()}, scratch);
     EXPECT_EQ(out, sequence.Attend(variant, 0, 700)) << variant.name;
   }

@@ -4,7 +4,6 @@
 #include "kernels/attention.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <limits>
@@ -19,16 +18,6 @@ const int kEdges[] = {0,   1,   14,  15,  16,  17,  31,  32,  33,  63,   64,   6
                       130, 254, 255, 256, 257, 511, 512, 513, 600, 1023, 1024, 1026};
 
 constexpr int kLength = 1030;
-
-// On one thread: that their number changes nothing is tested elsewhere.
-class AttentionTest : public testing::Test {
- protected:
-  AttentionTest() { omp_set_num_threads(1); }
-  ~AttentionTest() override { omp_set_num_threads(threads_); }
-
- private:
-  int threads_ = omp_get_max_threads();
-};
 
 // Each edge amid its neighbours: with a group of three more than one micro tile of any kernel.
 void ExpectShapeNearReference(AttentionShape shape) {
@@ -47,7 +36,7 @@ void ExpectShapeNearReference(AttentionShape shape) {
   }
 }
 
-TEST_F(AttentionTest, IsNearTheReferenceInOnePrefill) {
+TEST(AttentionTest, IsNearTheReferenceInOnePrefill) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     SCOPED_TRACE(variant.name);
     const AttentionSequence sequence({.encoding = variant.encoding}, kLength, 8);
@@ -60,7 +49,7 @@ TEST_F(AttentionTest, IsNearTheReferenceInOnePrefill) {
   }
 }
 
-TEST_F(AttentionTest, IsNearTheReferenceForEachHeadDimension) {
+TEST(AttentionTest, IsNearTheReferenceForEachHeadDimension) {
   for (const int head_dim : {64, 128, 80, 96, 2, 18, 256}) {
     SCOPED_TRACE(head_dim);
     ExpectShapeNearReference(
@@ -68,25 +57,25 @@ TEST_F(AttentionTest, IsNearTheReferenceForEachHeadDimension) {
   }
 }
 
-TEST_F(AttentionTest, IsNearTheReferenceForEachBlockSize) {
+TEST(AttentionTest, IsNearTheReferenceForEachBlockSize) {
   for (const int block_tokens : {16, 32, 64, 256}) {
     SCOPED_TRACE(block_tokens);
     ExpectShapeNearReference({.heads = 2, .kv_heads = 1, .block_tokens = block_tokens});
   }
 }
 
-TEST_F(AttentionTest, IsNearTheReferenceForEachGroupOfQueryHeads) {
+TEST(AttentionTest, IsNearTheReferenceForEachGroupOfQueryHeads) {
   for (const int group : {1, 3, 4, 13}) {
     SCOPED_TRACE(group);
     ExpectShapeNearReference({.heads = 2 * group, .kv_heads = 2});
   }
 }
 
-TEST_F(AttentionTest, ReadsItsOwnLayerOnly) {
+TEST(AttentionTest, ReadsItsOwnLayerOnly) {
   ExpectShapeNearReference({.heads = 4, .kv_heads = 2, .layers = 3, .layer = 1});
 }
 
-TEST_F(AttentionTest, OfOnePositionIsItsValue) {
+TEST(AttentionTest, OfOnePositionIsItsValue) {
   for (const AttentionVariant& variant : AttentionVariants()) {
     const AttentionSequence sequence({.encoding = variant.encoding}, 1, 3);
     sequence.Store(0, 1);
@@ -120,7 +109,7 @@ TEST(StoreKvTest, KeepsKInBytesWithAScaleForEachToken) {
   const float k[] = {63.5F, 63.5F, -0.5F, 1.5F, 0.5F, -2.0F, 1.0F, nan, 2.0F, 3.0F, 4.0F, 5.0F};
   const float v[12] = {};
   const SequenceSpan span = {0, 1, 17, blocks};
-  StoreKv(layout, 1, k, v, {&span, 1});
+  StoreKv(PoolOf(1), layout, 1, k, v, {&span, 1});
   const auto byte_at = [&](int head, int d) {
     return second[layout.k_offset(1, head) + static_cast<size_t>((d / 4 * 16 + 1) * 4 + d % 4)];
   };
@@ -153,7 +142,7 @@ TEST(StoreKvTest, PutsEachElementWhereTheLayoutSays) {
   for (size_t i = 0; i < k.size(); ++i) k[i] = static_cast<float>(100 + i);
   for (size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(200 + i);
   const SequenceSpan span = {0, 2, 15, blocks};  // positions 15 and 16
-  StoreKv(layout, 1, k.data(), v.data(), {&span, 1});
+  StoreKv(PoolOf(1), layout, 1, k.data(), v.data(), {&span, 1});
   size_t written = 0;
   for (int token = 0; token < 2; ++token) {
     const std::vector<float>& block = token == 0 ? first : second;

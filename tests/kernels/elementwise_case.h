@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/elementwise.h"
+#include "pools.h"
 
 namespace reprise {
 

@@ -2,7 +2,6 @@
 // beside other rows or elements. The norm of the root mean square is in elementwise_test.cc.
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <limits>
@@ -48,8 +47,8 @@ TEST(LayerNormTest, IsNearTheReferenceAlsoFarFromZero) {
       for (const auto* shift : {static_cast<const std::vector<float>*>(nullptr), &bias}) {
         const std::vector<float> expected = NormInDoubles(x, weight, shift, size);
         std::vector<float> out(n);
-        LayerNorm(x.data(), 1, columns, weight.data(), shift == nullptr ? nullptr : shift->data(),
-                  kEpsilon, out.data());
+        LayerNorm(PoolOf(2), x.data(), 1, columns, weight.data(),
+                  shift == nullptr ? nullptr : shift->data(), kEpsilon, out.data());
         for (size_t c = 0; c < n; ++c) {
           ASSERT_NEAR(out[c], expected[c], size[c] * std::ldexp(4.0F, -24))
               << columns << " columns, column " << c << ", mean " << mean;
@@ -66,20 +65,18 @@ TEST(LayerNormTest, OfARowIsTheSameAmongOthersAndInPlaceWithAnyThreads) {
   const std::vector<float> x = RandomFloats(n * kRows, 4);
   const std::vector<float> weight = RandomFloats(n, 5);
   const std::vector<float> bias = RandomFloats(n, 6);
-  const int threads_before = omp_get_max_threads();
   for (const int threads : {1, 2, 3}) {
-    omp_set_num_threads(threads);
+    ThreadPool& pool = PoolOf(threads);
     std::vector<float> together = x;
-    LayerNorm(together.data(), kRows, kColumns, weight.data(), bias.data(), kEpsilon,
+    LayerNorm(pool, together.data(), kRows, kColumns, weight.data(), bias.data(), kEpsilon,
               together.data());
     for (const int row : {0, 1, 199, 200, 399}) {
       std::vector<float> alone(n);
       const size_t at = static_cast<size_t>(row) * n;
-      LayerNorm(&x[at], 1, kColumns, weight.data(), bias.data(), kEpsilon, alone.data());
+      LayerNorm(pool, &x[at], 1, kColumns, weight.data(), bias.data(), kEpsilon, alone.data());
       ASSERT_EQ(Bits(alone.data(), n), Bits(&together[at], n)) << "row " << row;
     }
   }
-  omp_set_num_threads(threads_before);
 }
 
 TEST(LayerNormTest, NotANumberStaysInItsOwnRow) {
@@ -87,7 +84,7 @@ TEST(LayerNormTest, NotANumberStaysInItsOwnRow) {
   x[14] = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> weight(10, 1.0F);
   std::vector<float> out(30);
-  LayerNorm(x.data(), 3, 10, weight.data(), nullptr, kEpsilon, out.data());
+  LayerNorm(PoolOf(2), x.data(), 3, 10, weight.data(), nullptr, kEpsilon, out.data());
   for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), i / 10 == 1) << i;
 }
 
@@ -95,7 +92,7 @@ TEST(ScaleTest, MultipliesEachElement) {
   constexpr size_t kCount = 150'001;  // forked
   const std::vector<float> x = RandomFloats(kCount, 8);
   std::vector<float> scaled = x;
-  Scale(scaled.data(), 0.22F, kCount);
+  Scale(PoolOf(2), scaled.data(), 0.22F, kCount);
   for (size_t i = 0; i < kCount; ++i) ASSERT_EQ(scaled[i], x[i] * 0.22F) << "element " << i;
 }
 
@@ -109,7 +106,7 @@ TEST(SoftCapTest, IsNearTheReferenceFromTinyToSaturated) {
   }
   for (const float cap : {1.0F, 30.0F, 50.0F}) {
     std::vector<float> capped = x;
-    SoftCap(capped.data(), cap, capped.size());
+    SoftCap(PoolOf(2), capped.data(), cap, capped.size());
     for (size_t i = 0; i < x.size(); ++i) {
       const double exact = static_cast<double>(cap) *
                            std::tanh(static_cast<double>(x[i]) / static_cast<double>(cap));
@@ -126,10 +123,10 @@ TEST(SoftCapTest, OfAnElementIsTheSameAmongOthers) {
   x[8] = std::numeric_limits<float>::quiet_NaN();
   x[9] = -0.0F;
   std::vector<float> capped = x;
-  SoftCap(capped.data(), 1.5F, kCount);
+  SoftCap(PoolOf(2), capped.data(), 1.5F, kCount);
   for (size_t i = 0; i < kCount; ++i) {
     float alone = x[i];
-    SoftCap(&alone, 1.5F, 1);
+    SoftCap(PoolOf(2), &alone, 1.5F, 1);
     ASSERT_EQ(Bits(&alone, 1), Bits(&capped[i], 1)) << "element " << i;
   }
   EXPECT_EQ(capped[7], 1.5F);

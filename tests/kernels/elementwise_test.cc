@@ -89,7 +89,8 @@ TEST(RmsNormTest, IsNearTheReference) {
       const std::vector<float> x = RandomFloats(n, 2);
       const std::vector<float> weight = RandomFloats(n, 3);
       std::vector<float> out(n);
-      RmsNorm(variant.kernels, x.data(), 1, columns, weight.data(), kEpsilon, out.data());
+      RmsNorm(PoolOf(2), variant.kernels, x.data(), 1, columns, weight.data(), kEpsilon,
+              out.data());
       double squares = 0;
       for (const float value : x)
         squares += static_cast<double>(value) * static_cast<double>(value);
@@ -112,12 +113,12 @@ TEST(RmsNormTest, OfARowIsTheSameAmongOthersAndInPlace) {
   const std::vector<float> weight = RandomFloats(n, 5);
   for (const Variant& variant : Variants()) {
     std::vector<float> together = x;
-    RmsNorm(variant.kernels, together.data(), kRows, kColumns, weight.data(), 1e-5F,
+    RmsNorm(PoolOf(2), variant.kernels, together.data(), kRows, kColumns, weight.data(), 1e-5F,
             together.data());
     for (const int row : {0, 1, 199, 200, 399}) {
       std::vector<float> alone(n);
       const size_t at = static_cast<size_t>(row) * n;
-      RmsNorm(variant.kernels, &x[at], 1, kColumns, weight.data(), 1e-5F, alone.data());
+      RmsNorm(PoolOf(2), variant.kernels, &x[at], 1, kColumns, weight.data(), 1e-5F, alone.data());
       ASSERT_EQ(Bits(alone.data(), n), Bits(&together[at], n)) << variant.name << ", row " << row;
     }
   }
@@ -147,8 +148,8 @@ TEST(RopeTest, TurnsThePairsOfBothKindsAndLeavesTheRest) {
         const std::vector<float> x = RandomFloats(positions.size() * kHeads * n, 6);
         std::vector<float> turned = x;
         RopeCache cache;
-        Rope(variant.kernels, turned.data(), static_cast<int>(positions.size()), kHeads, head_dim,
-             cache.Lookup(table, positions));
+        Rope(PoolOf(2), variant.kernels, turned.data(), static_cast<int>(positions.size()), kHeads,
+             head_dim, cache.Lookup(table, positions));
         for (size_t row = 0; row < positions.size() * kHeads; ++row) {
           const float* from = &x[row * n];
           const float* to = &turned[row * n];
@@ -188,12 +189,13 @@ TEST(RopeTest, OfARowIsTheSameAmongOthers) {
   for (const Variant& variant : Variants()) {
     RopeCache cache;
     std::vector<float> together = x;
-    Rope(variant.kernels, together.data(), kRows, kHeads, kDim, cache.Lookup(table, positions));
+    Rope(PoolOf(2), variant.kernels, together.data(), kRows, kHeads, kDim,
+         cache.Lookup(table, positions));
     for (const size_t row : {0, 1, 350, 699}) {
       RopeCache fresh;
       std::vector<float> alone(x.begin() + static_cast<ptrdiff_t>(row * n),
                                x.begin() + static_cast<ptrdiff_t>((row + 1) * n));
-      Rope(variant.kernels, alone.data(), 1, kHeads, kDim,
+      Rope(PoolOf(2), variant.kernels, alone.data(), 1, kHeads, kDim,
            fresh.Lookup(table, {&positions[row], 1}));
       ASSERT_EQ(Bits(alone.data(), n), Bits(&together[row * n], n)) << variant.name;
     }
@@ -247,7 +249,7 @@ TEST(AddTest, OfAnElementIsTheSameAmongOthers) {
   const std::vector<float> y = RandomFloats(kCount, 11);
   for (const Variant& variant : Variants()) {
     std::vector<float> sums = x;
-    Add(variant.kernels, sums.data(), y.data(), kCount);
+    Add(PoolOf(2), variant.kernels, sums.data(), y.data(), kCount);
     for (size_t i = 0; i < kCount; ++i) {
       ASSERT_EQ(sums[i], x[i] + y[i]) << variant.name << ", element " << i;
     }

@@ -3,7 +3,6 @@
 // blocks. Equality, no tolerance.
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <bit>
 
@@ -22,18 +21,6 @@ std::vector<uint32_t> Bits(const std::vector<float>& values) {
   for (const float value : values) bits.push_back(std::bit_cast<uint32_t>(value));
   return bits;
 }
-
-// Sets the number of threads for a scope.
-class Threads {
- public:
-  explicit Threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~Threads() { omp_set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 const AttentionShape kShapes[] = {
     {.heads = 6,
@@ -100,7 +87,8 @@ struct Span {
   int rows;
 };
 std::vector<std::vector<float>> AttendTogether(const AttentionVariant& variant,
-                                               const std::vector<Span>& spans) {
+                                               const std::vector<Span>& spans,
+                                               ThreadPool& pool = PoolOf(1)) {
   const AttentionSequence& any = *spans.front().sequence;
   std::vector<float> q;
   std::vector<SequenceSpan> sequences;
@@ -117,7 +105,7 @@ std::vector<std::vector<float>> AttendTogether(const AttentionVariant& variant,
   const AttentionSpec spec = any.spec();
   const AttentionCall call = {any.layout(), any.shape().layer, q.data(),
                               spec,         sequences,         out.data()};
-  AttentionScratch scratch;
+  AttentionScratch scratch(pool);
   variant.run(call, scratch);
   std::vector<std::vector<float>> parts;
   auto at = out.begin();
@@ -207,14 +195,10 @@ TEST(ExactOrderTest, TheNumberOfThreadsChangesNothing) {
     sequence.Store(0, kLong);
     for (const int rows : {1, 2, 40, 130}) {
       SCOPED_TRACE(testing::Message() << rows << " rows");
-      std::vector<uint32_t> one;
-      {
-        const Threads threads(1);
-        one = Bits(sequence.Attend(variant, kLong - rows, rows));
-      }
+      const std::vector<uint32_t> one = Bits(sequence.Attend(variant, kLong - rows, rows));
       for (const int count : {2, 5}) {
-        const Threads threads(count);
-        ASSERT_EQ(Bits(sequence.Attend(variant, kLong - rows, rows)), one) << count << " threads";
+        ASSERT_EQ(Bits(sequence.Attend(variant, kLong - rows, rows, PoolOf(count))), one)
+            << count << " threads";
       }
     }
   });
@@ -242,8 +226,7 @@ TEST(ExactOrderTest, SharingAPrefixChangesNothing) {
     // At one position, where a window may begin close before a partition that all see whole.
     for (int i = 0; i < 20; ++i) spans.push_back({&shared, 3 * kPartitionTokens - 1, 1});
     for (const int count : {1, 2, 5}) {
-      const Threads threads(count);
-      const auto together = AttendTogether(variant, spans);
+      const auto together = AttendTogether(variant, spans, PoolOf(count));
       for (size_t i = 0; i < spans.size(); ++i) {
         const std::vector<float> alone =
             spans[i].sequence->Attend(variant, spans[i].first, spans[i].rows);

@@ -5,5 +5,3 @@ import os
 # The reference multiplies a few rows by large matrices: memory-bound, and on a busy machine threads
 # that wait for each other cost ten times what they bring.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Likewise for the program under test, as the server does for itself (src/app/openmp.h).
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -13,6 +13,7 @@
 #include "vendor/openai/fields.h"
 #include "vendor/openai/form.h"
 #include "vendor/openai/parameters.h"
+#include "vendor/openai/prediction.h"
 #include "vendor/openai/reply.h"
 #include "vendor/openai/text_prompt.h"
 #include "vendor/openai/too_long.h"
@@ -83,8 +84,11 @@ Result<Call> ReadChatCompletion(std::string_view body, const Caller& caller,
   reading.call.parameters.max_tokens = model.default_max_tokens;
   ReadParameters(reading.fields, model.vocabulary, reading.call.parameters);
   ReadChatLogprobs(reading.fields, reading.call.parameters);
+  const std::string predicted = ReadPrediction(reading.fields);
   if (reading.fields.ok()) reading.fields.Adopt(ReadChatPrompt(*object, reading));
-  return reading.Finish("messages");
+  Result<Call> call = reading.Finish("messages");
+  if (call) call->prediction = PredictedTokens(predicted, model, caller.tenant);
+  return call;
 }
 
 Result<Call> ReadTextCompletion(std::string_view body, const Caller& caller,

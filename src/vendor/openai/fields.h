@@ -40,6 +40,7 @@ inline constexpr std::array kOpenAiFields = {
     FieldRule{"messages", FieldUse::kRead},
     FieldRule{"functions", FieldUse::kRead},
     FieldRule{"modalities", FieldUse::kRead},
+    FieldRule{"prediction", FieldUse::kRead},
     FieldRule{"tool_choice", FieldUse::kRead},
     FieldRule{"tools", FieldUse::kRead},
     FieldRule{"add_generation_prompt", FieldUse::kRead},
@@ -64,7 +65,6 @@ inline constexpr std::array kOpenAiFields = {
 
     // For accounts, billing and storage, for speed alone, or a hint that no model here can take.
     FieldRule{"metadata", FieldUse::kWithoutEffect},
-    FieldRule{"prediction", FieldUse::kWithoutEffect},
     FieldRule{"safety_identifier", FieldUse::kWithoutEffect},
     FieldRule{"service_tier", FieldUse::kWithoutEffect},
     FieldRule{"store", FieldUse::kWithoutEffect},

@@ -44,30 +44,10 @@ void ReadParts(FieldReader& message, const json::array& parts, size_t index, Rea
   std::vector<CacheMark> marks;
   for (size_t i = 0; i < parts.size(); ++i) {
     const std::string name = fmt::format("content[{}]", i);
-    const json::object* object = parts[i].if_object();
-    if (object == nullptr) {
-      message.Refuse(ErrorCode::kInvalidArgument, name,
-                     fmt::format("'{}' must be an object.", message.PathOf(name)));
-      return;
-    }
-    FieldReader part(*object, message.PathOf(name));
-    const std::string_view type = part.String("type").value_or("");
-    const bool refusal = type == "refusal";  // of an assistant
-    if (part.ok() && type != "text" && !refusal) {
-      part.Refuse(ErrorCode::kUnsupported, "type",
-                  fmt::format("'{}' is of type '{}'; this model takes content of type 'text' only.",
-                              message.PathOf(name), type));
-    }
-    const auto piece = part.String(refusal ? "refusal" : "text");
-    if (part.ok() && !piece) {
-      part.Refuse(ErrorCode::kInvalidArgument, "text",
-                  fmt::format("'{}' lacks its 'text'.", message.PathOf(name)));
-    }
-    message.Adopt(part.status());
+    text += ReadTextPart(parts[i], name, message);
     if (!message.ok()) return;
-    text += *piece;
-    if (const auto ttl =
-            ReadBreakpoint(*object, message.PathOf(name), reading.ttl, reading.rules)) {
+    if (const auto ttl = ReadBreakpoint(parts[i].get_object(), message.PathOf(name), reading.ttl,
+                                        reading.rules)) {
       if (marks.size() == kMaxMarks) marks.erase(marks.begin());
       marks.push_back({CacheMark::Place::kText, index, text.size(), *ttl});
     }
@@ -179,6 +159,30 @@ Result<json::value> ReadMessage(const json::value& value, size_t index, Reading&
 }
 
 }  // namespace
+
+std::string_view ReadTextPart(const json::value& value, const std::string& name,
+                              FieldReader& owner) {
+  const std::string path = owner.PathOf(name);
+  const json::object* object = value.if_object();
+  if (object == nullptr) {
+    owner.Refuse(ErrorCode::kInvalidArgument, name, fmt::format("'{}' must be an object.", path));
+    return {};
+  }
+  FieldReader part(*object, path);
+  const std::string_view type = part.String("type").value_or("");
+  const bool refusal = type == "refusal";  // of an assistant
+  if (part.ok() && type != "text" && !refusal) {
+    part.Refuse(ErrorCode::kUnsupported, "type",
+                fmt::format("'{}' is of type '{}'; this model takes content of type 'text' only.",
+                            path, type));
+  }
+  const auto text = part.String(refusal ? "refusal" : "text");
+  if (part.ok() && !text) {
+    part.Refuse(ErrorCode::kInvalidArgument, "text", fmt::format("'{}' lacks its 'text'.", path));
+  }
+  owner.Adopt(part.status());
+  return text.value_or("");
+}
 
 Result<json::array> ReadMessages(FieldReader& fields, std::optional<Duration> ttl,
                                  MarkerRules& rules, std::vector<CacheMark>& marks,

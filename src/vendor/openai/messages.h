@@ -2,10 +2,12 @@
 
 // `messages` of a chat completion, as the messages of a Conversation: developer becomes system,
 // text parts are joined, the arguments of tool calls become objects, other fields stay for the
-// template. Free function; any thread.
+// template. Free functions; any thread.
 
 #include <boost/json.hpp>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -21,5 +23,10 @@ namespace reprise {
 Result<boost::json::array> ReadMessages(FieldReader& fields, std::optional<Duration> ttl,
                                         MarkerRules& rules, std::vector<CacheMark>& marks,
                                         OutlineWriter& outline);
+
+// The text of an element of an array of content parts, `name` in `owner`: of type text, or an
+// assistant's refusal. Faults stay in `owner`.
+std::string_view ReadTextPart(const boost::json::value& value, const std::string& name,
+                              FieldReader& owner);
 
 }  // namespace reprise

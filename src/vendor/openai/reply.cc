@@ -29,8 +29,8 @@ json::object UsageJson(const CallUsage& usage) {
           {"completion_tokens_details",
            {{"reasoning_tokens", usage.thinking_tokens},
             {"audio_tokens", 0},
-            {"accepted_prediction_tokens", 0},
-            {"rejected_prediction_tokens", 0}}}};
+            {"accepted_prediction_tokens", usage.accepted_prediction_tokens},
+            {"rejected_prediction_tokens", usage.rejected_prediction_tokens}}}};
 }
 
 double PerSecond(int count, double ms) { return ms > 0 ? 1000.0 * count / ms : 0; }
