@@ -47,8 +47,9 @@ class Program:
         self.log = LOGS / f"{name}.log"
         self._log_file = open(self.log, "w")
         popen.setdefault("stdout", self._log_file)
+        popen.setdefault("start_new_session", True)
         self.process = subprocess.Popen(
-            [str(part) for part in command], stderr=self._log_file, start_new_session=True,
+            [str(part) for part in command], stderr=self._log_file,
             preexec_fn=_die_with_parent, **popen)
 
     def __enter__(self):
@@ -99,11 +100,12 @@ def _wait(program, ready):
     return program
 
 
-def start_reprise(name, model, *options, binary=REPRISE):
+def start_reprise(name, model, *options, binary=REPRISE, **popen):
     """Reprise on `model`; ready when it says where it listens."""
     if not pathlib.Path(binary).exists():
         raise DidNotStart(f"{binary} has not been built: ./run builds it")
-    program = Program(name, [binary, "serve", "--model", model, "--port", "0", *options])
+    program = Program(name, [binary, "serve", "--model", model, "--port", "0", *options],
+                      **popen)
 
     def ready():
         found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", program.log.read_text())

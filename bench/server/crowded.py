@@ -95,12 +95,13 @@ def main():
     with contextlib.ExitStack() as stack:
         servers = {}
         # Every reply is the same, and would be guessed. (An older build does not know the option.)
+        # In our session, as the busy processes are: Linux may share CPUs out by sessions first.
         for name, binary, options in (("this", programs.REPRISE, ("--speculate", "off")),
                                       ("other", arguments.against, ())):
             if binary:
                 program = stack.enter_context(programs.start_reprise(
                     f"crowded-{name}", programs.MODEL, "-q", *options, *arguments.options,
-                    binary=binary))
+                    binary=binary, start_new_session=False))
                 servers[name] = Server(program.url)
         text = report(measure(servers, arguments.repeats))
     print("\n" + text)
