@@ -115,7 +115,9 @@ def start_all(model, options, stack):
         return system
 
     def reprise(name, *more):
+        # What guesses at a reply's next tokens bring is measured by bench/server/speculation.py.
         return OverHttp(programs.start_reprise(name, model, "--threads", str(threads),
+                                               "--speculate", "off",
                                                "--kv-memory", f"{CACHE_GB}G", *ours_more, *more))
 
     threads, template = options.threads, options.chat_template
