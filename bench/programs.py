@@ -115,6 +115,12 @@ def start_reprise(name, model, *options, binary=REPRISE, **popen):
     return _wait(program, ready)
 
 
+def without_guesses(binary=REPRISE):
+    """The options with which a build of Reprise guesses nothing; an older one never does."""
+    text = subprocess.run([binary, "serve", "--help"], capture_output=True, text=True).stdout
+    return ["--speculate", "off"] if "--speculate" in text else []
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -117,7 +117,7 @@ def start_all(model, options, stack):
     def reprise(name, *more):
         # What guesses at a reply's next tokens bring is measured by bench/server/speculation.py.
         return OverHttp(programs.start_reprise(name, model, "--threads", str(threads),
-                                               "--speculate", "off",
+                                               *programs.without_guesses(),
                                                "--kv-memory", f"{CACHE_GB}G", *ours_more, *more))
 
     threads, template = options.threads, options.chat_template

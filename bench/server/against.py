@@ -26,9 +26,10 @@ CHARACTERS = {"0.5k": 2_000, "1.9k": 8_500, "3.7k": 17_000}
 TOKENS = 192
 
 
-def start(stack, name, binary, isa, options):
+def start(stack, name, binary, isa):
     program = stack.enter_context(programs.start_reprise(
-        f"against-{name}", programs.MODEL, "-q", "--isa", isa, *options, binary=binary))
+        f"against-{name}", programs.MODEL, "-q", "--isa", isa, *programs.without_guesses(binary),
+        binary=binary))
     return Server(program.url)
 
 
@@ -46,9 +47,8 @@ def ratios(pair, repeats, other):
     ours, _, theirs = pair.partition(":")
     found = {}
     with contextlib.ExitStack() as stack:
-        # An older build does not know the option, and guesses nothing.
-        servers = [start(stack, "this", programs.REPRISE, ours, ["--speculate", "off"]),
-                   start(stack, "other", other, theirs or ours, [])]
+        servers = [start(stack, "this", programs.REPRISE, ours),
+                   start(stack, "other", other, theirs or ours)]
         for server in servers:
             seconds_a_token(server, "first")
         for i in range(repeats):

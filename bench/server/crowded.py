@@ -94,14 +94,13 @@ def main():
     programs.stop_on_signals()
     with contextlib.ExitStack() as stack:
         servers = {}
-        # Every reply is the same, and would be guessed. (An older build does not know the option.)
-        # In our session, as the busy processes are: Linux may share CPUs out by sessions first.
-        for name, binary, options in (("this", programs.REPRISE, ("--speculate", "off")),
-                                      ("other", arguments.against, ())):
+        # Without guesses: every reply is the same. In our session, as the busy processes are: Linux
+        # may share CPUs out by sessions first.
+        for name, binary in (("this", programs.REPRISE), ("other", arguments.against)):
             if binary:
                 program = stack.enter_context(programs.start_reprise(
-                    f"crowded-{name}", programs.MODEL, "-q", *options, *arguments.options,
-                    binary=binary, start_new_session=False))
+                    f"crowded-{name}", programs.MODEL, "-q", *programs.without_guesses(binary),
+                    *arguments.options, binary=binary, start_new_session=False))
                 servers[name] = Server(program.url)
         text = report(measure(servers, arguments.repeats))
     print("\n" + text)

@@ -203,7 +203,7 @@ def main():
     if options.url:
         report = measure(Server(options.url), options.repeats)
     else:
-        with programs.start_reprise("measured", programs.MODEL, "-q", "--speculate", "off") as program:
+        with programs.start_reprise("measured", programs.MODEL, "-q", *programs.without_guesses()) as program:
             report = measure(Server(program.url), options.repeats)
         report += "\n" + write_down([("After a restart", after_a_restart(options.repeats, progress))])
     text = (f"Written by `bench/server/measure.py --repeats {options.repeats} "

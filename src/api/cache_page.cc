@@ -11,7 +11,6 @@
 #include <utility>
 #include <vector>
 
-#include "api/guess_sources.h"
 #include "api/mailbox.h"
 
 namespace reprise {

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "api/guess_sources.h"
-
 namespace reprise {
 namespace {
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace reprise {
 
@@ -18,5 +19,9 @@ inline constexpr size_t kGuessSources = 3;
 // By static_cast<size_t>(GuessSource).
 template <typename T>
 using PerGuessSource = std::array<T, kGuessSources>;
+
+// As pages and metrics call them.
+inline constexpr PerGuessSource<std::string_view> kGuessSourceNames = {"tree", "prediction",
+                                                                       "ngram"};
 
 }  // namespace reprise

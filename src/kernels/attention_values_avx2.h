@@ -27,9 +27,8 @@ struct ValuesAvx2 {
     const __m256i bits = _mm256_castps_si256(p.v);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     const __m256i raised = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
-    const Floats upper = {_mm256_castsi256_ps(UpperHalf(raised))};
     const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(p.v, p.v, _CMP_UNORD_Q));
-    const Floats rounded = Select(is_nan, p, upper);
+    const Floats rounded = Select(is_nan, p, OddBf16(raised));
     rounded.Store(reinterpret_cast<float*>(row + i));
     return rounded;
   }
@@ -51,11 +50,8 @@ struct ValuesAvx2 {
   }
 
  private:
-  static __m256i UpperHalf(__m256i words) {
-    return _mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U)));
-  }
   static Floats Half(int part, __m256i words) {
-    return {_mm256_castsi256_ps(part == 0 ? _mm256_slli_epi32(words, 16) : UpperHalf(words))};
+    return part == 0 ? EvenBf16(words) : OddBf16(words);
   }
 };
 

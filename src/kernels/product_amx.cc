@@ -44,6 +44,9 @@ void MultiplyBf16(const TileCall& call) {
   }
 }
 
+// Functions, not avx512's pointers: those of another file may not be there yet when this one's are
+// filled in.
+
 // Padded with 0 to a whole number of tiles.
 void RoundRow(const float* x, int columns, const Bf16Rows& out, int row) {
   avx512::kProduct.round_row(x, columns, out, row);

@@ -3,6 +3,7 @@
 #include "kernels/product_rows.h"
 #include "kernels/product_tile.h"
 #include "kernels/product_vector_avx512.h"
+#include "kernels/simd_avx512.h"
 #include "kernels/tiles.h"
 
 namespace reprise::avx512 {
@@ -20,8 +21,7 @@ struct ProductHalves512 : ProductVector512 {
     __m512 odd;
   };
   [[gnu::always_inline]] static Bf16Pairs ReadBf16(Bytes pairs) {
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)),
-            _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-0x10000)))};
+    return {EvenBf16(pairs).v, OddBf16(pairs).v};
   }
   [[gnu::always_inline]] static Floats AddBf16(Floats sums, Bf16Pairs w, Bf16Pairs x) {
     return _mm512_fmadd_ps(w.even, x.even, _mm512_fmadd_ps(w.odd, x.odd, sums));
@@ -43,8 +43,8 @@ void Bf16TileByFma(const TileCall& call) {
   Bf16Tile<ProductHalves512>(call);
 }
 
-const ProductKernels kProduct = {.quantize_row = QuantizeRow<ProductVector512>,
-                                 .round_row = RoundRow<ProductVector512>,
+const ProductKernels kProduct = {.quantize_row = QuantizeRow<Floats16>,
+                                 .round_row = RoundRow<Floats16>,
                                  .quantized_tile = QuantizedTile<ProductVector512>,
                                  .bf16_tile = Bf16TileOfThisCpu,
                                  .exact_rows = ExactRows};

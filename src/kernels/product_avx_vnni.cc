@@ -4,6 +4,7 @@
 #include "kernels/product_rows.h"
 #include "kernels/product_tile.h"
 #include "kernels/product_vector_avx2.h"
+#include "kernels/simd_avx2.h"
 
 namespace reprise::avx_vnni {
 namespace {
@@ -13,14 +14,8 @@ namespace {
 struct ProductVectorVnni : ProductVector256 {
   static constexpr bool kSignedWeights = false;
 
-  // As for AVX2; but 4 and 8 bits are multiplied straight from the record for many rows too, 4 × 16
-  // (8 % faster than 3 × 16 from unpacked bytes).
-  template <typename F>
-  struct FewRows {
-    static constexpr int kLimit = F::kPlaneBits > 0 || F::kCodes ? 4 : 24;
-    static constexpr int kRows = 4;
-    static constexpr int Width(int rows) { return rows == 1 ? 4 : 2; }
-  };
+  // 4 and 8 bits are multiplied straight from the record for many rows too, 4 × 16 (8 % faster than
+  // 3 × 16 from unpacked bytes); few rows go as on AVX2.
   template <typename F>
   struct ManyRows {
     static constexpr bool kUnpacks = F::kPlaneBits > 0 || F::kCodes || F::kBits == 2;
@@ -51,8 +46,8 @@ struct ProductVectorVnni : ProductVector256 {
 
 }  // namespace
 
-const ProductKernels kProduct = {.quantize_row = QuantizeRow<ProductVectorVnni>,
-                                 .round_row = RoundRow<ProductVectorVnni>,
+const ProductKernels kProduct = {.quantize_row = QuantizeRow<Floats8>,
+                                 .round_row = RoundRow<Floats8>,
                                  .quantized_tile = QuantizedTile<ProductVectorVnni>,
                                  .bf16_tile = Bf16Tile<ProductVectorVnni>,
                                  .exact_rows = ExactRows};

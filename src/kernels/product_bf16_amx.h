@@ -13,6 +13,7 @@
 #include <immintrin.h>
 
 #include "kernels/product.h"
+#include "kernels/simd_avx512.h"
 #include "kernels/tiles.h"
 
 namespace reprise::amx {
@@ -51,13 +52,6 @@ class Bf16Steps {
 
 // -- Few rows -----------------------------------------------------------------------------------
 
-[[gnu::always_inline]] inline __m512 EvenHalves(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
-}
-[[gnu::always_inline]] inline __m512 OddHalves(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-0x10000)));
-}
-
 // One step of kRows rows: y += even + odd, or y = where it is the first.
 template <int kRows>
 [[gnu::always_inline]] inline void AddBf16Step(const uint8_t* w, const uint16_t* x,
@@ -73,14 +67,14 @@ template <int kRows>
   for (int pair = 0; pair < kBf16Pairs; ++pair, w += kPairBytes) {
     for (int c = 0; c < kVectors; ++c) {
       const __m512i ws = _mm512_load_si512(w + 64 * c);
-      const __m512 even_w = EvenHalves(ws);
-      const __m512 odd_w = OddHalves(ws);
+      const __m512 even_w = EvenBf16(ws).v;
+      const __m512 odd_w = OddBf16(ws).v;
       for (int r = 0; r < kRows; ++r) {
         uint32_t two;
         __builtin_memcpy(&two, x + r * x_stride + 2 * pair, sizeof(two));
         const auto xs = _mm512_set1_epi32(static_cast<int32_t>(two));
-        even[r][c] = _mm512_fmadd_ps(EvenHalves(xs), even_w, even[r][c]);
-        odd[r][c] = _mm512_fmadd_ps(OddHalves(xs), odd_w, odd[r][c]);
+        even[r][c] = _mm512_fmadd_ps(EvenBf16(xs).v, even_w, even[r][c]);
+        odd[r][c] = _mm512_fmadd_ps(OddBf16(xs).v, odd_w, odd[r][c]);
       }
     }
   }

@@ -1,7 +1,7 @@
 #pragma once
 
 // The vector type of products for AVX2 with FMA, and what all such types have. The loops over them
-// stand in product_tile.h, product_reader.h and product_rows.h. A type says
+// stand in product_tile.h and product_reader.h. A type says
 //
 //   how wide it is        kLanes outputs, each of four bytes, one 32-bit integer or one f32
 //   which blocks it likes FewRows, ManyRows, kUnpackWidth, kBf16Rows and kBf16Width: rows and
@@ -19,13 +19,13 @@
 
 #include "kernels/product_format.h"
 #include "kernels/product_reader.h"
+#include "kernels/simd_avx2.h"
 
 namespace reprise {
 namespace {
 
 struct ProductVector256 {
   using Bytes = __m256i;
-  using Ints = __m256i;
   using Floats = __m256;
 
   static constexpr int kLanes = 8;
@@ -89,6 +89,8 @@ struct ProductVector256 {
     return _mm256_shuffle_epi8(codebook, codes);
   }
 
+  [[gnu::always_inline]] static Bytes EachInt(int32_t v) { return _mm256_set1_epi32(v); }
+
   // -- Products of bytes --
 
   // vpmaddubsw's 16-bit sums hold a bounded number of products, and are widened to 32 bits before
@@ -99,7 +101,7 @@ struct ProductVector256 {
     [[gnu::always_inline]] void Begin(int32_t start) { start_ = start; }
 
     [[gnu::always_inline]] void Add(int quad, Bytes w, Bytes x) {
-      Ints pairs;
+      Bytes pairs;
       if constexpr (kSigned) {
         pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
       } else {
@@ -108,7 +110,7 @@ struct ProductVector256 {
       narrow_ = quad % kNarrowQuads == 0 ? pairs : _mm256_add_epi16(narrow_, pairs);
       KeepOrder(narrow_);
       if (quad % kNarrowQuads != kNarrowQuads - 1) return;
-      const Ints wide = _mm256_madd_epi16(narrow_, _mm256_set1_epi16(1));
+      const Bytes wide = _mm256_madd_epi16(narrow_, _mm256_set1_epi16(1));
       sums_ = quad < kNarrowQuads ? wide : _mm256_add_epi32(sums_, wide);
       KeepOrder(sums_);
     }
@@ -121,7 +123,7 @@ struct ProductVector256 {
    private:
     // gcc 12 would add up all pairs of a group as a tree, for which registers do not suffice: with
     // the chains that stand here, 4-bit weights are 1.4 times as fast.
-    [[gnu::always_inline]] static void KeepOrder(Ints& sum) { asm("" : "+x"(sum)); }
+    [[gnu::always_inline]] static void KeepOrder(Bytes& sum) { asm("" : "+x"(sum)); }
 
     static constexpr bool kSigned = kReadsSigned<ProductVector256, F>;
     // Quads whose pairs of products fit 16 bits together: 2 · 127 · (2^bits − 1) · quads < 2^15. Of
@@ -130,8 +132,8 @@ struct ProductVector256 {
     static constexpr int kNarrowQuads = kLargestNarrow < F::kQuads ? kLargestNarrow : F::kQuads;
 
     int32_t start_;
-    Ints narrow_;
-    Ints sums_;
+    Bytes narrow_;
+    Bytes sums_;
   };
 
   // -- Floats --
@@ -154,55 +156,10 @@ struct ProductVector256 {
     Floats odd;
   };
   [[gnu::always_inline]] static Bf16Pairs ReadBf16(Bytes pairs) {
-    return {_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)),
-            _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)))};
+    return {EvenBf16(pairs).v, OddBf16(pairs).v};
   }
   [[gnu::always_inline]] static Floats AddBf16(Floats sums, Bf16Pairs w, Bf16Pairs x) {
     return _mm256_fmadd_ps(w.odd, x.odd, _mm256_fmadd_ps(w.even, x.even, sums));
-  }
-  // To nearest even; a NaN stays one.
-  [[gnu::always_inline]] static void StoreAsBf16(uint16_t* at, Floats v) {
-    const Ints bits = _mm256_castps_si256(v);
-    const Ints high = _mm256_srli_epi32(bits, 16);
-    const Ints tie =
-        _mm256_add_epi32(_mm256_set1_epi32(0x7fff), _mm256_and_si256(high, _mm256_set1_epi32(1)));
-    const Ints rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, tie), 16);
-    const Ints quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
-    const Ints nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-    const Ints chosen = _mm256_blendv_epi8(rounded, quiet, nan);
-    _mm_storeu_si128(
-        reinterpret_cast<__m128i*>(at),
-        _mm_packus_epi32(_mm256_castsi256_si128(chosen), _mm256_extracti128_si256(chosen, 1)));
-  }
-
-  // -- Integers --
-
-  [[gnu::always_inline]] static Ints EachInt(int32_t v) { return _mm256_set1_epi32(v); }
-  [[gnu::always_inline]] static Ints MagnitudeBits(Floats v) {
-    return _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7fffffff));
-  }
-  // Unsigned.
-  [[gnu::always_inline]] static Ints Largest(Ints a, Ints b) { return _mm256_max_epu32(a, b); }
-  [[gnu::always_inline]] static uint32_t LargestOf(Ints v) {
-    __m128i largest = _mm_max_epu32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    largest = _mm_max_epu32(largest, _mm_shuffle_epi32(largest, 0x4e));
-    largest = _mm_max_epu32(largest, _mm_shuffle_epi32(largest, 0xb1));
-    return static_cast<uint32_t>(_mm_cvtsi128_si32(largest));
-  }
-  // To nearest even.
-  [[gnu::always_inline]] static Ints Round(Floats v) { return _mm256_cvtps_epi32(v); }
-  [[gnu::always_inline]] static Ints Add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
-  [[gnu::always_inline]] static int32_t SumOf(Ints v) {
-    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
-    return _mm_cvtsi128_si32(sum);
-  }
-  // Integers that fit a byte.
-  [[gnu::always_inline]] static void StoreAsBytes(int8_t* at, Ints v) {
-    const __m128i words =
-        _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(at), _mm_packs_epi16(words, words));
   }
 };
 

@@ -14,7 +14,6 @@ namespace {
 
 struct ProductVector512 {
   using Bytes = __m512i;
-  using Ints = __m512i;
   using Floats = __m512;
 
   static constexpr int kLanes = 16;
@@ -76,6 +75,8 @@ struct ProductVector512 {
     return _mm512_shuffle_epi8(codebook, codes);
   }
 
+  [[gnu::always_inline]] static Bytes EachInt(int32_t v) { return _mm512_set1_epi32(v); }
+
   // -- Products of bytes --
 
   template <typename F>
@@ -119,25 +120,6 @@ struct ProductVector512 {
   }
   [[gnu::always_inline]] static Floats AddBf16(Floats sums, Bf16Pairs w, Bf16Pairs x) {
     return _mm512_dpbf16_ps(sums, w, x);
-  }
-  [[gnu::always_inline]] static void StoreAsBf16(uint16_t* at, Floats v) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(at),
-                        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(v)));
-  }
-
-  // -- Integers --
-
-  [[gnu::always_inline]] static Ints EachInt(int32_t v) { return _mm512_set1_epi32(v); }
-  [[gnu::always_inline]] static Ints MagnitudeBits(Floats v) {
-    return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
-  }
-  [[gnu::always_inline]] static Ints Largest(Ints a, Ints b) { return _mm512_max_epu32(a, b); }
-  [[gnu::always_inline]] static uint32_t LargestOf(Ints v) { return _mm512_reduce_max_epu32(v); }
-  [[gnu::always_inline]] static Ints Round(Floats v) { return _mm512_cvtps_epi32(v); }
-  [[gnu::always_inline]] static Ints Add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
-  [[gnu::always_inline]] static int32_t SumOf(Ints v) { return _mm512_reduce_add_epi32(v); }
-  [[gnu::always_inline]] static void StoreAsBytes(int8_t* at, Ints v) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(at), _mm512_cvtsepi32_epi8(v));
   }
 };
 

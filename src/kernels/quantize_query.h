@@ -47,7 +47,7 @@ void QuantizeQuery(const float* from, int head_dim, uint32_t* to, int stride, fl
   RotateQuery<Floats>(from, head_dim, rotated);
   Integers top = Integers::All(0);
   for (int d = 0; d < head_dim; d += kLanes) {
-    top = Max(top, BitsOf(Floats::Load(rotated + d)) & Integers::All(0x7FFFFFFF));
+    top = Max(top, MagnitudeBits(Floats::Load(rotated + d)));
   }
   const int32_t largest = Largest(top);
   float maximum;

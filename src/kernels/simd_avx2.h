@@ -106,6 +106,7 @@ inline Floats8 ToFloats(Integers8 x) { return {_mm256_cvtepi32_ps(x.bits())}; }
 // To the nearest, ties to even.
 inline Integers8 ToIntegers(Floats8 x) { return Integers8::Of(_mm256_cvtps_epi32(x.v)); }
 inline Integers8 BitsOf(Floats8 x) { return {reinterpret_cast<decltype(Integers8::v)>(x.v)}; }
+inline Integers8 MagnitudeBits(Floats8 x) { return BitsOf(x) & Integers8::All(0x7FFFFFFF); }
 inline Integers8 Max(Integers8 a, Integers8 b) {
   return Integers8::Of(_mm256_max_epi32(a.bits(), b.bits()));
 }
@@ -115,6 +116,28 @@ inline void StoreBytes(Integers8 x, void* to) {
   const __m128i words =
       _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
   _mm_storel_epi64(static_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+}
+
+// Of pairs of bf16, one pair a lane: their first and their second, as f32.
+inline Floats8 EvenBf16(__m256i pairs) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16))};
+}
+inline Floats8 OddBf16(__m256i pairs) {
+  return {_mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-0x10000)))};
+}
+// To bf16, to nearest, ties to even; NaN stays NaN.
+inline void StoreBf16(Floats8 x, uint16_t* to) {
+  const __m256i bits = _mm256_castps_si256(x.v);
+  const __m256i high = _mm256_srli_epi32(bits, 16);
+  const __m256i tie =
+      _mm256_add_epi32(_mm256_set1_epi32(0x7FFF), _mm256_and_si256(high, _mm256_set1_epi32(1)));
+  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, tie), 16);
+  const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40));
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
+  const __m256i chosen = _mm256_blendv_epi8(rounded, quiet, is_nan);
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(to),
+      _mm_packus_epi32(_mm256_castsi256_si128(chosen), _mm256_extracti128_si256(chosen, 1)));
 }
 
 // Lane i gets that of i with the bits of `distance` flipped.
@@ -151,14 +174,16 @@ inline float Largest(Floats8 x) {
   return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
 }
 inline int32_t Sum(Integers8 x) {
-  int32_t sum = 0;
-  for (int i = 0; i < 8; ++i) sum += x.v[i];
-  return sum;
+  __m128i sum =
+      _mm_add_epi32(_mm256_castsi256_si128(x.bits()), _mm256_extracti128_si256(x.bits(), 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4E));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xB1)));
 }
 inline int32_t Largest(Integers8 x) {
-  int32_t largest = x.v[0];
-  for (int i = 1; i < 8; ++i) largest = x.v[i] > largest ? x.v[i] : largest;
-  return largest;
+  __m128i largest =
+      _mm_max_epi32(_mm256_castsi256_si128(x.bits()), _mm256_extracti128_si256(x.bits(), 1));
+  largest = _mm_max_epi32(largest, _mm_shuffle_epi32(largest, 0x4E));
+  return _mm_cvtsi128_si32(_mm_max_epi32(largest, _mm_shuffle_epi32(largest, 0xB1)));
 }
 
 }  // namespace

@@ -83,11 +83,23 @@ inline Floats16 TimesPowerOfTwo(Floats16 x, Floats16 n) { return {_mm512_scalef_
 inline Floats16 ToFloats(Integers16 x) { return {_mm512_cvtepi32_ps(x.bits())}; }
 inline Integers16 ToIntegers(Floats16 x) { return Integers16::Of(_mm512_cvtps_epi32(x.v)); }
 inline Integers16 BitsOf(Floats16 x) { return {reinterpret_cast<decltype(Integers16::v)>(x.v)}; }
+inline Integers16 MagnitudeBits(Floats16 x) { return BitsOf(x) & Integers16::All(0x7FFFFFFF); }
 inline Integers16 Max(Integers16 a, Integers16 b) {
   return Integers16::Of(_mm512_max_epi32(a.bits(), b.bits()));
 }
 inline void StoreBytes(Integers16 x, void* to) {
   _mm_storeu_si128(static_cast<__m128i*>(to), _mm512_cvtepi32_epi8(x.bits()));
+}
+
+inline Floats16 EvenBf16(__m512i pairs) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16))};
+}
+inline Floats16 OddBf16(__m512i pairs) {
+  return {_mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-0x10000)))};
+}
+inline void StoreBf16(Floats16 x, uint16_t* to) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                      reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v)));
 }
 
 inline Floats16 Flip(Floats16 x, int distance) {

@@ -9,7 +9,7 @@
 // instructions encode them. C is [M, N] of 32 bits, A [M, 4K bytes], B [K, N] of 32 bits:
 //
 //   MultiplySS<C, A, B>()    C[m][n] += Σ_k Σ_i A[m][4k + i] · B[k][4n + i], int8 · int8 in int32
-//   MultiplySU, MultiplyUS   A signed and B unsigned bytes; A unsigned and B signed
+//   MultiplySU               the same of signed A and unsigned B
 //   MultiplyBf16<C, A, B>()  f32: even = Σ_k A[m][2k] · B[k][2n] from +0 in ascending k, each step
 //                            an fma; odd the same of 2k + 1 and 2n + 1; C[m][n] += even + odd
 //
@@ -82,10 +82,6 @@ struct HardwareTiles {
     asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
   }
   template <int C, int A, int B>
-  [[gnu::always_inline]] static void MultiplyUS() {
-    asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
-  }
-  template <int C, int A, int B>
   [[gnu::always_inline]] static void MultiplyBf16() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
   }
@@ -100,7 +96,6 @@ void Load(int tile, const void* from, ptrdiff_t stride);
 void Store(int tile, void* to, ptrdiff_t stride);
 void MultiplySS(int c, int a, int b);
 void MultiplySU(int c, int a, int b);
-void MultiplyUS(int c, int a, int b);
 void MultiplyBf16(int c, int a, int b);
 }  // namespace tiles_emulated
 
@@ -128,10 +123,6 @@ struct EmulatedTiles {
   template <int C, int A, int B>
   [[gnu::always_inline]] static void MultiplySU() {
     tiles_emulated::MultiplySU(C, A, B);
-  }
-  template <int C, int A, int B>
-  [[gnu::always_inline]] static void MultiplyUS() {
-    tiles_emulated::MultiplyUS(C, A, B);
   }
   template <int C, int A, int B>
   [[gnu::always_inline]] static void MultiplyBf16() {

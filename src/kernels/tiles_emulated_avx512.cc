@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/simd_avx512.h"
 #include "kernels/tiles.h"
 
 namespace reprise::tiles_emulated {
@@ -50,26 +51,21 @@ __m512i ByteOfEach(__m512i values, int i) {
   return _mm512_srai_epi32(_mm512_sll_epi32(values, _mm_cvtsi32_si128(24 - 8 * i)), 24);
 }
 
-template <Sign kA, Sign kB>
+// A is signed.
+template <Sign kB>
 void MultiplyBytes(const Operands& of) {
   for (int m = 0; m < of.c.shape.rows; ++m) {
     __m512i sums = _mm512_load_si512(of.c.rows[m]);
     for (int k = 0; k < of.b.shape.rows; ++k) {
       const __m512i b = _mm512_load_si512(of.b.rows[k]);
       for (int i = 0; i < 4; ++i) {
-        const uint8_t byte = of.a.rows[m][4 * k + i];
-        const int a = kA == Sign::kUnsigned ? int{byte} : int{static_cast<int8_t>(byte)};
+        const int a = int{static_cast<int8_t>(of.a.rows[m][4 * k + i])};
         sums =
             _mm512_add_epi32(sums, _mm512_mullo_epi32(_mm512_set1_epi32(a), ByteOfEach<kB>(b, i)));
       }
     }
     _mm512_store_si512(of.c.rows[m], sums);
   }
-}
-
-__m512 LowHalves(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
-__m512 HighHalves(__m512i pairs) {
-  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-0x10000)));
 }
 
 }  // namespace
@@ -109,15 +105,8 @@ void Store(int tile, void* to, ptrdiff_t stride) {
 }
 
 // Beyond the shape of B and C there are zeros, whose sums are zeros.
-void MultiplySS(int c, int a, int b) {
-  MultiplyBytes<Sign::kSigned, Sign::kSigned>(OperandsOf(c, a, b));
-}
-void MultiplySU(int c, int a, int b) {
-  MultiplyBytes<Sign::kSigned, Sign::kUnsigned>(OperandsOf(c, a, b));
-}
-void MultiplyUS(int c, int a, int b) {
-  MultiplyBytes<Sign::kUnsigned, Sign::kSigned>(OperandsOf(c, a, b));
-}
+void MultiplySS(int c, int a, int b) { MultiplyBytes<Sign::kSigned>(OperandsOf(c, a, b)); }
+void MultiplySU(int c, int a, int b) { MultiplyBytes<Sign::kUnsigned>(OperandsOf(c, a, b)); }
 
 void MultiplyBf16(int c, int a, int b) {
   const Operands of = OperandsOf(c, a, b);
@@ -131,8 +120,8 @@ void MultiplyBf16(int c, int a, int b) {
       std::memcpy(&pair, of.a.rows[m] + 4 * k, sizeof(pair));
       const __m512i as = _mm512_set1_epi32(pair);
       const __m512i bs = _mm512_load_si512(of.b.rows[k]);
-      even = _mm512_fmadd_ps(LowHalves(as), LowHalves(bs), even);
-      odd = _mm512_fmadd_ps(HighHalves(as), HighHalves(bs), odd);
+      even = _mm512_fmadd_ps(EvenBf16(as).v, EvenBf16(bs).v, even);
+      odd = _mm512_fmadd_ps(OddBf16(as).v, OddBf16(bs).v, odd);
     }
     const __m512 sums = _mm512_add_ps(_mm512_load_ps(of.c.rows[m]), _mm512_add_ps(even, odd));
     // An infinity in A makes NaN of the zeros beyond the shape.

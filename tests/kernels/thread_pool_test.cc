@@ -65,6 +65,8 @@ TEST(ThreadPoolTest, AThreadBeginsWithItsOwnRun) {
   two.Run(10, [&](int64_t item, int thread) {
     int none = -1;
     if (thread == 0) first_of_caller.compare_exchange_strong(none, static_cast<int>(item));
+    // The other would take the caller's items too before that has begun.
+    while (first_of_caller < 0) std::this_thread::yield();
   });
   EXPECT_EQ(first_of_caller, 0);
 }

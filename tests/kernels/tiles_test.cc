@@ -27,9 +27,8 @@ struct ProductShape {
   int depth;
 };
 
-enum class Instruction : uint8_t { kSS, kSU, kUS, kBf16 };
-constexpr Instruction kInstructions[] = {Instruction::kSS, Instruction::kSU, Instruction::kUS,
-                                         Instruction::kBf16};
+enum class Instruction : uint8_t { kSS, kSU, kBf16 };
+constexpr Instruction kInstructions[] = {Instruction::kSS, Instruction::kSU, Instruction::kBf16};
 
 struct TileOperands {
   TileBytes c;
@@ -60,9 +59,6 @@ TileOutcome RunTiles(Instruction instruction, const ProductShape& shape, const T
       break;
     case Instruction::kSU:
       Tiles::template MultiplySU<1, 3, 6>();
-      break;
-    case Instruction::kUS:
-      Tiles::template MultiplyUS<1, 3, 6>();
       break;
     case Instruction::kBf16:
       Tiles::template MultiplyBf16<1, 3, 6>();
@@ -103,9 +99,8 @@ TileOutcome RunModel(Instruction instruction, const ProductShape& shape, const T
       uint32_t c;  // wraps around
       std::memcpy(&c, of.c[m] + 4 * n, sizeof(c));
       for (int i = 0; i < 4 * shape.depth; ++i) {
-        const uint8_t a = of.a[m][i];
         const uint8_t b = of.b[i / 4][4 * n + i % 4];
-        const int wide_a = instruction == Instruction::kUS ? int{a} : int{static_cast<int8_t>(a)};
+        const int wide_a = int{static_cast<int8_t>(of.a[m][i])};
         const int wide_b = instruction == Instruction::kSU ? int{b} : int{static_cast<int8_t>(b)};
         c += static_cast<uint32_t>(wide_a * wide_b);
       }
