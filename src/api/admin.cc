@@ -36,11 +36,6 @@ json::object ModelJson(const Service& service) {
 
 }  // namespace
 
-asio::awaitable<void> HandleIndex(Exchange& exchange) {
-  const json::object body = {{"name", "reprise"}, {"model", exchange.service.model.name}};
-  co_await exchange.SendJson(json::serialize(body));
-}
-
 asio::awaitable<void> HandleHealth(Exchange& exchange) {
   co_await exchange.SendJson(R"({"status":"ok"})");
 }

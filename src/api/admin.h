@@ -9,7 +9,6 @@
 
 namespace reprise {
 
-boost::asio::awaitable<void> HandleIndex(Exchange& exchange);
 boost::asio::awaitable<void> HandleHealth(Exchange& exchange);
 boost::asio::awaitable<void> HandleMetrics(Exchange& exchange);
 boost::asio::awaitable<void> HandleProps(Exchange& exchange);

@@ -15,6 +15,7 @@
 #include "api/embeddings.h"
 #include "api/error_response.h"
 #include "api/history_page.h"
+#include "api/page.h"
 #include "api/stored_responses.h"
 #include "api/text_tools.h"
 #include "base/ascii.h"
@@ -59,6 +60,7 @@ const std::array kRoutes = {
     HandledRoute{{"POST", "/detokenize"}, HandleDetokenize},
     HandledRoute{{"POST", "/apply-template"}, HandleApplyTemplate},
     HandledRoute{{"GET", "/", /*quiet=*/true}, HandleIndex},
+    HandledRoute{{"GET", "/page/", /*quiet=*/true}, HandlePageFile},
 };
 
 // A vendor's paths are its root and all below it; what is nobody's is OpenAI's.

@@ -123,6 +123,8 @@ void PrintInvitation(std::string host, int port, bool needs_key) {
       "try:  curl http://{}:{}/v1/chat/completions -H 'Content-Type: application/json'{} -d "
       "'{{\"messages\":[{{\"role\":\"user\",\"content\":\"What is a prompt cache?\"}}]}}'\n",
       host, port, needs_key ? " -H 'x-api-key: KEY'" : "");
+  fmt::print("see:  http://{}:{}/ in a browser: what is cached, what was read, and why not more\n",
+             host, port);
   if (!needs_key) {
     fmt::print("then: ./run demo{}\n", port == 8080 ? "" : fmt::format(" --port {}", port));
   }

@@ -10,7 +10,7 @@ namespace {
 
 bool IsOpen(const HttpRequest& head) {
   return (head.method == "GET" || head.method == "HEAD") &&
-         (head.path == "/" || head.path == "/health");
+         (head.path == "/" || head.path == "/health" || head.path.starts_with("/page/"));
 }
 
 // What follows the scheme; empty with another scheme, whose credentials are somebody else's matter.

@@ -32,6 +32,7 @@ struct HttpRequest {
   bool preflight = false;             // a browser's question whether that page may ask …
   std::string preflight_headers;      // … with these header fields
   std::string body;
+  bool wants_html = false;            // a browser that opens an address
   bool of_anthropics_client = false;  // the header anthropic-version is there
   bool keep_alive = false;
   bool chunks_allowed = true;  // HTTP/1.1

@@ -52,6 +52,7 @@ HttpRequest ToHead(const http::request<http::string_body>& message) {
   request.preflight_headers = std::string(message[http::field::access_control_request_headers]);
   request.preflight = message.method() == http::verb::options &&
                       message.count(http::field::access_control_request_method) > 0;
+  request.wants_html = message[http::field::accept].find("text/html") != std::string_view::npos;
   request.of_anthropics_client = message.count("anthropic-version") > 0;
   request.keep_alive = message.keep_alive();
   request.chunks_allowed = message.version() >= 11;
