@@ -125,7 +125,7 @@ async function showWho() {
     const [models, cache] = await Promise.all([get("/v1/models"), get("/cache")]);
     const tenant = cache.tenant ?? (key.value && "administrator");
     replace(who, h("span", { class: "model", title: "The served model" }, models.data[0].id),
-      tenant && h("span", { class: "chip", title: "Whose key this tab has" }, tenant));
+      tenant && h("span", { class: "chip", title: `This tab's key: ${tenant}` }, tenant));
   } catch {
     // The view says what is wrong.
   }
