@@ -63,6 +63,7 @@ class Overview extends HTMLElement {
   async #load() {
     const ticket = ++this.#asking;
     this.#asked = performance.now();
+    this.ariaBusy = "true";
     try {
       const [series, cache] = await Promise.all(
         [get(`/cache/series?span=${this.#span}`), get("/cache"), this.#savings.load()]);
@@ -74,6 +75,8 @@ class Overview extends HTMLElement {
       if (ticket !== this.#asking || error.status === 401) return;
       this.#error.hidden = false;
       replace(this.#error, errorNote(error, () => this.#load()));
+    } finally {
+      if (ticket === this.#asking) this.ariaBusy = "false";
     }
   }
 
