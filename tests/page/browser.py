@@ -98,54 +98,45 @@ def axe(page):
     ]
 
 
+# Notes the element that has the focus as reached, and says how it is shown.
 FOCUSED = """() => {
   const element = document.activeElement;
   if (!element || element === document.body) return null;
-  const style = getComputedStyle(element);
-  const label = element.closest('label');
-  const box = (element.matches('.segmented input') ? label : element).getBoundingClientRect();
-  const visible = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none'
-    || (label && getComputedStyle(label).boxShadow !== 'none');
+  const again = element.reached === true;
+  element.reached = true;
+  const shown = [element, element.closest('label')].filter(Boolean).map((each) => getComputedStyle(each));
   return {
-    tag: element.localName, id: element.id, text: (element.innerText || element.value || '').trim().slice(0, 60),
-    index: [...document.querySelectorAll('*')].indexOf(element), visible: Boolean(visible), width: box.width,
+    again, tag: element.localName, text: (element.innerText || element.ariaLabel || element.value || '').trim().slice(0, 60),
+    visible: shown.some((style) =>
+      (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== 'none'),
   };
 }"""
 
-# What can be pressed or filled in and is shown. Of radio buttons one name is one stop.
-REACHABLE = """() => {
-  const all = [...document.querySelectorAll('*')];
-  const wanted = 'a[href], button:not(:disabled), input:not(:disabled), select:not(:disabled), ' +
-    'textarea:not(:disabled), summary, [tabindex="0"]';
-  const names = new Set();
-  return [...document.querySelectorAll(wanted)].filter((element) => {
-    if (!element.checkVisibility({visibilityProperty: true}) || element.tabIndex < 0) return false;
-    if (element.localName === 'input' && element.type === 'radio') {
-      if (names.has(element.name)) return false;
-      names.add(element.name);
-      const group = [...document.getElementsByName(element.name)];
-      return element.checked || !group.some((each) => each.checked) || (element = null, true);
-    }
-    return true;
-  }).map((element) => ({index: all.indexOf(element), tag: element.localName, type: element.type ?? '',
-    name: element.name ?? '', text: (element.innerText || element.ariaLabel || '').trim().slice(0, 60)}));
+# Notes what can be pressed or filled in and is shown. Of radio buttons of one name the chosen one is the stop.
+WANT = """() => {
+  const wanted = 'a[href], button, input, select, textarea, summary, [tabindex="0"]';
+  for (const element of document.querySelectorAll(wanted)) {
+    const stop = element.tabIndex >= 0 && !element.disabled && element.checkVisibility({visibilityProperty: true});
+    const group = element.type === 'radio' ? [...document.getElementsByName(element.name)] : [element];
+    const chosen = group.find((each) => each.checked) ?? group[0];
+    element.wanted = stop && element === chosen;
+  }
 }"""
+
+MISSED = """() => [...document.querySelectorAll('*')]
+  .filter((element) => element.wanted && !element.reached)
+  .map((element) => element.outerHTML.slice(0, 160))"""
 
 
 def tab_through(page, most=400):
-    """All stops of the Tab key from the page's begin on, in order, each once."""
-    page.evaluate("document.activeElement?.blur()")
+    """(stops of the Tab key from the page's begin on, in order; what it should have reached and did not)."""
+    page.evaluate(WANT)
+    page.evaluate("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
     stops = []
-    seen = set()
     for _ in range(most):
         page.keyboard.press("Tab")
         stop = page.evaluate(FOCUSED)
-        if stop is None:
-            if stops:
-                break
-            continue
-        if stop["index"] in seen:
+        if stop is None or stop["again"]:
             break
-        seen.add(stop["index"])
         stops.append(stop)
-    return stops
+    return stops, page.evaluate(MISSED)
