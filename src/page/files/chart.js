@@ -194,11 +194,13 @@ export class Chart {
       }, swatch(kind), label, this.#values[i])));
   }
 
-  // Of the moment under the cursor, else the newest.
+  // Of the moment under the cursor, else the newest; of what is measured now and then the last one.
   #showValues() {
-    const at = this.#plot?.cursor.idx ?? this.#times.length - 1;
+    const at = this.#plot?.cursor.idx ?? null;
     this.#columns.forEach((column, i) => {
-      const text = this.#options.format(at < 0 ? null : column[at] ?? null);
+      const known = this.#options.series[i].points && at === null
+        ? column.findLast((value) => value !== null) : column[at ?? column.length - 1];
+      const text = this.#options.format(known ?? null);
       if (this.#values[i].textContent !== text) this.#values[i].textContent = text;
     });
     this.#place.setAttribute("aria-label", this.#summary());

@@ -17,7 +17,7 @@ const kBinarySteps = Array.from({ length: 50 }, (_, power) => 2 ** power);
 const kShareWindow = { 1: 60, 60: 15 };
 const kRateWindow = { 1: 10, 60: 1 };
 // Seconds that are shown at least, when the server has just begun.
-const kLeast = { 1: 120, 60: 3 * 3600 };
+const kLeast = { 1: 60, 60: 3 * 3600 };
 
 const kCharts = [
   {
