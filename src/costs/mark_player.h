@@ -64,8 +64,8 @@ std::vector<PlayedMark> SentMarks(const TrafficPrompt& prompt, const CacheRules&
 // The mark that AutomaticCaching::kMark sets.
 std::vector<PlayedMark> EndMark(const TrafficPrompt& prompt);
 
-using MarksOf = std::function<std::vector<PlayedMark>(const TrafficPrompt&)>;
-PromptTokens PlayMarks(const Traffic& traffic, const CacheRules& rules, const MarksOf& marks_of);
+using MarkChoice = std::function<std::vector<PlayedMark>(const TrafficPrompt&)>;
+PromptTokens PlayMarks(const Traffic& traffic, const CacheRules& rules, const MarkChoice& marks_of);
 
 // What caching by itself gives: for kPrefix the longest prefix whose every token was used within
 // the lifetime, rounded down to steps, in prompts and prefixes of the minimum or more; else one
