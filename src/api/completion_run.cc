@@ -128,7 +128,7 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
   if (index == PromptOf(index) * choices_per_prompt()) {
     service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
     choice.cache_miss = Diagnosis();
-    LogMiss(service_, number_, PromptOf(index));
+    NoteReason(service_, number_, PromptOf(index));
   }
   choice.started = std::move(event);
   if (streams()) format_->WriteStart(index, choice, events);
