@@ -16,8 +16,10 @@
 #include "api/error_response.h"
 #include "api/history_page.h"
 #include "api/page.h"
+#include "api/savings_page.h"
 #include "api/stored_responses.h"
 #include "api/text_tools.h"
+#include "api/watch_stream.h"
 #include "base/ascii.h"
 #include "http/route.h"
 #include "vendor/anthropic/endpoints.h"
@@ -56,6 +58,9 @@ const std::array kRoutes = {
     HandledRoute{{"DELETE", "/cache", /*quiet=*/false, /*admin=*/true}, HandleFlush},
     HandledRoute{{"GET", "/cache/requests"}, HandlePastRequests},
     HandledRoute{{"GET", "/cache/requests/"}, HandlePastRequest},
+    HandledRoute{{"GET", "/cache/series", /*quiet=*/true}, HandleSeries},
+    HandledRoute{{"GET", "/cache/watch", /*quiet=*/true}, HandleWatch},
+    HandledRoute{{"GET", "/savings", /*quiet=*/true}, HandleSavings},
     HandledRoute{{"POST", "/tokenize"}, HandleTokenize},
     HandledRoute{{"POST", "/detokenize"}, HandleDetokenize},
     HandledRoute{{"POST", "/apply-template"}, HandleApplyTemplate},

@@ -131,6 +131,7 @@ MISSED = """() => [...document.querySelectorAll('*')]
 def tab_through(page, most=400):
     """(stops of the Tab key from the page's begin on, in order; what it should have reached and did not)."""
     page.evaluate(WANT)
+    page.evaluate("document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex')")
     stops = []
     for _ in range(most):
         page.keyboard.press("Tab")

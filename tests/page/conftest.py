@@ -19,7 +19,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Pa
 
 from api.conftest import Guarded, Server, built, guarded, start  # noqa: E402,F401
 from browser import PHONE, WIDE, Watch, chromium  # noqa: E402
-from traffic import KV_MEMORY, play  # noqa: E402
+from traffic import OPTIONS, play  # noqa: E402
 
 expect.set_options(timeout=10_000)
 
@@ -35,7 +35,7 @@ def server(built):
 @pytest.fixture(scope="session")
 def traffic(built):
     """A server of its own after traffic.play(): for tests that only look."""
-    running = Server("--kv-memory", KV_MEMORY)
+    running = Server(*OPTIONS)
     yield play(running)
     running.stop()
 

@@ -33,7 +33,7 @@ const colours = new Map();
 const charts = new Set();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   colours.clear();
-  for (const chart of charts) chart.draw();
+  for (const chart of charts) chart.recolour();
 });
 
 function colour(name) {
@@ -72,7 +72,7 @@ export class Chart {
   #sights;
 
   constructor(options) {
-    this.#options = { axisFormat: options.format, ...options };
+    this.#options = { axisFormat: (value) => withoutZeros(options.format(value)), ...options };
     this.#shown = options.series.map(() => true);
     this.#columns = options.series.map(() => []);
     this.#place = h("div", { class: "chart-plot", role: "img" });
@@ -99,6 +99,10 @@ export class Chart {
 
   draw() {
     schedule(this);
+  }
+
+  recolour() {
+    this.#plot?.redraw(false, false);
   }
 
   stop() {
@@ -139,7 +143,7 @@ export class Chart {
       fill: stacked ? () => colour(kind) : undefined,
       width: stacked ? 0 : points ? 1 : 1.75,
       spanGaps: Boolean(points),
-      points: { show: Boolean(points), size: 5, fill: () => colour(kind) },
+      points: { show: Boolean(points), size: 4, fill: () => colour(kind) },
     }));
     const axis = {
       stroke: () => colour("quiet"), font: kNarrow,
@@ -212,7 +216,10 @@ export class Chart {
     this.#details = h("details", { ontoggle: () => this.#fillTable() },
       h("summary", {}, "As a table", h("span", { class: "visually-hidden" },
         `: ${this.#options.title}`)),
-      h("div", { class: "scroll" }, h("table", { class: "data" },
+      h("div", {
+        class: "scroll", tabindex: "0", role: "region",
+        "aria-label": `${this.#options.title}, as a table`,
+      }, h("table", { class: "data" },
         h("caption", { class: "visually-hidden" }, this.#options.title),
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"),
           this.#options.series.map(({ label }) =>
@@ -233,6 +240,11 @@ export class Chart {
     }
     replace(this.#body, rows);
   }
+}
+
+// "1 s" of "1.00 s".
+function withoutZeros(text) {
+  return text.replace(/\.0+(?=\D)/, "");
 }
 
 function axisWidth(_, values) {
