@@ -132,9 +132,9 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
   Choice& choice = choices_[index];
   if (index == PromptOf(index) * choices_per_prompt()) {
     service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
+    NoteReason(service_, number_, PromptOf(index));
     NoteLookup(PromptOf(index), event);
     choice.cache_miss = Diagnosis();
-    LogMiss(service_, number_, PromptOf(index));
   }
   choice.started = std::move(event);
   if (streams()) format_->WriteStart(index, choice, events);

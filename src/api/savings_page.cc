@@ -72,7 +72,7 @@ asio::awaitable<void> HandleSavings(Exchange& exchange) {
   const Identity& identity = exchange.identity;
   Service& service = exchange.service;
   Showing showing{.threads = service.options.threads};
-  if (const auto name = QueryValue(exchange.request.query, "prices")) {
+  if (const auto name = QueryField(exchange.request.query, "prices")) {
     showing.sheet = FindSheet(*name);
     if (showing.sheet == nullptr) {
       Error error{ErrorCode::kInvalidArgument,

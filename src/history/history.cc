@@ -109,6 +109,10 @@ void History::NoteStarted(uint64_t number, size_t prompt, const StartedEvent& ev
   Mutable(number)->state = PastRequest::State::kComputing;
 }
 
+void History::NoteReason(uint64_t number, size_t prompt, const NotedReason& reason) {
+  if (PastPrompt* past = MutablePrompt(number, prompt)) past->reason = reason;
+}
+
 void History::NoteComputed(uint64_t number, size_t prompt, WallTime now) {
   PastPrompt* past = MutablePrompt(number, prompt);
   if (past != nullptr && !past->computed) past->computed = now;

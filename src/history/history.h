@@ -27,12 +27,22 @@
 #include "cache/breakpoint.h"
 #include "generation/request.h"
 #include "generation/usage.h"
+#include "history/reuse_outcome.h"
 #include "prompt/outline.h"
 #include "prompt/prompt_parts.h"
 
 namespace reprise {
 
 using WallTime = std::chrono::system_clock::time_point;
+
+// Why no more was read, as it was found when the prompt was looked up; for lists, which cannot look
+// into every prompt (miss_report.h).
+struct NotedReason {
+  ReuseOutcome outcome = ReuseOutcome::kUnknown;
+  // The part in which the first token that the closest earlier prompt does not have stands; none if
+  // it has all.
+  std::optional<PartName> new_from;
+};
 
 struct PastPrompt {
   std::vector<TokenId> tokens;
@@ -42,6 +52,7 @@ struct PastPrompt {
   std::optional<StartedEvent> started;  // of the first choice
   std::optional<WallTime> looked_up;    // when that came
   std::optional<WallTime> computed;     // the whole prompt was
+  std::optional<NotedReason> reason;    // once it was looked up
 
   size_t read() const { return started ? static_cast<size_t>(started->cached_tokens) : 0; }
   Usage usage() const;  // nothing until it was looked up
@@ -82,6 +93,7 @@ class History {
   uint64_t Begin(PastRequest request);
   void NoteSubmitted(uint64_t number, size_t prompt, SequenceId sequence);
   void NoteStarted(uint64_t number, size_t prompt, const StartedEvent& event, WallTime now);
+  void NoteReason(uint64_t number, size_t prompt, const NotedReason& reason);
   void NoteComputed(uint64_t number, size_t prompt, WallTime now);
   void NoteFirstText(uint64_t number, double ms);
   void NoteEnd(uint64_t number, PastRequest::State state);

@@ -1,7 +1,6 @@
 #pragma once
 
-// What stands behind a target's question mark (RFC 3986, 3.4), as browsers write it: name=value
-// joined by &. Pure.
+// The fields of a target's query, "text=true&from=5000". Pure.
 
 #include <optional>
 #include <string>
@@ -9,7 +8,8 @@
 
 namespace reprise {
 
-// Decoded; of the first of that name. nullopt: there is none, or the query is malformed.
-std::optional<std::string> QueryValue(std::string_view query, std::string_view name);
+// The first field of that name, with %XX and + decoded; empty if it has no value; nullopt if there
+// is none. What is no valid %XX stays as it is.
+std::optional<std::string> QueryField(std::string_view query, std::string_view name);
 
 }  // namespace reprise

@@ -1,3 +1,5 @@
+// The fields of a query, beside what Python's urllib.parse.parse_qs makes of the same ones.
+
 #include "http/query.h"
 
 #include <gtest/gtest.h>
@@ -5,19 +7,24 @@
 namespace reprise {
 namespace {
 
-TEST(Query, ValuesAreFoundByTheirNamesAndDecoded) {
+TEST(QueryTest, FieldsAreFoundByTheirNamesAndDecoded) {
   const std::string_view query =
-      "prices=Anthropic%20Opus+5.5&rule=input%20%3D%201&prices=other&flag";
-  EXPECT_EQ(QueryValue(query, "prices"), "Anthropic Opus 5.5");
-  EXPECT_EQ(QueryValue(query, "rule"), "input = 1");
-  EXPECT_EQ(QueryValue(query, "flag"), "");
-  EXPECT_EQ(QueryValue(query, "price"), std::nullopt);
-  EXPECT_EQ(QueryValue("", "prices"), std::nullopt);
+      "text=true&name=a%20b%2Fc+d&sum=1%2B1&empty=&bare&text=again&x%79=z";
+  EXPECT_EQ(QueryField(query, "text"), "true") << "the first";
+  EXPECT_EQ(QueryField(query, "name"), "a b/c d");
+  EXPECT_EQ(QueryField(query, "sum"), "1+1");
+  EXPECT_EQ(QueryField(query, "empty"), "");
+  EXPECT_EQ(QueryField(query, "bare"), "");
+  EXPECT_EQ(QueryField(query, "xy"), "z");
+  EXPECT_EQ(QueryField(query, "tex"), std::nullopt);
+  EXPECT_EQ(QueryField("", "text"), std::nullopt);
 }
 
-TEST(Query, AMalformedOneHasNoValues) {
-  EXPECT_EQ(QueryValue("prices=%2", "prices"), std::nullopt);
-  EXPECT_EQ(QueryValue("prices=%zz", "prices"), std::nullopt);
+TEST(QueryTest, WhatIsNoEscapeStays) {
+  EXPECT_EQ(QueryField("a=100%", "a"), "100%");
+  EXPECT_EQ(QueryField("a=%4", "a"), "%4");
+  EXPECT_EQ(QueryField("a=%zz%41", "a"), "%zzA");
+  EXPECT_EQ(QueryField("a=%-1", "a"), "%-1");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@ import { makeCharts } from "./overview_charts.js";
 import { Savings } from "./overview_savings.js";
 
 const kSpans = [["10m", "10 minutes"], ["24h", "24 hours"]];
+const kSteps = 600; // of the span of ten minutes
 const kMinute = 60_000; // ms
 const kShortest = 5_000; // ms between two questions for what was missed
 
@@ -62,6 +63,7 @@ class Overview extends HTMLElement {
   async #load() {
     const ticket = ++this.#asking;
     this.#asked = performance.now();
+    this.ariaBusy = "true";
     try {
       const [series, cache] = await Promise.all(
         [get(`/cache/series?span=${this.#span}`), get("/cache"), this.#savings.load()]);
@@ -73,6 +75,8 @@ class Overview extends HTMLElement {
       if (ticket !== this.#asking || error.status === 401) return;
       this.#error.hidden = false;
       replace(this.#error, errorNote(error, () => this.#load()));
+    } finally {
+      if (ticket === this.#asking) this.ariaBusy = "false";
     }
   }
 
@@ -110,7 +114,7 @@ class Overview extends HTMLElement {
     if (sample.time < last) return;
     for (const [name, column] of Object.entries(columns)) {
       if (sample.time === last) column.pop();
-      else column.shift();
+      else if (column.length >= kSteps) column.shift();
       column.push(sample[name] ?? null);
     }
     this.#draw();

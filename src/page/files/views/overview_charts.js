@@ -5,8 +5,8 @@
 //   update(series, cache)            series: {step_seconds, columns} of GET /cache/series;
 //                                    cache: what GET /cache says
 //
-// Tokens are counted when a request begins, in one step: so what is shown of them is over a window
-// that ends at each moment, named beside the title.
+// A request's prompt is counted in one step, its work in few: so what is shown of tokens is over a
+// window that ends at each moment, named beside the title.
 
 import { Chart } from "../chart.js";
 import { bytes, count, milliseconds, rate, share } from "../format.js";
