@@ -12,6 +12,7 @@
 #include "api/admin.h"
 #include "api/cache_page.h"
 #include "api/completion.h"
+#include "api/costs_page.h"
 #include "api/embeddings.h"
 #include "api/error_response.h"
 #include "api/history_page.h"
@@ -61,6 +62,8 @@ const std::array kRoutes = {
     HandledRoute{{"GET", "/cache/series", /*quiet=*/true}, HandleSeries},
     HandledRoute{{"GET", "/cache/watch", /*quiet=*/true}, HandleWatch},
     HandledRoute{{"GET", "/savings", /*quiet=*/true}, HandleSavings},
+    HandledRoute{{"GET", "/cache/costs", /*quiet=*/true}, HandleCosts},
+    HandledRoute{{"GET", "/prices", /*quiet=*/true}, HandlePrices},
     HandledRoute{{"POST", "/tokenize"}, HandleTokenize},
     HandledRoute{{"POST", "/detokenize"}, HandleDetokenize},
     HandledRoute{{"POST", "/apply-template"}, HandleApplyTemplate},

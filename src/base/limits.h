@@ -89,7 +89,10 @@ inline constexpr size_t kMaxHistoryBytes = 64u << 20;  // the oldest of who hold
 inline constexpr size_t kExcerptCharacters = 80;       // shown of each prompt where two part …
 inline constexpr size_t kExcerptLead = 24;             // … of those, before the place
 inline constexpr size_t kMaxShownParts = 1000;         // of a prompt; further ones are counted
+inline constexpr size_t kMaxShownTokens = 131'072;     // as text in a reply; more by asking anew
 inline constexpr size_t kMaxShownRequests = 1000;      // of the list, newest first
+inline constexpr size_t kMaxCostedRequests = 1000;     // played by vendors' rules: the newest …
+inline constexpr size_t kMaxCostedTokens = 4u << 20;   // … as far as their prompts have so many
 inline constexpr size_t kMissLogTokens = 256;          // computed: from here on a line says why
 
 // -- Who watches (GET /cache/watch) --------------------------------------------------------------
