@@ -18,6 +18,7 @@
 #include "api/page.h"
 #include "api/stored_responses.h"
 #include "api/text_tools.h"
+#include "api/tree_page.h"
 #include "base/ascii.h"
 #include "http/route.h"
 #include "vendor/anthropic/endpoints.h"
@@ -56,6 +57,10 @@ const std::array kRoutes = {
     HandledRoute{{"DELETE", "/cache", /*quiet=*/false, /*admin=*/true}, HandleFlush},
     HandledRoute{{"GET", "/cache/requests"}, HandlePastRequests},
     HandledRoute{{"GET", "/cache/requests/"}, HandlePastRequest},
+    HandledRoute{{"GET", "/cache/tree"}, HandleTree},
+    HandledRoute{{"GET", "/cache/tree/"}, HandleTreeNode},
+    HandledRoute{{"DELETE", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleDropTreeNode},
+    HandledRoute{{"POST", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleKeepTreeNode},
     HandledRoute{{"POST", "/tokenize"}, HandleTokenize},
     HandledRoute{{"POST", "/detokenize"}, HandleDetokenize},
     HandledRoute{{"POST", "/apply-template"}, HandleApplyTemplate},
