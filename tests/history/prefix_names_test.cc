@@ -16,6 +16,11 @@ constexpr size_t kBlock = 8;
 
 class PrefixNamesTest : public testing::Test {
  protected:
+  PrefixNamesTest() {
+    tree_.block_tokens = kBlock;
+    tree_.scopes.emplace_back();
+  }
+
   struct Said {
     PartName part;
     std::string role, text;
@@ -72,7 +77,7 @@ class PrefixNamesTest : public testing::Test {
 
   const ServedModel model_ = TestModel();
   History history_{100, 1u << 20};
-  TreeView tree_{.block_tokens = kBlock, .scopes = {{"", ""}}};
+  TreeView tree_;
   int asked_ = 0;
 };
 
@@ -109,10 +114,10 @@ TEST_F(PrefixNamesTest, OfOpenAiTheFirstMessageMayBeTheSystemText) {
 }
 
 TEST_F(PrefixNamesTest, BranchesAreWalkedApart) {
-  const PastPrompt one = Prompt(
-      {{kSystemPart, "system", kLong}, {Message(0), "user", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}});
-  const PastPrompt two = Prompt(
-      {{kSystemPart, "system", kLong}, {Message(0), "user", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}});
+  const PastPrompt one =
+      Prompt({{kSystemPart, "system", kLong}, {Message(0), "user", std::string(32, 'p')}});
+  const PastPrompt two =
+      Prompt({{kSystemPart, "system", kLong}, {Message(0), "user", std::string(32, 'q')}});
   Ask(one);
   size_t common = 0;
   while (one.tokens[common] == two.tokens[common]) ++common;
@@ -124,7 +129,7 @@ TEST_F(PrefixNamesTest, BranchesAreWalkedApart) {
   const size_t head = Add(cut(one, true));
   const size_t left = Add(cut(one, false), head);
   const size_t right = Add(cut(two, false), head);
-  EXPECT_EQ(Names(head), "system text");
+  EXPECT_TRUE(Names(head).starts_with("system text"));
   EXPECT_EQ(Names(left).substr(0, 12), "turn 1, user");
   EXPECT_EQ(Names(right), "unknown") << "nobody asked it, as far as is remembered";
   Ask(two);
@@ -145,8 +150,8 @@ TEST_F(PrefixNamesTest, WhatGoesOnBehindAPromptIsAReplyOnEveryBranch) {
     tail.insert(tail.end(), reply.begin(), reply.end());
     Add(tail, head);
   }
-  EXPECT_EQ(Names(head), "turn 1, user");
-  EXPECT_TRUE(Names(1).ends_with("reply")) << Names(1);
+  EXPECT_TRUE(Names(head).starts_with("turn 1, user"));
+  for (const size_t tail : {1, 2}) EXPECT_TRUE(Names(tail).ends_with("reply")) << Names(tail);
 }
 
 TEST_F(PrefixNamesTest, ATextCompletionIsAPromptAndAnotherTenantsNamesNothing) {
