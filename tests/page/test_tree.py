@@ -48,9 +48,9 @@ def show(page, tree):
     page.evaluate("tree => document.querySelector('view-tree').show(tree)", tree)
 
 
-def node(name, parent, tokens, below, **others):
+def node(number, parent, tokens, below, **others):
     return {
-        "id": f"n{name:016x}", "parent": None if parent is None else f"n{parent:016x}", "begin": 0,
+        "id": f"n{number:016x}", "parent": None if parent is None else f"n{parent:016x}", "begin": 0,
         "tokens": tokens, "blocks": -(-tokens // 32), "tokens_below": below, "part": "system", "name": "system text",
         "excerpt": "Once", "state": "automatic", "readers": 0, "reads": 1,
         "last_used": {"time": "2026-01-01T00:00:00.000Z", "seconds_ago": 5.0}, "expires_in": 300.0, "promises": [],
