@@ -4,36 +4,18 @@
 
 #include <array>
 #include <boost/json.hpp>
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "api/mailbox.h"
+#include "api/ask_engine.h"
 
 namespace reprise {
 namespace asio = boost::asio;
 namespace json = boost::json;
 namespace {
-
-// What the engine thread answers to `ask`, which hands it a function to call with that.
-template <typename T>
-asio::awaitable<std::optional<T>> AskEngine(Service& service,
-                                            std::function<void(std::function<void(T)>)> ask) {
-  const auto mailbox = std::make_shared<Mailbox<T>>(service.io);
-  const std::shared_ptr<void> closes(nullptr, [mailbox](void*) { mailbox->Close(); });
-  ask([mailbox](T answer) { mailbox->Post(std::move(answer), 0); });
-  // The engine answers between two steps; a minute without means that it has stopped.
-  std::vector<T> answers = co_await mailbox->Receive(std::chrono::minutes(1));
-  if (answers.empty()) co_return std::nullopt;
-  co_return std::move(answers.front());
-}
-
-Error NoAnswer() {
-  return {ErrorCode::kInternal, "The engine did not answer within a minute.", ""};
-}
 
 json::object Lifetimes(size_t cached_blocks, size_t pinned_blocks,
                        const std::array<size_t, 3>& promises) {
@@ -171,6 +153,8 @@ json::object TenantPage(const TenantStats& tenant, const EngineStats& total) {
   return page;
 }
 
+}  // namespace
+
 json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity) {
   const EngineStats& total = snapshot.total;
   if (identity.admin) {
@@ -193,8 +177,6 @@ json::object CacheJson(const EngineSnapshot& snapshot, const Identity& identity)
   for (auto& [name, value] : TenantPage(own, total)) page[name] = value;
   return page;
 }
-
-}  // namespace
 
 asio::awaitable<void> HandleCache(Exchange& exchange) {
   Engine& engine = exchange.service.engine;

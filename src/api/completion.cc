@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,17 +16,11 @@ namespace reprise {
 namespace asio = boost::asio;
 namespace {
 
-int64_t SecondsSince1970() {
-  return std::chrono::duration_cast<std::chrono::seconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 ReplyLabel LabelOf(std::string reply_id, const Exchange& exchange) {
   const Service& service = exchange.service;
   return {.id = std::move(reply_id),
           .request_id = exchange.id(),
-          .created = SecondsSince1970(),
+          .created = Service::SecondsSince1970(),
           .model = service.model.name,
           .checksum = service.options.expose_logits_checksum};
 }

@@ -22,7 +22,7 @@ WallTime WallNow() { return std::chrono::system_clock::now(); }
 
 // What the history keeps of a call that begins.
 PastRequest Remembered(const Call& call, const Exchange& exchange, std::string_view endpoint,
-                       std::string reply_id) {
+                       std::string reply_id, std::shared_ptr<const WorkDone> work) {
   PastRequest request;
   request.request_id = exchange.id();
   request.reply_id = std::move(reply_id);
@@ -33,6 +33,7 @@ PastRequest Remembered(const Call& call, const Exchange& exchange, std::string_v
   request.cache = call.parameters.cache;
   request.fingerprint = call.fingerprint;
   request.time = WallNow();
+  request.work = std::move(work);
   request.prompts.resize(call.prompts.size());
   for (size_t i = 0; i < call.prompts.size(); ++i) {
     request.prompts[i].tokens = call.prompts[i];
@@ -50,17 +51,20 @@ CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
       call_(std::move(call)),
       format_(endpoint.format(label, *call_, service_.model)),
       call_id_prefix_(endpoint.call_id_prefix),
-      number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id))),
+      number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id, work_))),
       choices_(call_->choices()),
       reply_memory_(exchange.request.memory->Another()),
       generation_(service_.engine, service_.io, reply_memory_) {
   service_.runs.insert(this);
+  service_.watchers.NoteRequest(number_);
 }
 
 CompletionRun::~CompletionRun() {
   service_.runs.erase(this);
   NoteFigures();
+  CountWork(Service::SecondsSince1970());
   service_.history.NoteEnd(number_, EndState());
+  service_.watchers.NoteRequest(number_);
 }
 
 PastRequest::State CompletionRun::EndState() const {
@@ -127,6 +131,7 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
   Choice& choice = choices_[index];
   if (index == PromptOf(index) * choices_per_prompt()) {
     service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
+    NoteLookup(PromptOf(index), event);
     choice.cache_miss = Diagnosis();
     LogMiss(service_, number_, PromptOf(index));
   }
@@ -140,8 +145,7 @@ void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events
   if (!streams() && !HoldReply(reply_bytes_ + BytesOf(event) + event.text.size())) return;
   if (choice.text.empty()) service_.history.NoteComputed(number_, PromptOf(index), WallNow());
   if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
-    exchange_.figures.ttft_ms = exchange_.ElapsedMs();
-    service_.metrics.ObserveTimeToFirstToken(exchange_.figures.ttft_ms / 1000);
+    NoteFirstText();
   }
   std::ranges::move(event.tokens, std::back_inserter(choice.tokens));
   if (choice.reader != nullptr) {
@@ -150,6 +154,44 @@ void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events
     TakePieces(index, {{ReplyPiece::Kind::kText, event.text}}, events);
   }
   choice.text += event.text;
+}
+
+void CompletionRun::NoteLookup(size_t prompt, const StartedEvent& event) {
+  LedgerFigures figures;
+  figures.work.requests = prompt == 0 ? 1 : 0;
+  figures.work.prompt = static_cast<uint64_t>(event.prompt_tokens);
+  figures.work.read = static_cast<uint64_t>(event.cached_tokens);
+  figures.work.saved_seconds = event.saved_seconds;
+  service_.ledger.Add(call_->tenant, Service::SecondsSince1970(), figures);
+  service_.watchers.NoteRequest(number_);
+}
+
+void CompletionRun::NoteFirstText() {
+  const double ms = exchange_.ElapsedMs();
+  exchange_.figures.ttft_ms = ms;
+  service_.metrics.ObserveTimeToFirstToken(ms / 1000);
+  service_.history.NoteFirstText(number_, ms);
+  int prompt = 0, read = 0;
+  for (const Choice& choice : choices_) {
+    if (!choice.started) continue;
+    prompt += choice.started->prompt_tokens;
+    read += choice.started->cached_tokens;
+  }
+  LedgerFigures figures;
+  (read * 2 >= prompt ? figures.cached : figures.cold).Add(ms);
+  service_.ledger.Add(call_->tenant, Service::SecondsSince1970(), figures);
+  service_.watchers.NoteRequest(number_);
+}
+
+void CompletionRun::CountWork(int64_t now) {
+  LedgerFigures figures;
+  const int computed = work_->computed, generated = work_->generated;
+  if (computed == counted_computed_ && generated == counted_generated_) return;
+  figures.work.computed = static_cast<uint64_t>(computed - counted_computed_);
+  figures.work.generated = static_cast<uint64_t>(generated - counted_generated_);
+  counted_computed_ = computed;
+  counted_generated_ = generated;
+  service_.ledger.Add(call_->tenant, now, figures);
 }
 
 void CompletionRun::TakePieces(size_t index, const std::vector<ReplyPiece>& pieces,

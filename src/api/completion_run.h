@@ -33,6 +33,8 @@ class CompletionRun {
   bool started() const;
   // Has it end with an error; what it has said until then stands. I/O thread, while it runs.
   void Abort(const Error& error) { generation_.Abort(error); }
+  // What it has done since it was last counted goes into the ledger. I/O thread.
+  void CountWork(int64_t now);
 
  private:
   bool streams() const { return call_->parameters.stream; }
@@ -56,6 +58,8 @@ class CompletionRun {
   // memory for them.
   bool HoldReply(size_t bytes);
   void NoteFigures();
+  void NoteLookup(size_t prompt, const StartedEvent& event);
+  void NoteFirstText();
   size_t choices_per_prompt() const { return static_cast<size_t>(call_->parameters.choices); }
   size_t PromptOf(size_t choice) const { return choice / choices_per_prompt(); }
   // How it ended, for the history.
@@ -66,8 +70,9 @@ class CompletionRun {
   const std::shared_ptr<const Call> call_;
   const std::unique_ptr<const ReplyFormat> format_;
   const std::string_view call_id_prefix_;
-  const uint64_t number_;  // in the history
   const std::shared_ptr<WorkDone> work_ = std::make_shared<WorkDone>();
+  const uint64_t number_;                             // in the history
+  int counted_computed_ = 0, counted_generated_ = 0;  // of work_, in the ledger
   std::vector<Choice> choices_;
   std::optional<Error> error_;  // the first that a choice failed with
   bool head_sent_ = false;      // of a stream

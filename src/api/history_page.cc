@@ -1,6 +1,5 @@
 #include "api/history_page.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "api/shown_time.h"
 #include "base/limits.h"
 #include "history/divergence.h"
 #include "history/history.h"
@@ -56,11 +56,15 @@ class Page {
                           {"endpoint", request.endpoint},
                           {"model", request.model_name},
                           {"state", Name(request.state)}};
-    AddTime(request.time, shown);
+    AddTime(request.time, now_, shown);
     if (asker_.admin) shown["tenant"] = request.tenant;
     size_t total = 0;
     for (const PastPrompt& prompt : request.prompts) total += prompt.tokens.size();
     shown["tokens"] = Tokens(total, request.usage());
+    shown["generated"] = request.generated();
+    shown["first_token_ms"] = nullptr;
+    if (request.first_token_ms) shown["first_token_ms"] = *request.first_token_ms;
+    shown["saved_ms"] = request.saved_seconds() * 1000;
     return shown;
   }
 
@@ -73,16 +77,6 @@ class Page {
   }
 
  private:
-  void AddTime(WallTime time, json::object& into) const {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch());
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(ms);
-    into["time"] =
-        fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
-                    fmt::gmtime(static_cast<std::time_t>(seconds.count())), (ms - seconds).count());
-    const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(now_ - time);
-    into["seconds_ago"] = static_cast<double>(ago.count()) / 1000;
-  }
-
   static json::object Tokens(size_t total, const Usage& usage) {
     return {{"total", total},
             {"read", usage.read},
@@ -110,7 +104,7 @@ class Page {
                           {"prompt", report.closest_prompt},
                           {"state", Name(closest.state)},
                           {"shared_tokens", report.shared}};
-    AddTime(closest.time, other);
+    AddTime(closest.time, now_, other);
     if (asker_.admin) other["tenant"] = closest.tenant;
     shown["closest"] = std::move(other);
     shown["first_difference"] = Difference(prompt, closest.prompts[report.closest_prompt]);
@@ -155,7 +149,7 @@ class Page {
     json::object why = {{"reason", ToText(report.outcome)}};
     if (report.loss) {
       AddTime(*prompt.looked_up - std::chrono::duration_cast<WallTime::duration>(report.loss->ago),
-              why);
+              now_, why);
     }
     if (report.outcome == ReuseOutcome::kNoSnapshot) {
       why["known"] = prompt.started->known_tokens;
@@ -184,6 +178,11 @@ class Page {
 };
 
 }  // namespace
+
+json::object RequestSummary(const PastRequest& request, const Service& service,
+                            const Identity& asker) {
+  return Page(service, asker).Summary(request);
+}
 
 asio::awaitable<void> HandlePastRequests(Exchange& exchange) {
   const Page page(exchange.service, exchange.identity);

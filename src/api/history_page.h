@@ -5,11 +5,15 @@
 // get the same 404. I/O thread only.
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/json.hpp>
 
 #include "api/exchange.h"
 
 namespace reprise {
 
+// An entry of the list. REQUIRES: the asker may see it.
+boost::json::object RequestSummary(const PastRequest& request, const Service& service,
+                                   const Identity& asker);
 boost::asio::awaitable<void> HandlePastRequests(Exchange& exchange);
 boost::asio::awaitable<void> HandlePastRequest(Exchange& exchange);
 

@@ -97,10 +97,13 @@ struct Server::Impl {
     }
   }
 
-  asio::awaitable<void> WaitForExchanges(Duration longest) {
+  asio::awaitable<void> WaitForExchanges(Duration longest, bool watchers_too) {
     const TimePoint until = std::chrono::steady_clock::now() + longest;
     asio::steady_timer timer(io);
-    while (service.open_exchanges > 0 && std::chrono::steady_clock::now() < until) {
+    const auto left = [&] {
+      return service.open_exchanges - (watchers_too ? 0 : service.watchers.count());
+    };
+    while (left() > 0 && std::chrono::steady_clock::now() < until) {
       timer.expires_after(std::chrono::milliseconds(5));
       co_await timer.async_wait(asio::use_awaitable);
     }
@@ -109,15 +112,18 @@ struct Server::Impl {
   asio::awaitable<void> Drain(Duration longest) {
     service.stopping = true;
     listener.StopAccepting();
+    service.watchers.Stop();
     AbortRuns(/*started_too=*/false);
-    co_await WaitForExchanges(longest);
+    co_await WaitForExchanges(longest, /*watchers_too=*/false);
     AbortRuns(/*started_too=*/true);
-    co_await WaitForExchanges(std::chrono::milliseconds(limits::kStopFlushMs));
+    co_await WaitForExchanges(std::chrono::milliseconds(limits::kStopFlushMs),
+                              /*watchers_too=*/true);
     listener.Close();
   }
 
   void Run() {
     listener.Start();
+    asio::co_spawn(io, service.watchers.Run(), asio::detached);
     thread = std::thread([this] {
       NameTraceThread("sockets");
       io.run();

@@ -49,6 +49,7 @@ struct ServerOptions {
   OriginPolicy origins;             // which web pages may use the server
   // Bytes that bodies, the work on them and replies hold together; beyond, requests are refused.
   size_t request_memory = 0;  // 0: limits::kMinRequestMemory
+  int threads = 1;            // that compute, shown by /savings
 };
 
 }  // namespace reprise

@@ -31,10 +31,10 @@ Service::Service(Engine& served_engine, ServedModel served_model,
       options(server_options),
       io(io_context.get_executor()),
       listener(http_listener),
-      started_at(std::chrono::duration_cast<std::chrono::seconds>(
-                     std::chrono::system_clock::now().time_since_epoch())
-                     .count()),
+      started_at(SecondsSince1970()),
       history(model.policy.history, limits::kMaxHistoryBytes),
+      ledger(started_at),
+      watchers(*this, io),
       short_work_("short work", 1, 1),
       long_work_("long work", LongWorkers(), LongWorkers() - 1) {}
 
@@ -67,6 +67,12 @@ uint64_t Service::NextRandom() {
   uint64_t value = 0;
   CHECK(getentropy(&value, sizeof value) == 0, "the system has random bytes");
   return value;
+}
+
+int64_t Service::SecondsSince1970() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string Service::NewId(std::string_view prefix) {

@@ -19,12 +19,14 @@
 #include "api/mailbox.h"
 #include "api/metrics.h"
 #include "api/server_options.h"
+#include "api/watchers.h"
 #include "base/fair_pool.h"
 #include "base/interruption.h"
 #include "base/limits.h"
 #include "base/memory_budget.h"
 #include "engine/engine.h"
 #include "history/history.h"
+#include "history/ledger.h"
 #include "http/api_keys.h"
 #include "http/listener.h"
 #include "http/request_memory.h"
@@ -63,6 +65,7 @@ class Service {
   // From the system's generator: nobody can tell one from those before.
   static uint64_t NextRandom();
   static std::string NewId(std::string_view prefix);
+  static int64_t SecondsSince1970();
 
   Engine& engine;
   const ServedModel model;
@@ -73,6 +76,8 @@ class Service {
   std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;
   History history;
+  Ledger ledger;
+  Watchers watchers;
   bool noted_billing_line = false;  // said once that it is left out
   bool stopping = false;            // nothing new is begun
   size_t open_exchanges = 0;        // requests being answered

@@ -72,16 +72,20 @@ void AwaitStop(const sigset_t& signals, const std::function<void()>& reload) {
   }).detach();
 }
 
+// That compute.
+int Threads(const ModelOptions& options) {
+  return options.threads > 0 ? options.threads : DefaultThreads();
+}
+
 void LogModel(const Model& model, const ModelOptions& options, size_t file_bytes, double seconds) {
   const ModelConfig& config = model.config();
-  const int threads = options.threads > 0 ? options.threads : DefaultThreads();
   LogInfo("{} ({}): {} layers, hidden {}, {} heads on {} KV heads, vocabulary {}, context {}",
           config.name, config.architecture, config.layers, config.hidden, config.heads,
           config.kv_heads, config.vocabulary, config.context);
   const Isa isa = ParseIsa(options.isa).value_or(Isa::kPlain);
   LogInfo("file {:.1f} MB, packed {:.1f} MB in {:.2f} s; {} arithmetic on {}, {} threads",
           static_cast<double>(file_bytes) / 1e6, static_cast<double>(model.weight_bytes()) / 1e6,
-          seconds, options.compute, IsaName(isa), threads);
+          seconds, options.compute, IsaName(isa), Threads(options));
   const std::string refused = RefusedIsa();
   if (!refused.empty() && options.isa == "auto") LogInfo("{}", refused);
 }
@@ -184,6 +188,7 @@ int RunServe(ServeOptions options) {
     options.server.model_name = ModelName(*file);
   }
   options.server.model_path = options.model.path;
+  options.server.threads = Threads(options.model);
   options.server.chat_template_source = text->chat_template_source;
   const Vocabulary& vocabulary = text->tokenizer->vocabulary();
   options.server.bos_token = TokenText(*text->tokenizer, vocabulary.bos);

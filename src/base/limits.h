@@ -92,6 +92,11 @@ inline constexpr size_t kMaxShownParts = 1000;         // of a prompt; further o
 inline constexpr size_t kMaxShownRequests = 1000;      // of the list, newest first
 inline constexpr size_t kMissLogTokens = 256;          // computed: from here on a line says why
 
+// -- Who watches (GET /cache/watch) --------------------------------------------------------------
+inline constexpr size_t kMaxWatchers = 64;                    // 429
+inline constexpr int kWatchDelayMs = 100;                     // changes within it are told once
+inline constexpr size_t kMaxWatchedRequestBytes = 64u << 10;  // a longer entry is not told
+
 // -- Files (exit code 2, a sentence) -----------------------------------------------------------
 inline constexpr uint64_t kMaxGgufTensors = 1u << 16;
 inline constexpr uint64_t kMaxGgufMetadata = 1u << 16;

@@ -339,6 +339,7 @@ PrefixCache::Sizes PrefixCache::sizes() const {
   sizes.private_blocks = sizes.total_blocks - sizes.free_blocks - sizes.cached_blocks;
   sizes.leased_blocks = tree_->pinned_blocks(Hold::kLease);
   sizes.pinned_blocks = tree_->pinned_blocks(Hold::kPromise);
+  sizes.held_blocks = tree_->pinned_blocks();
   sizes.reserved_blocks = book_->reserved_blocks();
   sizes.pin_capacity_blocks = book_->capacity();
   sizes.pin_capacity_per_tenant_blocks = book_->capacity_per_tenant();

@@ -173,6 +173,7 @@ class PrefixCache {
     size_t private_blocks = 0;       // referenced by sequences only
     size_t leased_blocks = 0;        // cached and held by a lease: not evictable now
     size_t pinned_blocks = 0;        // cached and held for a promise: neither; some are leased too
+    size_t held_blocks = 0;          // leased, pinned or both
     size_t reserved_blocks = 0;      // that promises of running requests will hold beyond these
     size_t pin_capacity_blocks = 0;  // for pinned and reserved
     size_t pin_capacity_per_tenant_blocks = 0;

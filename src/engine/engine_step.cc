@@ -46,7 +46,8 @@ void EngineThread::Admit() {
     StartedEvent event{.prompt_tokens = static_cast<int>(sequence.prompt_size()),
                        .cached_tokens = static_cast<int>(sequence.cached_tokens),
                        .breakpoints = sequence.breakpoints,
-                       .known_tokens = static_cast<int>(sequence.known_tokens)};
+                       .known_tokens = static_cast<int>(sequence.known_tokens),
+                       .saved_seconds = scheduler_.SecondsToCompute(sequence.cached_tokens)};
     if (sequence.cached_tokens >= Sum(sequence.below.read)) event.stored = sequence.below.read;
     event.missed = sequence.below.missed;
     counters_.stored_tokens += Sum(event.stored);
@@ -58,7 +59,10 @@ void EngineThread::Admit() {
 }
 
 void EngineThread::Step() {
-  if (scheduler_.waiting() > 0) Admit();
+  if (scheduler_.waiting() > 0) {
+    Admit();
+    Publish();  // who runs, before a step that may take long
+  }
   const size_t admitted = scheduler_.running();
   FinishSatisfied();
   BeginWhollyRead();

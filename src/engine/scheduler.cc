@@ -360,6 +360,11 @@ void Scheduler::Observe(Duration took) {
   price_.Observe(rows, took);
 }
 
+double Scheduler::SecondsToCompute(size_t tokens) const {
+  const auto small = pace_.seconds_per_cost();
+  return pace_.Cost(tokens, 0) * pace_.bulk_seconds_per_cost().value_or(small.value_or(0));
+}
+
 // ---- publishing and giving back ----------------------------------------------------------------
 
 void Scheduler::Advance() {

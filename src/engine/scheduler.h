@@ -96,6 +96,11 @@ class Scheduler {
   // The step of the last plan took so long; with ManualClock tests, whatever they say.
   void Observe(Duration took);
 
+  // What computing a prompt's first tokens would take, attention to the keys before each included,
+  // at the speed of the steps so far: of large ones where there were any. 0 while there was no
+  // step.
+  double SecondsToCompute(size_t tokens) const;
+
   // Takes a sequence out, wherever it is; what it computed stays cached. nullptr if unknown.
   std::unique_ptr<Sequence> Remove(SequenceId id);
 

@@ -118,6 +118,9 @@ struct StartedEvent {
   // Whose K and V are cached: more than were read where a model with recurrent layers has no
   // snapshot of its state that far.
   int known_tokens = 0;
+  // What computing what was read would have taken, at the engine's measured pace; 0 until there is
+  // one.
+  double saved_seconds = 0;
 };
 // Some text is certain. Tokens whose bytes are held back come with the event that releases them.
 struct TextEvent {

@@ -22,6 +22,13 @@ Usage PastRequest::usage() const {
   return sum;
 }
 
+double PastRequest::saved_seconds() const {
+  double sum = 0;
+  for (const PastPrompt& prompt : prompts)
+    sum += prompt.started ? prompt.started->saved_seconds : 0;
+  return sum;
+}
+
 // The constant stands for the request itself, its entries in the indexes and what is noted later.
 size_t History::BytesOf(const PastRequest& request) {
   constexpr size_t kOverhead = 1024;
@@ -105,6 +112,10 @@ void History::NoteStarted(uint64_t number, size_t prompt, const StartedEvent& ev
 void History::NoteComputed(uint64_t number, size_t prompt, WallTime now) {
   PastPrompt* past = MutablePrompt(number, prompt);
   if (past != nullptr && !past->computed) past->computed = now;
+}
+
+void History::NoteFirstText(uint64_t number, double ms) {
+  if (PastRequest* request = Mutable(number)) request->first_token_ms = ms;
 }
 
 void History::NoteEnd(uint64_t number, PastRequest::State state) {

@@ -60,8 +60,13 @@ struct PastRequest {
   WallTime time;
   State state = State::kQueued;
   std::vector<PastPrompt> prompts;
+  std::shared_ptr<const WorkDone> work;  // that it has cost so far; null: nothing
+  std::optional<double> first_token_ms;  // from its header to its first text; none yet
 
   Usage usage() const;  // of all prompts
+  // What computing what was read would have taken.
+  double saved_seconds() const;
+  int generated() const { return work == nullptr ? 0 : work->generated.load(); }  // tokens
 };
 
 class History {
@@ -76,6 +81,7 @@ class History {
   void NoteSubmitted(uint64_t number, size_t prompt, SequenceId sequence);
   void NoteStarted(uint64_t number, size_t prompt, const StartedEvent& event, WallTime now);
   void NoteComputed(uint64_t number, size_t prompt, WallTime now);
+  void NoteFirstText(uint64_t number, double ms);
   void NoteEnd(uint64_t number, PastRequest::State state);
 
   // By either of its ids; nullptr if unknown. Pointers are good until the next Begin.
