@@ -20,6 +20,7 @@
 #include "api/savings_page.h"
 #include "api/stored_responses.h"
 #include "api/text_tools.h"
+#include "api/tree_page.h"
 #include "api/watch_stream.h"
 #include "base/ascii.h"
 #include "http/route.h"
@@ -59,6 +60,10 @@ const std::array kRoutes = {
     HandledRoute{{"DELETE", "/cache", /*quiet=*/false, /*admin=*/true}, HandleFlush},
     HandledRoute{{"GET", "/cache/requests"}, HandlePastRequests},
     HandledRoute{{"GET", "/cache/requests/"}, HandlePastRequest},
+    HandledRoute{{"GET", "/cache/tree", /*quiet=*/true}, HandleTree},
+    HandledRoute{{"GET", "/cache/tree/"}, HandleTreeNode},
+    HandledRoute{{"DELETE", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleDropTreeNode},
+    HandledRoute{{"POST", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleKeepTreeNode},
     HandledRoute{{"GET", "/cache/series", /*quiet=*/true}, HandleSeries},
     HandledRoute{{"GET", "/cache/watch", /*quiet=*/true}, HandleWatch},
     HandledRoute{{"GET", "/savings", /*quiet=*/true}, HandleSavings},

@@ -144,4 +144,10 @@ inline constexpr size_t kTierQueueBytes = 64u << 20;  // that wait to be written
 inline constexpr size_t kMaxTierItems = 4096;         // the same of notes that blocks were used
 inline constexpr size_t kMaxGoneBlocks = 16384;       // of which it is remembered why they are gone
 
+// -- The pages of the prefix tree -----------------------------------------------------------------
+inline constexpr size_t kShownTreeNodes = 5000;       // unless asked otherwise; others are counted
+inline constexpr size_t kMaxShownTreeNodes = 20'000;  // in any case
+inline constexpr size_t kMaxShownNodeTokens = 4096;   // of one node's text
+inline constexpr size_t kMaxNamedTokens = 1'000'000;  // of prompts, to name nodes: 20 ms
+
 }  // namespace reprise::limits
