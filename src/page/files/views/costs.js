@@ -74,7 +74,7 @@ class Costs extends HTMLElement {
     const vendors = [...new Set(sheets.map(({ vendor }) => vendor))];
     return h("div", { class: "toolbar" },
       h("label", { for: "costs-sheet" }, "Prices and rules of"),
-      h("select", { id: "costs-sheet", onchange: (event) => {
+      h("select", { id: "costs-sheet", style: { "max-width": "100%" }, onchange: (event) => {
         this.#choose(event.currentTarget.value);
         this.querySelector("#costs-sheet").focus();
       } }, vendors.map((vendor) => h("optgroup", { label: vendor },
@@ -100,7 +100,7 @@ class Costs extends HTMLElement {
       h("h2", { id: "costs-ways" }, sheet.name),
       h("ul", { class: "legend" },
         kKinds.map(([, kind, word]) => h("li", {}, swatch(kind), ` ${word}`))),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Ways of caching" },
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Costs by way of caching" },
         h("table", { class: "data", id: "costs-table" },
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Prompts"),
             h("th", { scope: "col" }, "Tokens"),
@@ -125,7 +125,7 @@ class Costs extends HTMLElement {
       bill ? money(bill.cost, sheet.currency) : money(null));
     return h("section", { class: "panel", "aria-labelledby": "costs-all" },
       h("h2", { id: "costs-all" }, "All price lists"),
-      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "All price lists" },
+      h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Costs by price list" },
         h("table", { class: "data", id: "costs-sheets" },
           h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Prompts by the prices of"),
             ["No cache", "Automatic", "Marks as sent", "Cheapest marks"].map((name) =>
