@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 #include <span>
 #include <string_view>
@@ -22,26 +23,43 @@ using Tokens = std::span<const TokenId>;
 // A user's message of so many bytes is read, not said.
 constexpr size_t kDocumentBytes = 2000;
 
-// What families' templates write before a message.
+// What families' templates write before a message: the last of these that begins a line or stands
+// in a control token. "user" in a sentence about tools is none.
 Role RoleIn(std::string_view words) {
   constexpr std::array kWords = {
       std::pair<std::string_view, Role>{"system", Role::kSystem},
       std::pair<std::string_view, Role>{"developer", Role::kSystem},
+      std::pair<std::string_view, Role>{"SYSTEM_TOKEN", Role::kSystem},
       std::pair<std::string_view, Role>{"user", Role::kUser},
+      std::pair<std::string_view, Role>{"User", Role::kUser},
+      std::pair<std::string_view, Role>{"USER_TOKEN", Role::kUser},
       std::pair<std::string_view, Role>{"INST", Role::kUser},
       std::pair<std::string_view, Role>{"assistant", Role::kAssistant},
+      std::pair<std::string_view, Role>{"Assistant", Role::kAssistant},
+      std::pair<std::string_view, Role>{"CHATBOT_TOKEN", Role::kAssistant},
       std::pair<std::string_view, Role>{"model", Role::kAssistant},
       std::pair<std::string_view, Role>{"tool", Role::kTool},
+      std::pair<std::string_view, Role>{"tool_response", Role::kTool},
       std::pair<std::string_view, Role>{"ipython", Role::kTool},
       std::pair<std::string_view, Role>{"observation", Role::kTool},
+  };
+  const auto goes_on = [](char letter) {
+    return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_';
   };
   Role role = Role::kUnknown;
   size_t latest = 0;
   for (const auto& [word, named] : kWords) {
-    const size_t at = words.rfind(word);
-    if (at == std::string_view::npos || at + 1 < latest) continue;
-    latest = at + 1;
-    role = named;
+    for (size_t at = words.find(word); at != std::string_view::npos;
+         at = words.find(word, at + 1)) {
+      const size_t end = at + word.size();
+      const char before = at == 0 ? '\n' : words[at - 1];
+      const bool begins = std::string_view(">|[\n").contains(before) ||
+                          static_cast<uint8_t>(before) >= 0x80 ||  // of DeepSeek's wide bar
+                          (before == '<' && word == "tool_response");
+      if (!begins || at + 1 < latest || (end < words.size() && goes_on(words[end]))) continue;
+      latest = at + 1;
+      role = named;
+    }
   }
   return role;
 }
@@ -61,7 +79,9 @@ std::vector<PrefixLabel> LabelTokens(const PastPrompt& prompt, const Tokenizer& 
   for (const PartSpan& span : prompt.part_spans) {
     PrefixLabel label = {.kind = Kind::kPart, .part = span.name};
     if (span.name.kind == PartName::Kind::kMessage && span.text_begin <= text.size()) {
-      label.role = RoleIn(std::string_view(text).substr(before, span.text_begin - before));
+      // Tools may stand between the words that begin the first message and its text.
+      const size_t from = span.name.index == 0 ? 0 : before;
+      label.role = RoleIn(std::string_view(text).substr(from, span.text_begin - from));
       if (label.role == Role::kUser) ++turn;
       label.turn = turn;
       label.document =
