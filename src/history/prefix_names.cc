@@ -182,6 +182,16 @@ class Labeller {
     return nearest;
   }
 
+  // A prompt that ends with `rest` inside a block ends in each that begins so: replies part there.
+  void AddBrothers(const std::vector<size_t>& chains, size_t found, Tokens rest, size_t begin,
+                   std::vector<Place>& path) {
+    for (const size_t i : chains) {
+      const Tokens held = tree_.chains[i].tokens;
+      if (i == found || CommonTokens(held, rest) < rest.size()) continue;
+      path.push_back({blocks_[i].data(), begin, begin + std::min(tree_.block_tokens, held.size())});
+    }
+  }
+
   void Walk(const PastPrompt& prompt, size_t scope) {
     const Tokens tokens = prompt.tokens;
     std::vector<Place> path;  // blocks that the prompt goes through, or ends in
@@ -197,18 +207,24 @@ class Labeller {
         const size_t end = std::min(begin + tree_.block_tokens, chain.tokens.size());
         if (common <= begin || (common < end && done + common < tokens.size())) break;
         path.push_back({&blocks_[found][i], chain.begin + begin, chain.begin + end});
-        unnamed |= path.back().block->label.kind == Kind::kUnknown;
+      }
+      if (done + common == tokens.size() && common < tree_.block_tokens) {
+        AddBrothers(*next, found, tokens.subspan(done), chain.begin, path);
       }
       done += common;
       if (common < chain.tokens.size()) break;
       next = &below_[found];
     }
-    if (path.empty()) return;
-    if (path.back().end >= tokens.size()) path.back().block->ends_prompt = true;
+    size_t end = tokens.size();
+    for (const Place& place : path) {
+      if (place.end >= tokens.size()) place.block->ends_prompt = true;
+      unnamed |= place.block->label.kind == Kind::kUnknown;
+      end = std::max(end, place.end);
+    }
     if (!unnamed || decoded_ + tokens.size() > limits::kMaxNamedTokens) return;
     decoded_ += tokens.size();
     std::vector<PrefixLabel> labels = LabelTokens(prompt, tokenizer_);
-    labels.resize(std::max(labels.size(), path.back().end), {.kind = Kind::kReply});
+    labels.resize(end, {.kind = Kind::kReply});
     for (const Place& place : path) {
       if (place.block->label.kind != Kind::kUnknown) continue;
       place.block->label = MostOf(std::span(labels).subspan(place.begin, place.end - place.begin));

@@ -155,7 +155,7 @@ TEST_F(PrefixNamesTest, WhatGoesOnBehindAPromptIsAReplyOnEveryBranch) {
   const PastPrompt prompt = Prompt({{Message(0), "user", kShort}});
   Ask(prompt);
   std::vector<TokenId> whole = prompt.tokens;
-  whole.resize(whole.size() / kBlock * kBlock);  // the prompt ends in the blocks behind
+  whole.resize((whole.size() - 1) / kBlock * kBlock);  // the prompt ends in the blocks behind
   const size_t head = Add(whole);
   std::vector<TokenId> rest(prompt.tokens.begin() + static_cast<std::ptrdiff_t>(whole.size()),
                             prompt.tokens.end());
@@ -166,7 +166,10 @@ TEST_F(PrefixNamesTest, WhatGoesOnBehindAPromptIsAReplyOnEveryBranch) {
     Add(tail, head);
   }
   EXPECT_TRUE(Names(head).starts_with("turn 1, user"));
-  for (const size_t tail : {1, 2}) EXPECT_TRUE(Names(tail).ends_with("reply")) << Names(tail);
+  for (const size_t tail : {1, 2}) {
+    EXPECT_TRUE(Names(tail).ends_with("reply")) << Names(tail);
+    EXPECT_FALSE(Names(tail).contains("unknown")) << Names(tail);
+  }
 }
 
 TEST_F(PrefixNamesTest, ATextCompletionIsAPromptAndAnotherTenantsNamesNothing) {
