@@ -4,6 +4,7 @@
 
 import json
 import random
+import time
 
 import pytest
 from api.conftest import ACME, OPS
@@ -261,6 +262,21 @@ def test_a_node_too_narrow_to_see_is_reached_by_keyboard(page, server):
         page.keyboard.press(press)
     assert item(page).startswith("message 4, 1")
     expect(page.get_by_role("navigation", name="Where the picture begins")).to_contain_text("998 small ones")
+
+
+def test_it_follows_the_server_but_not_faster_than_every_two_seconds(start, page):
+    server = start()
+    ask(server, "Who wrote?")
+    open_view(page, server, "tree")
+    expect(icicle(page)).to_be_visible()
+    before = len([url for url in page.watch.urls if url.endswith("/cache/tree")])
+    begun = time.monotonic()
+    for question in range(4):
+        ask(server, f"What passed at {question} o'clock?")
+    tokens = server.get("/cache/tree")["tokens"]
+    expect(page.locator("view-tree .view-head p").first).to_contain_text(f"{tokens:,}")
+    asked = len([url for url in page.watch.urls if url.endswith("/cache/tree")]) - before
+    assert 1 <= asked <= 1 + (time.monotonic() - begun) / 2
 
 
 def test_it_fits_a_phone_and_the_dark(new_page, traffic):
