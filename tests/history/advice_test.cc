@@ -264,6 +264,12 @@ TEST_F(AdviceTest, AHitSaysWhatWasReadAndGivesNoAdvice) {
             (Explanation{"All 103 tokens that it shares with req_3 were read; the 6 tokens behind "
                          "them are new.",
                          std::nullopt}));
+  history_ = History(100, 1u << 24);
+  Run({Message(0, "Hello there")});
+  EXPECT_EQ(
+      Say(Run({Message(0, "Hello there"), Message(1, "Good day"), Message(2, "Bye")}, 20)).what,
+      "20 tokens were read, which req_5 and its reply left in the cache; the 9 tokens behind "
+      "them are new.");
 }
 
 TEST_F(AdviceTest, NothingSharedIsSaidAlsoWhereTheTemplateAloneIs) {
