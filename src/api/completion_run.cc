@@ -38,6 +38,7 @@ PastRequest Remembered(const Call& call, const Exchange& exchange, std::string_v
   for (size_t i = 0; i < call.prompts.size(); ++i) {
     request.prompts[i].tokens = call.prompts[i];
     if (i < call.part_spans.size()) request.prompts[i].part_spans = call.part_spans[i];
+    if (i < call.breakpoints.size()) request.prompts[i].marks = call.breakpoints[i];
   }
   return request;
 }

@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
-from api.conftest import Guarded, Server, built, guarded, start  # noqa: E402,F401
+from api.conftest import Server, built, guarded, guarded_server, start  # noqa: E402,F401
 from browser import PHONE, WIDE, Watch, chromium  # noqa: E402
 from traffic import OPTIONS, play  # noqa: E402
 

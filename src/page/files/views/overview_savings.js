@@ -57,7 +57,12 @@ export class Savings {
   }
 
   async #loadSheets() {
-    this.#sheets = (await get("/prices")).sheets;
+    try {
+      this.#sheets = (await get("/prices")).sheets;
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      this.#sheets = [];
+    }
     const known = this.#sheets.some(({ name }) => name === this.#prices);
     if (!known) this.#prices = this.#sheets[0]?.name ?? null;
     if (this.#sheets.length === 0) return;
