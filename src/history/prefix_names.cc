@@ -15,7 +15,7 @@
 namespace reprise {
 namespace {
 
-using Kind = PrefixLabel::Kind;
+using LabelKind = PrefixLabel::Kind;
 using Role = PrefixLabel::Role;
 using Tokens = std::span<const TokenId>;
 
@@ -59,7 +59,7 @@ std::vector<PrefixLabel> LabelTokens(const PastPrompt& prompt, const Tokenizer& 
   size_t before = 0;
   uint32_t turn = 0;
   for (const PartSpan& span : prompt.part_spans) {
-    PrefixLabel label = {.kind = Kind::kPart, .part = span.name};
+    PrefixLabel label = {.kind = LabelKind::kPart, .part = span.name};
     if (span.name.kind == PartName::Kind::kMessage && span.text_begin <= text.size()) {
       label.role = RoleIn(std::string_view(text).substr(before, span.text_begin - before));
       if (label.role == Role::kUser) ++turn;
@@ -70,7 +70,7 @@ std::vector<PrefixLabel> LabelTokens(const PastPrompt& prompt, const Tokenizer& 
     of_parts.push_back(label);
     before = span.text_end;
   }
-  const PrefixLabel behind = {.kind = of_parts.empty() ? Kind::kPart : Kind::kReply};
+  const PrefixLabel behind = {.kind = of_parts.empty() ? LabelKind::kPart : LabelKind::kReply};
   std::vector<PrefixLabel> labels;
   labels.reserve(begins.size());
   size_t part = 0;
@@ -125,8 +125,8 @@ class Labeller {
       bool reply = parent != TreeChain::kNone && replies[parent];
       labels.emplace_back();
       for (Block& block : blocks_[i]) {
-        if (block.label.kind == Kind::kUnknown && reply) block.label.kind = Kind::kReply;
-        reply = block.ends_prompt || block.label.kind == Kind::kReply;
+        if (block.label.kind == LabelKind::kUnknown && reply) block.label.kind = LabelKind::kReply;
+        reply = block.ends_prompt || block.label.kind == LabelKind::kReply;
         labels.back().push_back(block.label);
       }
       replies.push_back(reply);
@@ -177,7 +177,7 @@ class Labeller {
         const size_t end = std::min(begin + tree_.block_tokens, chain.tokens.size());
         if (common <= begin || (common < end && done + common < tokens.size())) break;
         path.push_back({&blocks_[found][i], chain.begin + begin, chain.begin + end});
-        unnamed |= path.back().block->label.kind == Kind::kUnknown;
+        unnamed |= path.back().block->label.kind == LabelKind::kUnknown;
       }
       done += common;
       if (common < chain.tokens.size()) break;
@@ -188,9 +188,9 @@ class Labeller {
     if (!unnamed || decoded_ + tokens.size() > limits::kMaxNamedTokens) return;
     decoded_ += tokens.size();
     std::vector<PrefixLabel> labels = LabelTokens(prompt, tokenizer_);
-    labels.resize(std::max(labels.size(), path.back().end), {.kind = Kind::kReply});
+    labels.resize(std::max(labels.size(), path.back().end), {.kind = LabelKind::kReply});
     for (const Place& place : path) {
-      if (place.block->label.kind != Kind::kUnknown) continue;
+      if (place.block->label.kind != LabelKind::kUnknown) continue;
       place.block->label = MostOf(std::span(labels).subspan(place.begin, place.end - place.begin));
     }
   }
@@ -206,12 +206,12 @@ class Labeller {
 }  // namespace
 
 std::string ToText(const PrefixLabel& label) {
-  if (label.kind == Kind::kUnknown) return "unknown";
-  return label.kind == Kind::kReply ? "reply" : ToText(label.part);
+  if (label.kind == LabelKind::kUnknown) return "unknown";
+  return label.kind == LabelKind::kReply ? "reply" : ToText(label.part);
 }
 
 std::string NameOf(const PrefixLabel& label) {
-  if (label.kind != Kind::kPart) return ToText(label);
+  if (label.kind != LabelKind::kPart) return ToText(label);
   switch (label.part.kind) {
     case PartName::Kind::kTool:
       return "tools";
