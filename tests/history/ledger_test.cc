@@ -118,13 +118,14 @@ TEST(LedgerTest, WhatIsNotedOfTheSecondBeforeGoesThere) {
 TEST(LedgerTest, TenantsCountApartAndTheOneSilentForLongestIsForgotten) {
   Ledger ledger(kStart);
   for (size_t i = 0; i < limits::kMaxApiKeys; ++i) {
-    ledger.Add("t/" + std::to_string(i), kStart + static_cast<int64_t>(i), Tokens(1, 0));
+    ledger.Add("t/" + std::to_string(i), kStart + static_cast<int64_t>(i),
+               Tokens(limits::kMaxApiKeys - i, 0));  // the first ones asked most
   }
   ledger.Add("t/0", kStart + 5000, Tokens(4, 0));
   ledger.Add("t/new", kStart + 5001, Tokens(2, 1));
   EXPECT_EQ(ledger.tenants().size(), limits::kMaxApiKeys);
   EXPECT_FALSE(ledger.tenants().contains("t/1"));
-  EXPECT_EQ(ledger.Of("t/0").since_start().work.prompt, 5U);
+  EXPECT_EQ(ledger.Of("t/0").since_start().work.prompt, limits::kMaxApiKeys + 4);
   EXPECT_EQ(ledger.Of("t/new").since_start().work.read, 1U);
   EXPECT_EQ(ledger.Of("t/nobody").since_start().work.requests, 0U);
   EXPECT_EQ(ledger.total().since_start().work.requests, limits::kMaxApiKeys + 2);
