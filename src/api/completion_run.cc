@@ -38,6 +38,7 @@ PastRequest Remembered(const Call& call, const Exchange& exchange, std::string_v
   for (size_t i = 0; i < call.prompts.size(); ++i) {
     request.prompts[i].tokens = call.prompts[i];
     if (i < call.part_spans.size()) request.prompts[i].part_spans = call.part_spans[i];
+    if (i < call.breakpoints.size()) request.prompts[i].marks = call.breakpoints[i];
   }
   return request;
 }
@@ -131,9 +132,9 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
   Choice& choice = choices_[index];
   if (index == PromptOf(index) * choices_per_prompt()) {
     service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
+    NoteReason(service_, number_, PromptOf(index));
     NoteLookup(PromptOf(index), event);
     choice.cache_miss = Diagnosis();
-    LogMiss(service_, number_, PromptOf(index));
   }
   choice.started = std::move(event);
   if (streams()) format_->WriteStart(index, choice, events);

@@ -8,11 +8,14 @@
 #include <string>
 #include <utility>
 
+#include "api/prompt_page.h"
 #include "api/shown_time.h"
 #include "base/limits.h"
+#include "history/advice.h"
 #include "history/divergence.h"
 #include "history/history.h"
 #include "history/miss_report.h"
+#include "history/prompt_change.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -43,6 +46,7 @@ class Page {
   Page(const Service& service, const Identity& asker)
       : history_(service.history),
         tokenizer_(*service.model.tokenizer),
+        minimum_tokens_(service.model.policy.cache_minimum_tokens),
         asker_(asker),
         now_(std::chrono::system_clock::now()) {}
 
@@ -65,18 +69,34 @@ class Page {
     shown["first_token_ms"] = nullptr;
     if (request.first_token_ms) shown["first_token_ms"] = *request.first_token_ms;
     shown["saved_ms"] = request.saved_seconds() * 1000;
+    AddReason(request, shown);
     return shown;
   }
 
-  json::object Details(const PastRequest& request) const {
+  json::object Details(const PastRequest& request, std::optional<WantedText> wanted) const {
     json::object shown = Summary(request);
     json::array prompts;
-    for (size_t i = 0; i < request.prompts.size(); ++i) prompts.push_back(Prompt(request, i));
+    for (size_t i = 0; i < request.prompts.size(); ++i) {
+      prompts.push_back(Prompt(request, i, wanted));
+    }
     shown["prompts"] = std::move(prompts);
     return shown;
   }
 
  private:
+  // Of the prompt of which most was computed.
+  static void AddReason(const PastRequest& request, json::object& into) {
+    into["reason"] = nullptr;
+    into["new_from"] = nullptr;
+    const auto computed = [](const PastPrompt& prompt) {
+      return prompt.reason ? 1 + prompt.tokens.size() - prompt.read() : 0;
+    };
+    const PastPrompt& most = *std::ranges::max_element(request.prompts, {}, computed);
+    if (!most.reason) return;
+    into["reason"] = ToText(most.reason->outcome);
+    if (most.reason->new_from) into["new_from"] = ToText(*most.reason->new_from);
+  }
+
   static json::object Tokens(size_t total, const Usage& usage) {
     return {{"total", total},
             {"read", usage.read},
@@ -84,20 +104,26 @@ class Page {
             {"computed", usage.total - usage.read}};
   }
 
-  json::object Prompt(const PastRequest& request, size_t index) const {
+  json::object Prompt(const PastRequest& request, size_t index,
+                      std::optional<WantedText>& wanted) const {
     const PastPrompt& prompt = request.prompts[index];
     json::object shown;
     shown["tokens"] = Tokens(prompt.tokens.size(), prompt.usage());
-    shown["parts"] = Parts(prompt);
+    shown["parts"] = ShowParts(prompt, tokenizer_);
     shown["parts_total"] = prompt.part_spans.size();
     shown["closest"] = nullptr;
     shown["first_difference"] = nullptr;
     shown["why"] = nullptr;
+    shown["explanation"] = nullptr;
+    if (wanted) AddText(prompt, index, tokenizer_, *wanted, shown);
     if (!prompt.started) return shown;  // not looked up yet
     const Seen seen = asker_.admin ? Seen::kAllTenants : Seen::kOwnTenant;
     const MissReport report = ExplainMiss(history_, request, index, seen);
     shown["why"] = Why(report, request, prompt);
-    if (report.closest == nullptr) return shown;
+    if (report.closest == nullptr) {
+      shown["explanation"] = Explained(report, request, prompt, {});
+      return shown;
+    }
     const PastRequest& closest = *report.closest;
     json::object other = {{"id", closest.request_id},
                           {"reply_id", closest.reply_id},
@@ -107,41 +133,29 @@ class Page {
     AddTime(closest.time, now_, other);
     if (asker_.admin) other["tenant"] = closest.tenant;
     shown["closest"] = std::move(other);
-    shown["first_difference"] = Difference(prompt, closest.prompts[report.closest_prompt]);
+    const PastPrompt& theirs = closest.prompts[report.closest_prompt];
+    std::optional<PromptChange> change;
+    if (const auto place = FindDivergence(prompt, theirs, tokenizer_)) {
+      change = FindChange(prompt, theirs, *place, tokenizer_);
+      shown["first_difference"] = ShowDifference(prompt, theirs, *place, *change, tokenizer_);
+    }
+    shown["explanation"] = Explained(report, request, prompt, std::move(change));
     return shown;
   }
 
-  // Where each part begins, the template's words before it included.
-  json::array Parts(const PastPrompt& prompt) const {
-    json::array parts;
-    size_t token = 0;
-    size_t token_end = 0;  // of the tokens before `token`, in bytes of the decoded prompt
-    size_t part_begin = 0;
-    for (const PartSpan& part_span : prompt.part_spans) {
-      if (parts.size() == limits::kMaxShownParts) break;
-      while (token < prompt.tokens.size()) {
-        const size_t end = token_end + tokenizer_.Piece(prompt.tokens[token]).size();
-        if (end > part_begin) break;
-        token_end = end;
-        ++token;
-      }
-      parts.push_back({{"part", ToText(part_span.name)}, {"token", token}});
-      part_begin = part_span.text_end;
-    }
-    return parts;
-  }
-
-  json::value Difference(const PastPrompt& ours, const PastPrompt& theirs) const {
-    const std::optional<Divergence> place = FindDivergence(ours, theirs, tokenizer_);
-    if (!place) return nullptr;
-    const auto side = [](const Divergence::Side& of) {
-      return json::object{
-          {"part", ToText(of.part)}, {"offset", of.offset}, {"excerpt", of.excerpt}};
-    };
-    return json::object{{"token", place->token},
-                        {"part", ToText(PartOf(*place))},
-                        {"this", side(place->ours)},
-                        {"closest", side(place->theirs)}};
+  json::object Explained(const MissReport& report, const PastRequest& request,
+                         const PastPrompt& prompt, std::optional<PromptChange> change) const {
+    const ExplainedPrompt explained{.request = request,
+                                    .prompt = prompt,
+                                    .report = report,
+                                    .change = std::move(change),
+                                    .taker = TakerOf(report, request),
+                                    .minimum_tokens = minimum_tokens_};
+    Explanation explanation = Explain(explained);
+    json::object shown = {{"what", std::move(explanation.what)}, {"advice", nullptr}};
+    if (explanation.advice) shown["advice"] = std::move(*explanation.advice);
+    shown["moved_tokens"] = explained.change ? explained.change->moved_tokens : 0;
+    return shown;
   }
 
   json::object Why(const MissReport& report, const PastRequest& request,
@@ -155,7 +169,7 @@ class Page {
       why["known"] = prompt.started->known_tokens;
       why["snapshot_at"] = report.read;
     }
-    if (report.outcome == ReuseOutcome::kEvicted) why["for"] = EvictedFor(*report.loss, request);
+    if (report.outcome == ReuseOutcome::kEvicted) why["for"] = Show(TakerOf(report, request));
     if (report.outcome == ReuseOutcome::kHit || !prompt.started) return why;
     for (const TierKind kind : kTierKinds) {
       const TierMiss missed = prompt.started->missed[kind];
@@ -164,15 +178,31 @@ class Page {
     return why;
   }
 
-  json::value EvictedFor(const CacheLoss& loss, const PastRequest& request) const {
-    const PastRequest* taker = history_.FindSequence(loss.for_whom);
-    if (taker == nullptr) return nullptr;
-    if (asker_.admin || taker->tenant == request.tenant) return json::value(taker->request_id);
-    return "another tenant's request";
+  RoomTaker TakerOf(const MissReport& report, const PastRequest& request) const {
+    if (report.outcome != ReuseOutcome::kEvicted) return {};
+    const PastRequest* taker = history_.FindSequence(report.loss->for_whom);
+    if (taker == nullptr) return {};
+    if (!asker_.admin && taker->tenant != request.tenant) {
+      return {RoomTaker::Who::kAnotherTenant, ""};
+    }
+    return {RoomTaker::Who::kRequest, taker->request_id};
+  }
+
+  static json::value Show(const RoomTaker& taker) {
+    switch (taker.who) {
+      case RoomTaker::Who::kRequest:
+        return json::value(taker.request_id);
+      case RoomTaker::Who::kAnotherTenant:
+        return "another tenant's request";
+      case RoomTaker::Who::kUnknown:
+        break;
+    }
+    return nullptr;
   }
 
   const History& history_;
   const Tokenizer& tokenizer_;
+  const size_t minimum_tokens_;
   const Identity& asker_;
   const WallTime now_;
 };
@@ -210,7 +240,12 @@ asio::awaitable<void> HandlePastRequest(Exchange& exchange) {
     co_await exchange.SendError(std::move(error));
     co_return;
   }
-  co_await exchange.SendJson(json::serialize(page.Details(*request)));
+  const Result<std::optional<WantedText>> wanted = ReadWantedText(exchange.request.query);
+  if (!wanted) {
+    co_await exchange.SendError(wanted.error());
+    co_return;
+  }
+  co_await exchange.SendJson(json::serialize(page.Details(*request, *wanted)));
 }
 
 }  // namespace reprise

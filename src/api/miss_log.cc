@@ -12,11 +12,11 @@
 namespace reprise {
 namespace {
 
-// The part that the first token not read belongs to.
-std::string PartAt(const PastPrompt& prompt, size_t token, const Tokenizer& tokenizer) {
+// The part that a token belongs to.
+PartName PartAt(const PastPrompt& prompt, size_t token, const Tokenizer& tokenizer) {
   size_t bytes = 0;
   for (size_t i = 0; i < token; ++i) bytes += tokenizer.Piece(prompt.tokens[i]).size();
-  return ToText(PlaceOf(prompt.part_spans, bytes).name);
+  return PlaceOf(prompt.part_spans, bytes).name;
 }
 
 std::string Reason(const History& history, const MissReport& report) {
@@ -46,12 +46,16 @@ std::string Below(const PastPrompt& prompt) {
 
 }  // namespace
 
-void LogMiss(const Service& service, uint64_t number, size_t prompt) {
+void NoteReason(Service& service, uint64_t number, size_t prompt) {
   const PastRequest* request = service.history.Find(number);
   if (request == nullptr) return;
   const PastPrompt& own = request->prompts.at(prompt);
-  if (own.tokens.size() < own.read() + limits::kMissLogTokens) return;
   const MissReport report = ExplainMiss(service.history, *request, prompt, Seen::kOwnTenant);
+  const Tokenizer& tokenizer = *service.model.tokenizer;
+  NotedReason reason{report.outcome, {}};
+  if (report.shared < own.tokens.size()) reason.new_from = PartAt(own, report.shared, tokenizer);
+  service.history.NoteReason(number, prompt, reason);
+  if (own.tokens.size() < own.read() + limits::kMissLogTokens) return;
   if (report.outcome == ReuseOutcome::kHit) return;
   const std::string below = Below(own);
   if (report.outcome == ReuseOutcome::kNothingShared) {
@@ -60,8 +64,7 @@ void LogMiss(const Service& service, uint64_t number, size_t prompt) {
   }
   LogInfo("{} shares {} tokens with {} and read {}, up to {}: {}{}", request->request_id,
           report.shared, report.closest->request_id, report.read,
-          PartAt(own, report.read, *service.model.tokenizer), Reason(service.history, report),
-          below);
+          ToText(PartAt(own, report.read, tokenizer)), Reason(service.history, report), below);
 }
 
 }  // namespace reprise

@@ -138,7 +138,10 @@ PrefixMatch PrefixCache::Match(std::string_view scope, std::span<const TokenId> 
     deepest = partial.node;
   }
   match.tokens = full_tokens + match.partial_tokens;
-  if (match.tokens > 0) tree_->Touch(deepest);
+  if (match.tokens > 0) {
+    tree_->Touch(deepest);
+    tree_->CountRead(deepest);
+  }
   return match;
 }
 
@@ -234,6 +237,7 @@ BlockId PrefixCache::Publish(std::string_view scope, std::span<const TokenId> to
   lease = Lease(tree_.get(), deepest);
   if (contains && nearest.node != own) {
     book_->Move(nearest.node, deepest);
+    deepest->reads += nearest.node->reads;
     tree_->Supersede(nearest.node);
   }
   return block;
@@ -276,10 +280,13 @@ void PrefixCache::Renew(std::string_view scope, std::span<const TokenId> prompt,
 }
 
 void PrefixCache::DropOldest(LossCause cause, SequenceId for_whom) {
-  const PrefixNode* leaf = tree_->Oldest();
+  DropLeaf(tree_->Oldest(), cause, for_whom);
+}
+
+void PrefixCache::DropLeaf(PrefixNode* leaf, LossCause cause, SequenceId for_whom) {
   drops_->Add(leaf->parent->path_hash, leaf->Tokens(), {cause, tree_->Now(), for_whom});
   if (snapshots_ != nullptr) snapshots_->LoseChild(leaf);
-  tree_->EvictOldest();
+  tree_->Evict(leaf);
 }
 
 std::optional<BlockId> PrefixCache::Allocate(SequenceId for_whom) {

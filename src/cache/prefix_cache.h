@@ -63,6 +63,7 @@
 #include "cache/loss.h"
 #include "cache/state_reference.h"
 #include "cache/tenant_sizes.h"
+#include "cache/tree_view.h"
 
 namespace reprise {
 
@@ -296,6 +297,17 @@ class PrefixCache {
   // blocks freed.
   size_t Flush();
 
+  // -- For people who look at it (prefix_cache_view.cc). A node is named as in TreeView.
+
+  // Touches nothing. O(blocks of the pool); tokens are copied of the chains that are not left out.
+  TreeView Describe(const TreeQuery& query) const;
+  // Ends the promises on the node and on all below it, then drops of these what neither a lease nor
+  // a reservation holds. nullopt: there is no such node.
+  std::optional<TreeDrop> Drop(TreeNodeId id);
+  // A promise for all tokens up to the node's end, of `ttl` from now; with states, up to the
+  // deepest snapshot before that. nullopt: there is no such node.
+  std::optional<TreeKeep> Keep(TreeNodeId id, Duration ttl);
+
   Sizes sizes() const;
   std::vector<TenantSizes> tenants() const;  // of those that have a scope, by name
   Counters counters() const;
@@ -310,6 +322,8 @@ class PrefixCache {
                                   size_t first, const Lease& lease);
   BlockId Deduplicate(internal::PrefixNode& found, bool equal, BlockId block, Lease& lease);
   void DropOldest(LossCause cause, SequenceId for_whom = {});
+  void DropLeaf(internal::PrefixNode* leaf, LossCause cause, SequenceId for_whom = {});
+  internal::PrefixNode* FindNode(TreeNodeId id) const;
 
   Options options_;
   std::unique_ptr<internal::PrefixTree> tree_;

@@ -23,7 +23,7 @@ PrefixTree::PrefixTree(BlockPool* pool, const Clock* clock, int block_tokens)
 PrefixTree::~PrefixTree() {
   CHECK(holds(Hold::kLease) == 0, "no lease outlives its cache");
   CHECK(holds(Hold::kPromise) == 0, "promises end before the tree");
-  while (Oldest() != nullptr) EvictOldest();
+  while (PrefixNode* oldest = Oldest()) Evict(oldest);
 }
 
 PrefixNode* PrefixTree::FindRoot(std::string_view scope) {
@@ -48,6 +48,10 @@ PrefixNode* PrefixTree::FindOrAddRoot(std::string_view scope) {
 const TenantSizes* PrefixTree::FindTenant(std::string_view tenant) const {
   const auto found = tenants_.find(tenant);
   return found == tenants_.end() ? nullptr : &found->second;
+}
+
+void PrefixTree::CountRead(PrefixNode* node) {
+  for (; !node->is_root(); node = node->parent) ++node->reads;
 }
 
 PrefixTree::Children::const_iterator PrefixTree::LowerBound(const PrefixNode* parent,
@@ -212,13 +216,12 @@ void PrefixTree::Supersede(PrefixNode* leaf) {
   if (!leaf->pinned()) Free(leaf);
 }
 
-const PrefixNode* PrefixTree::Oldest() const {
+PrefixNode* PrefixTree::Oldest() const {
   return evictable_.empty() ? nullptr : evictable_.begin()->second;
 }
 
-void PrefixTree::EvictOldest() {
-  CHECK(!evictable_.empty(), "there is something to evict");
-  PrefixNode* leaf = evictable_.begin()->second;
+void PrefixTree::Evict(PrefixNode* leaf) {
+  CHECK(leaf->evictable, "what is evicted is a leaf that nothing holds");
   PrefixNode* parent = leaf->parent;
   Detach(leaf);
   Free(leaf);
@@ -245,6 +248,7 @@ void PrefixTree::Free(PrefixNode* leaf) {
   leaf->parent = nullptr;
   leaf->root = nullptr;
   leaf->token_count = 0;
+  leaf->reads = 0;
   --cached_blocks_;
   pool_->Release(leaf->block);
 }

@@ -65,6 +65,7 @@ struct PrefixNode {
   std::array<HoldCount, kHolds.size()> holds;
   uint64_t last_tick = 0;
   TimePoint last_use;
+  uint64_t reads = 0;  // by lookups that found it, wholly or in part
 
   bool is_root() const { return parent == nullptr; }
   HoldCount& held(Hold hold) { return holds[static_cast<size_t>(hold)]; }
@@ -117,11 +118,19 @@ class PrefixTree {
   Neighbour Descend(const PrefixNode* node, Tokens tokens, OnFull on_full) const;
   // The block's node, or nullptr if it has none.
   PrefixNode* NodeOf(BlockId block);
+  // Calls visit(node) for each that is attached or superseded. O(blocks of the pool).
+  template <typename Visit>
+  void ForEachNode(Visit visit) const {
+    for (const PrefixNode& node : nodes_) {
+      if (node.state != NodeState::kUnused) visit(node);
+    }
+  }
 
   // A root is pinned for a promise only that has no node yet.
   void Pin(PrefixNode* node, Hold hold);
   void Unpin(PrefixNode* node, Hold hold);  // may free superseded nodes and drop the root
   void Touch(PrefixNode* node);             // it and all above it
+  void CountRead(PrefixNode* node);         // the same
 
   // A new child of parent, or the superseded node of this block brought back, with these tokens.
   // The new node is not in the eviction order before Pin and Unpin: the caller leases it.
@@ -130,8 +139,8 @@ class PrefixTree {
   // Takes a leaf, held for no promise, out of its parent's children; frees it if no lease holds it.
   void Supersede(PrefixNode* leaf);
 
-  const PrefixNode* Oldest() const;  // next in the eviction order; nullptr if empty
-  void EvictOldest();                // REQUIRES: Oldest() is not null
+  PrefixNode* Oldest() const;    // next in the eviction order; nullptr if empty
+  void Evict(PrefixNode* leaf);  // REQUIRES: it is in that order
 
   void Check() const;
 

@@ -78,7 +78,18 @@ class PromiseTable {
   // `to` begins with all tokens of its brother `from`: it keeps what `from` kept.
   void Move(PrefixNode* from, PrefixNode* to);
 
+  // Calls visit(holder, tokens up to the breakpoint, ttl, end) for each promise.
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const auto& [expires, promise] : by_expiry_) {
+      const size_t before = promise->parent->depth * tree_->block_tokens();
+      visit(promise->holder, before + promise->tokens.size(), promise->ttl, expires);
+    }
+  }
+
   size_t EndExpired(TimePoint now);  // returns promises ended
+  template <typename Choose>
+  void EndThose(Choose choose);  // of whose holder choose(node) says so
   void EndAll();
   std::optional<TimePoint> next_expiry() const;  // of a promise
 
@@ -153,5 +164,13 @@ class PromiseTable {
   uint64_t made_ = 0;
   uint64_t refused_ = 0;
 };
+
+template <typename Choose>
+void PromiseTable::EndThose(Choose choose) {
+  for (auto next = by_expiry_.begin(); next != by_expiry_.end();) {
+    Promise& promise = *next++->second;
+    if (choose(promise.holder)) End(promise);
+  }
+}
 
 }  // namespace reprise::internal

@@ -35,4 +35,9 @@ std::string TenantOf(std::string_view scope) {
   return tenant;
 }
 
+std::string CacheKeyOf(std::string_view scope) {
+  const size_t end = scope.find(kEnd);
+  return end == std::string_view::npos ? "" : std::string(scope.substr(end + kEnd.size()));
+}
+
 }  // namespace reprise

@@ -13,5 +13,6 @@ namespace reprise {
 // the tenant.
 std::string ScopeOf(std::string_view tenant, std::string_view cache_key);
 std::string TenantOf(std::string_view scope);
+std::string CacheKeyOf(std::string_view scope);
 
 }  // namespace reprise

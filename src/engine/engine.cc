@@ -312,6 +312,23 @@ void EngineThread::Receive(SnapshotMessage message) {
   message.done(std::move(snapshot));
 }
 
+void EngineThread::Receive(DescribeMessage message) {
+  const TraceScope trace("describe the tree");
+  message.done(cache_.Describe(message.query));
+}
+
+void EngineThread::Receive(DropMessage message) {
+  const std::optional<TreeDrop> dropped = cache_.Drop(message.id);
+  Publish();
+  message.done(dropped);
+}
+
+void EngineThread::Receive(KeepMessage message) {
+  const std::optional<TreeKeep> kept = cache_.Keep(message.id, message.ttl);
+  Publish();
+  message.done(kept);
+}
+
 void EngineThread::Count() {
   counters_.cache = cache_.sizes();
   counters_.cache_counters = cache_.counters();

@@ -3,8 +3,8 @@
 // The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
 // and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
-// Submit, Cancel, Flush, TakeSnapshot, Wake, stats: any thread. Everything else happens on the
-// engine thread.
+// Submit, Cancel, Flush, TakeSnapshot, the tree's, Wake, stats: any thread. Everything else happens
+// on the engine thread.
 
 #include <cstddef>
 #include <cstdint>
@@ -111,6 +111,16 @@ class Engine {
 
   // Counts by tenant, between two steps; done is called on the engine thread.
   virtual void TakeSnapshot(std::function<void(EngineSnapshot)> done) = 0;
+
+  // Copies the tree as far as the query says, between two steps: a few milliseconds for a million
+  // tokens (docs/design/cache.md). done is called on the engine thread, as in the two below.
+  virtual void DescribeTree(TreeQuery query, std::function<void(TreeView)> done) = 0;
+  // As PrefixCache::Drop: nullopt if the tree has no such node. The stores below memory keep
+  // theirs.
+  virtual void DropTreeNode(TreeNodeId id, std::function<void(std::optional<TreeDrop>)> done) = 0;
+  // As PrefixCache::Keep.
+  virtual void KeepTreeNode(TreeNodeId id, Duration ttl,
+                            std::function<void(std::optional<TreeKeep>)> done) = 0;
 
   // Has the engine look at its clock now: what has expired goes. For clocks that jump (tests); with
   // a real one the engine wakes by itself.

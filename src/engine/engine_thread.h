@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -41,6 +42,16 @@ class EngineThread final : public Engine {
   void Cancel(SequenceId id) override;
   void Flush(std::function<void(Result<size_t>)> done) override;
   void TakeSnapshot(std::function<void(EngineSnapshot)> done) override;
+  void DescribeTree(TreeQuery query, std::function<void(TreeView)> done) override {
+    Post(DescribeMessage{std::move(query), std::move(done)});
+  }
+  void DropTreeNode(TreeNodeId id, std::function<void(std::optional<TreeDrop>)> done) override {
+    Post(DropMessage{id, std::move(done)});
+  }
+  void KeepTreeNode(TreeNodeId id, Duration ttl,
+                    std::function<void(std::optional<TreeKeep>)> done) override {
+    Post(KeepMessage{id, ttl, std::move(done)});
+  }
   void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
   const ModelConfig& model_config() const override { return model_->config(); }
@@ -63,9 +74,22 @@ class EngineThread final : public Engine {
   struct SnapshotMessage {
     std::function<void(EngineSnapshot)> done;
   };
+  struct DescribeMessage {
+    TreeQuery query;
+    std::function<void(TreeView)> done;
+  };
+  struct DropMessage {
+    TreeNodeId id;
+    std::function<void(std::optional<TreeDrop>)> done;
+  };
+  struct KeepMessage {
+    TreeNodeId id;
+    Duration ttl;
+    std::function<void(std::optional<TreeKeep>)> done;
+  };
   struct WakeMessage {};
-  using Message =
-      std::variant<SubmitMessage, CancelMessage, FlushMessage, SnapshotMessage, WakeMessage>;
+  using Message = std::variant<SubmitMessage, CancelMessage, FlushMessage, SnapshotMessage,
+                               DescribeMessage, DropMessage, KeepMessage, WakeMessage>;
 
   void Post(Message message);
   void Run();
@@ -74,6 +98,9 @@ class EngineThread final : public Engine {
   void Receive(CancelMessage message);
   void Receive(FlushMessage message);
   void Receive(SnapshotMessage message);
+  void Receive(DescribeMessage message);
+  void Receive(DropMessage message);
+  void Receive(KeepMessage message);
   void Receive(WakeMessage) {}  // Run goes on to look at the clock
   std::optional<Error> Refuse(const GenerationRequest& request) const;
   void CountAdmitted(const Sequence& sequence);

@@ -1,36 +1,15 @@
 #include "history/divergence.h"
 
-#include <algorithm>
 #include <span>
 #include <string_view>
 
 #include "base/common_tokens.h"
 #include "base/limits.h"
+#include "history/prompt_text.h"
 #include "text/detokenizer.h"
 
 namespace reprise {
 namespace {
-
-bool BeginsCharacter(char byte) { return (byte & 0xC0) != 0x80; }
-
-size_t CountCharacters(std::string_view text) {
-  return static_cast<size_t>(std::ranges::count_if(text, BeginsCharacter));
-}
-
-struct Text {
-  std::string bytes;
-  size_t token_begin = 0;  // of the first token that differs
-};
-
-Text TextOf(const std::vector<TokenId>& tokens, size_t common, const Tokenizer& tokenizer) {
-  Text text;
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (i == common) text.token_begin = text.bytes.size();
-    text.bytes += tokenizer.Piece(tokens[i]);
-  }
-  if (common == tokens.size()) text.token_begin = text.bytes.size();
-  return text;
-}
 
 std::string ExcerptAround(const std::string& text, size_t at) {
   if (at == text.size()) return {};
@@ -67,14 +46,11 @@ std::optional<Divergence> FindDivergence(const PastPrompt& ours, const PastPromp
                                          const Tokenizer& tokenizer) {
   const size_t common = CommonTokens(ours.tokens, theirs.tokens);
   if (common == ours.tokens.size() && common == theirs.tokens.size()) return std::nullopt;
-  const Text our_text = TextOf(ours.tokens, common, tokenizer);
-  const Text their_text = TextOf(theirs.tokens, common, tokenizer);
-  const std::string_view our_rest = std::string_view(our_text.bytes).substr(our_text.token_begin);
-  const std::string_view their_rest =
-      std::string_view(their_text.bytes).substr(their_text.token_begin);
-  size_t at =
-      our_text.token_begin +
-      static_cast<size_t>(std::ranges::mismatch(our_rest, their_rest).in1 - our_rest.begin());
+  const PromptText our_text = TextOf(ours.tokens, tokenizer);
+  const PromptText their_text = TextOf(theirs.tokens, tokenizer);
+  const size_t token_begin = our_text.token_begins[common];
+  size_t at = token_begin + CommonBytes(std::string_view(our_text.bytes).substr(token_begin),
+                                        std::string_view(their_text.bytes).substr(token_begin));
   const auto within = [at](const std::string& text) {
     return at < text.size() && !BeginsCharacter(text[at]);
   };
@@ -92,7 +68,8 @@ std::optional<Divergence> FindDivergence(const PastPrompt& ours, const PastPromp
       their_place = *other_end;
     }
   }
-  return Divergence{common, ToSide(our_place, our_text.bytes, at),
+  const size_t character = CountCharacters(std::string_view(our_text.bytes).substr(0, at));
+  return Divergence{common, at, character, ToSide(our_place, our_text.bytes, at),
                     ToSide(their_place, their_text.bytes, at)};
 }
 

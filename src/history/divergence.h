@@ -21,6 +21,8 @@ struct Divergence {
     std::string excerpt;  // around the place, whole characters; empty if the prompt ends there
   };
   size_t token = 0;
+  size_t at = 0;         // the character's first byte, in the texts of both prompts
+  size_t character = 0;  // … its number
   Side ours;
   Side theirs;
 };

@@ -36,7 +36,7 @@ size_t History::BytesOf(const PastRequest& request) {
                  request.cache_key.size() + request.fingerprint.messages.size() * sizeof(uint64_t);
   for (const PastPrompt& prompt : request.prompts) {
     bytes += sizeof(PastPrompt) + prompt.tokens.size() * sizeof(TokenId) +
-             prompt.part_spans.size() * sizeof(PartSpan);
+             prompt.part_spans.size() * sizeof(PartSpan) + prompt.marks.size() * sizeof(Breakpoint);
   }
   return bytes;
 }
@@ -107,6 +107,10 @@ void History::NoteStarted(uint64_t number, size_t prompt, const StartedEvent& ev
   past->started = event;
   past->looked_up = now;
   Mutable(number)->state = PastRequest::State::kComputing;
+}
+
+void History::NoteReason(uint64_t number, size_t prompt, const NotedReason& reason) {
+  if (PastPrompt* past = MutablePrompt(number, prompt)) past->reason = reason;
 }
 
 void History::NoteComputed(uint64_t number, size_t prompt, WallTime now) {

@@ -24,8 +24,10 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "cache/breakpoint.h"
 #include "generation/request.h"
 #include "generation/usage.h"
+#include "history/reuse_outcome.h"
 #include "prompt/outline.h"
 #include "prompt/prompt_parts.h"
 
@@ -33,13 +35,24 @@ namespace reprise {
 
 using WallTime = std::chrono::system_clock::time_point;
 
+// Why no more was read, as it was found when the prompt was looked up; for lists, which cannot look
+// into every prompt (miss_report.h).
+struct NotedReason {
+  ReuseOutcome outcome = ReuseOutcome::kUnknown;
+  // The part in which the first token that the closest earlier prompt does not have stands; none if
+  // it has all.
+  std::optional<PartName> new_from;
+};
+
 struct PastPrompt {
   std::vector<TokenId> tokens;
   std::vector<PartSpan> part_spans;
+  std::vector<Breakpoint> marks;        // as the client set them; ascending
   std::vector<SequenceId> sequences;    // one a choice
   std::optional<StartedEvent> started;  // of the first choice
   std::optional<WallTime> looked_up;    // when that came
   std::optional<WallTime> computed;     // the whole prompt was
+  std::optional<NotedReason> reason;    // once it was looked up
 
   size_t read() const { return started ? static_cast<size_t>(started->cached_tokens) : 0; }
   Usage usage() const;  // nothing until it was looked up
@@ -75,11 +88,12 @@ class History {
   History(size_t requests_per_tenant, size_t max_bytes)
       : requests_per_tenant_(requests_per_tenant), max_bytes_(max_bytes) {}
 
-  // A request begins, its prompts with tokens and part_spans only; returns its number, by which the
-  // rest is noted. `request.number` is set here.
+  // A request begins, its prompts with tokens, part_spans and marks only; returns its number, by
+  // which the rest is noted. `request.number` is set here.
   uint64_t Begin(PastRequest request);
   void NoteSubmitted(uint64_t number, size_t prompt, SequenceId sequence);
   void NoteStarted(uint64_t number, size_t prompt, const StartedEvent& event, WallTime now);
+  void NoteReason(uint64_t number, size_t prompt, const NotedReason& reason);
   void NoteComputed(uint64_t number, size_t prompt, WallTime now);
   void NoteFirstText(uint64_t number, double ms);
   void NoteEnd(uint64_t number, PastRequest::State state);

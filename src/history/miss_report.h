@@ -10,26 +10,11 @@
 #include <string>
 
 #include "history/history.h"
+#include "history/reuse_outcome.h"
 #include "prompt/prompt_parts.h"
 #include "text/tokenizer.h"
 
 namespace reprise {
-
-// What became of the tokens that two requests share.
-enum class ReuseOutcome : uint8_t {
-  kHit,            // all were read
-  kNothingShared,  // there is no earlier request that it shares a token with
-  kEvicted,
-  kExpired,
-  kFlushed,
-  kNoSnapshot,     // K and V are cached, but the recurrent state was kept at fewer tokens only
-  kOtherCacheKey,  // they are cached under another cache key of the tenant
-  kOtherTenant,    // in another tenant's; told to administrators only
-  kNotCached,      // one of the two is not to be cached, or the earlier one was never computed
-  kComputing,      // the earlier one was still being computed
-  kUnknown,        // no record any more
-};
-std::string_view ToText(ReuseOutcome outcome);
 
 struct MissReport {
   const PastRequest* closest = nullptr;

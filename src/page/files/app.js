@@ -26,8 +26,15 @@ let opened = 0; // counts openings: a module that comes late is not shown
 function address() {
   const [, route = "", ...rest] = location.hash.replace(/^#/, "").split("/");
   const view = kViews.find((each) => each.route === route);
-  const argument = rest.length > 0 ? decodeURIComponent(rest.join("/")) : null;
-  return { view, argument };
+  return { view, argument: rest.length > 0 ? decoded(rest.join("/")) : null };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // typed by hand
+  }
 }
 
 async function open({ focus = false } = {}) {
@@ -125,7 +132,7 @@ async function showWho() {
     const [models, cache] = await Promise.all([get("/v1/models"), get("/cache")]);
     const tenant = cache.tenant ?? (key.value && "administrator");
     replace(who, h("span", { class: "model", title: "The served model" }, models.data[0].id),
-      tenant && h("span", { class: "chip", title: "Whose key this tab has" }, tenant));
+      tenant && h("span", { class: "chip", title: `This tab's key: ${tenant}` }, tenant));
   } catch {
     // The view says what is wrong.
   }

@@ -9,7 +9,9 @@ import { makeCharts } from "./overview_charts.js";
 import { Savings } from "./overview_savings.js";
 
 const kSpans = [["10m", "10 minutes"], ["24h", "24 hours"]];
+const kSteps = 600; // of the span of ten minutes
 const kMinute = 60_000; // ms
+const kShortest = 5_000; // ms between two questions for what was missed
 
 class Overview extends HTMLElement {
   #span = "10m";
@@ -18,7 +20,9 @@ class Overview extends HTMLElement {
   #charts = [];
   #savings = null;
   #place = h("div", { class: "panels" });
-  #note = h("div", { class: "overview-note", hidden: true });
+  #error = h("div", { hidden: true });
+  #empty = h("div", { hidden: true });
+  #asked = 0; // performance.now() of the last question
   #ends = []; // of subscriptions and timers
   #asking = 0; // counts: a reply for a span that is no longer shown is dropped
 
@@ -26,7 +30,7 @@ class Overview extends HTMLElement {
     this.#savings = new Savings((isEmpty) => this.#showEmpty(isEmpty));
     replace(this,
       h("div", { class: "view-head" }, h("h1", {}, "Overview"), this.#spans()),
-      this.#note, this.#savings.element, this.#place);
+      this.#error, this.#empty, this.#savings.element, this.#place);
     this.#savings.element.hidden = true;
     const minutely = setInterval(() => document.hidden || this.#everyMinute(), kMinute);
     this.#ends = [
@@ -58,16 +62,21 @@ class Overview extends HTMLElement {
 
   async #load() {
     const ticket = ++this.#asking;
+    this.#asked = performance.now();
+    this.ariaBusy = "true";
     try {
       const [series, cache] = await Promise.all(
         [get(`/cache/series?span=${this.#span}`), get("/cache"), this.#savings.load()]);
       if (ticket !== this.#asking || !this.isConnected) return;
+      this.#error.hidden = true;
       this.#cache = cache;
       this.#showSeries(series);
     } catch (error) {
       if (ticket !== this.#asking || error.status === 401) return;
-      this.#note.hidden = false;
-      replace(this.#note, errorNote(error, () => this.#load()));
+      this.#error.hidden = false;
+      replace(this.#error, errorNote(error, () => this.#load()));
+    } finally {
+      if (ticket === this.#asking) this.ariaBusy = "false";
     }
   }
 
@@ -99,13 +108,13 @@ class Overview extends HTMLElement {
     const { columns } = this.#series;
     const last = columns.time.at(-1);
     if (sample.time > last + 2) {
-      this.#load();
+      if (performance.now() - this.#asked > kShortest) this.#load();
       return;
     }
     if (sample.time < last) return;
     for (const [name, column] of Object.entries(columns)) {
       if (sample.time === last) column.pop();
-      else column.shift();
+      else if (column.length >= kSteps) column.shift();
       column.push(sample[name] ?? null);
     }
     this.#draw();
@@ -118,9 +127,8 @@ class Overview extends HTMLElement {
 
   #showEmpty(isEmpty) {
     this.#savings.element.hidden = isEmpty;
-    this.#note.hidden = !isEmpty;
-    if (!isEmpty) replace(this.#note);
-    else if (!this.#note.querySelector(".empty")) replace(this.#note, firstSteps());
+    this.#empty.hidden = !isEmpty;
+    if (isEmpty && this.#empty.firstChild === null) replace(this.#empty, firstSteps());
   }
 }
 

@@ -5,8 +5,8 @@
 //   update(series, cache)            series: {step_seconds, columns} of GET /cache/series;
 //                                    cache: what GET /cache says
 //
-// Tokens are counted when a request begins, in one step: so what is shown of them is over a window
-// that ends at each moment, named beside the title.
+// A request's prompt is counted in one step, its work in few: so what is shown of tokens is over a
+// window that ends at each moment, named beside the title.
 
 import { Chart } from "../chart.js";
 import { bytes, count, milliseconds, rate, share } from "../format.js";
@@ -16,6 +16,8 @@ const kBinarySteps = Array.from({ length: 50 }, (_, power) => 2 ** power);
 // In steps, by the length of a step in seconds.
 const kShareWindow = { 1: 60, 60: 15 };
 const kRateWindow = { 1: 10, 60: 1 };
+// Seconds that are shown at least, when the server has just begun.
+const kLeast = { 1: 60, 60: 3 * 3600 };
 
 const kCharts = [
   {
@@ -101,7 +103,7 @@ export function makeCharts({ columns, step_seconds: step }) {
   return kCharts
     .filter(({ needs, unless }) => needs.every((name) => name in columns) && !(unless in columns))
     .map(({ options, note, values }) => {
-      const chart = new Chart({ ...options, note: note?.(step) });
+      const chart = new Chart({ ...options, note: note?.(step), least: kLeast[step] });
       return {
         chart,
         update: (series, cache) => chart.set(series.columns.time, values(series, cache)),
