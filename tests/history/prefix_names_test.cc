@@ -172,6 +172,18 @@ TEST_F(PrefixNamesTest, WhatGoesOnBehindAPromptIsAReplyOnEveryBranch) {
   }
 }
 
+TEST_F(PrefixNamesTest, RepliesThatPartInsideThePromptsLastBlockAreAllNamed) {
+  PastPrompt prompt;
+  prompt.tokens = Encode(std::string(kBlock + 4, 'z'));
+  ASSERT_EQ(prompt.tokens.size(), kBlock + 4) << "a token for each letter";
+  Ask(prompt);
+  const size_t head = Add({prompt.tokens.begin(), prompt.tokens.begin() + kBlock});
+  for (const char* tail : {"zzzzpppppppppppp", "zzzzqqqqqqqqqqqq", "zzzzvvvvvvvvvvvv"}) {
+    Add(Encode(tail), head);
+  }
+  for (const size_t tail : {1, 2, 3}) EXPECT_EQ(Names(tail), "prompt|reply");
+}
+
 TEST_F(PrefixNamesTest, ATextCompletionIsAPromptAndAnotherTenantsNamesNothing) {
   PastPrompt prompt;
   prompt.tokens = Encode(kLong);
