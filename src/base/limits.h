@@ -98,7 +98,7 @@ inline constexpr size_t kMissLogTokens = 256;          // computed: from here on
 // -- Who watches (GET /cache/watch) --------------------------------------------------------------
 inline constexpr size_t kMaxWatchers = 64;                    // 429
 inline constexpr int kWatchDelayMs = 100;                     // changes within it are told once
-inline constexpr size_t kMaxWatchedRequestBytes = 64u << 10;  // a longer entry is not told
+inline constexpr size_t kMaxWatchedRequestBytes = 16u << 10;  // a longer entry is not told
 
 // -- Files (exit code 2, a sentence) -----------------------------------------------------------
 inline constexpr uint64_t kMaxGgufTensors = 1u << 16;

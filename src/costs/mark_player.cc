@@ -127,7 +127,8 @@ std::vector<PlayedMark> SentMarks(const TrafficPrompt& prompt, const CacheRules&
   return marks;
 }
 
-PromptTokens PlayMarks(const Traffic& traffic, const CacheRules& rules, const MarkChoice& marks_of) {
+PromptTokens PlayMarks(const Traffic& traffic, const CacheRules& rules,
+                       const MarkChoice& marks_of) {
   MarkPlayer player(traffic, rules);
   PromptTokens all;
   for (const TrafficPrompt& prompt : traffic.prompts) {

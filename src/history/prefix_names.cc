@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <map>
 #include <span>
 #include <string_view>
@@ -15,33 +16,50 @@
 namespace reprise {
 namespace {
 
-using Kind = PrefixLabel::Kind;
+using LabelKind = PrefixLabel::Kind;
 using Role = PrefixLabel::Role;
 using Tokens = std::span<const TokenId>;
 
 // A user's message of so many bytes is read, not said.
 constexpr size_t kDocumentBytes = 2000;
 
-// What families' templates write before a message.
+// What families' templates write before a message: the last of these that begins a line or stands
+// in a control token. "user" in a sentence about tools is none.
 Role RoleIn(std::string_view words) {
   constexpr std::array kWords = {
       std::pair<std::string_view, Role>{"system", Role::kSystem},
       std::pair<std::string_view, Role>{"developer", Role::kSystem},
+      std::pair<std::string_view, Role>{"SYSTEM_TOKEN", Role::kSystem},
       std::pair<std::string_view, Role>{"user", Role::kUser},
+      std::pair<std::string_view, Role>{"User", Role::kUser},
+      std::pair<std::string_view, Role>{"USER_TOKEN", Role::kUser},
       std::pair<std::string_view, Role>{"INST", Role::kUser},
       std::pair<std::string_view, Role>{"assistant", Role::kAssistant},
+      std::pair<std::string_view, Role>{"Assistant", Role::kAssistant},
+      std::pair<std::string_view, Role>{"CHATBOT_TOKEN", Role::kAssistant},
       std::pair<std::string_view, Role>{"model", Role::kAssistant},
       std::pair<std::string_view, Role>{"tool", Role::kTool},
+      std::pair<std::string_view, Role>{"tool_response", Role::kTool},
       std::pair<std::string_view, Role>{"ipython", Role::kTool},
       std::pair<std::string_view, Role>{"observation", Role::kTool},
+  };
+  const auto goes_on = [](char letter) {
+    return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_';
   };
   Role role = Role::kUnknown;
   size_t latest = 0;
   for (const auto& [word, named] : kWords) {
-    const size_t at = words.rfind(word);
-    if (at == std::string_view::npos || at + 1 < latest) continue;
-    latest = at + 1;
-    role = named;
+    for (size_t at = words.find(word); at != std::string_view::npos;
+         at = words.find(word, at + 1)) {
+      const size_t end = at + word.size();
+      const char before = at == 0 ? '\n' : words[at - 1];
+      const bool begins = std::string_view(">|[\n").contains(before) ||
+                          static_cast<uint8_t>(before) >= 0x80 ||  // of DeepSeek's wide bar
+                          (before == '<' && word == "tool_response");
+      if (!begins || at + 1 < latest || (end < words.size() && goes_on(words[end]))) continue;
+      latest = at + 1;
+      role = named;
+    }
   }
   return role;
 }
@@ -59,9 +77,11 @@ std::vector<PrefixLabel> LabelTokens(const PastPrompt& prompt, const Tokenizer& 
   size_t before = 0;
   uint32_t turn = 0;
   for (const PartSpan& span : prompt.part_spans) {
-    PrefixLabel label = {.kind = Kind::kPart, .part = span.name};
+    PrefixLabel label = {.kind = LabelKind::kPart, .part = span.name};
     if (span.name.kind == PartName::Kind::kMessage && span.text_begin <= text.size()) {
-      label.role = RoleIn(std::string_view(text).substr(before, span.text_begin - before));
+      // Tools may stand between the words that begin the first message and its text.
+      const size_t from = span.name.index == 0 ? 0 : before;
+      label.role = RoleIn(std::string_view(text).substr(from, span.text_begin - from));
       if (label.role == Role::kUser) ++turn;
       label.turn = turn;
       label.document =
@@ -70,7 +90,7 @@ std::vector<PrefixLabel> LabelTokens(const PastPrompt& prompt, const Tokenizer& 
     of_parts.push_back(label);
     before = span.text_end;
   }
-  const PrefixLabel behind = {.kind = of_parts.empty() ? Kind::kPart : Kind::kReply};
+  const PrefixLabel behind = {.kind = of_parts.empty() ? LabelKind::kPart : LabelKind::kReply};
   std::vector<PrefixLabel> labels;
   labels.reserve(begins.size());
   size_t part = 0;
@@ -125,8 +145,8 @@ class Labeller {
       bool reply = parent != TreeChain::kNone && replies[parent];
       labels.emplace_back();
       for (Block& block : blocks_[i]) {
-        if (block.label.kind == Kind::kUnknown && reply) block.label.kind = Kind::kReply;
-        reply = block.ends_prompt || block.label.kind == Kind::kReply;
+        if (block.label.kind == LabelKind::kUnknown && reply) block.label.kind = LabelKind::kReply;
+        reply = block.ends_prompt || block.label.kind == LabelKind::kReply;
         labels.back().push_back(block.label);
       }
       replies.push_back(reply);
@@ -162,6 +182,16 @@ class Labeller {
     return nearest;
   }
 
+  // A prompt that ends with `rest` inside a block ends in each that begins so: replies part there.
+  void AddBrothers(const std::vector<size_t>& chains, size_t found, Tokens rest, size_t begin,
+                   std::vector<Place>& path) {
+    for (const size_t i : chains) {
+      const Tokens held = tree_.chains[i].tokens;
+      if (i == found || CommonTokens(held, rest) < rest.size()) continue;
+      path.push_back({blocks_[i].data(), begin, begin + std::min(tree_.block_tokens, held.size())});
+    }
+  }
+
   void Walk(const PastPrompt& prompt, size_t scope) {
     const Tokens tokens = prompt.tokens;
     std::vector<Place> path;  // blocks that the prompt goes through, or ends in
@@ -177,20 +207,26 @@ class Labeller {
         const size_t end = std::min(begin + tree_.block_tokens, chain.tokens.size());
         if (common <= begin || (common < end && done + common < tokens.size())) break;
         path.push_back({&blocks_[found][i], chain.begin + begin, chain.begin + end});
-        unnamed |= path.back().block->label.kind == Kind::kUnknown;
+      }
+      if (done + common == tokens.size() && common < tree_.block_tokens) {
+        AddBrothers(*next, found, tokens.subspan(done), chain.begin, path);
       }
       done += common;
       if (common < chain.tokens.size()) break;
       next = &below_[found];
     }
-    if (path.empty()) return;
-    if (path.back().end >= tokens.size()) path.back().block->ends_prompt = true;
+    size_t end = tokens.size();
+    for (const Place& place : path) {
+      if (place.end >= tokens.size()) place.block->ends_prompt = true;
+      unnamed |= place.block->label.kind == LabelKind::kUnknown;
+      end = std::max(end, place.end);
+    }
     if (!unnamed || decoded_ + tokens.size() > limits::kMaxNamedTokens) return;
     decoded_ += tokens.size();
     std::vector<PrefixLabel> labels = LabelTokens(prompt, tokenizer_);
-    labels.resize(std::max(labels.size(), path.back().end), {.kind = Kind::kReply});
+    labels.resize(end, {.kind = LabelKind::kReply});
     for (const Place& place : path) {
-      if (place.block->label.kind != Kind::kUnknown) continue;
+      if (place.block->label.kind != LabelKind::kUnknown) continue;
       place.block->label = MostOf(std::span(labels).subspan(place.begin, place.end - place.begin));
     }
   }
@@ -206,12 +242,12 @@ class Labeller {
 }  // namespace
 
 std::string ToText(const PrefixLabel& label) {
-  if (label.kind == Kind::kUnknown) return "unknown";
-  return label.kind == Kind::kReply ? "reply" : ToText(label.part);
+  if (label.kind == LabelKind::kUnknown) return "unknown";
+  return label.kind == LabelKind::kReply ? "reply" : ToText(label.part);
 }
 
 std::string NameOf(const PrefixLabel& label) {
-  if (label.kind != Kind::kPart) return ToText(label);
+  if (label.kind != LabelKind::kPart) return ToText(label);
   switch (label.part.kind) {
     case PartName::Kind::kTool:
       return "tools";

@@ -292,5 +292,14 @@ TEST_F(EngineTest, AnEvictedPromptSaysForWhom) {
   EXPECT_LT(again->started.cached_tokens, 99);
 }
 
+TEST_F(EngineTest, SaysWhatReadingSparedAsSoonAsItHasComputed) {
+  Start();
+  EXPECT_EQ(AskAndWait(Request(Prompt(300), 1))->started.saved_seconds, 0);
+  const StartedEvent again = AskAndWait(Request(Prompt(300), 1))->started;
+  EXPECT_GT(again.cached_tokens, 200);
+  EXPECT_GT(again.saved_seconds, 0);
+  EXPECT_EQ(AskAndWait(Request(Prompt(300, 7), 1))->started.saved_seconds, 0) << "it read nothing";
+}
+
 }  // namespace
 }  // namespace reprise

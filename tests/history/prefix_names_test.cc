@@ -113,6 +113,21 @@ TEST_F(PrefixNamesTest, OfOpenAiTheFirstMessageMayBeTheSystemText) {
   EXPECT_EQ(Names(0).substr(0, 24), "system text|turn 1, user");
 }
 
+TEST_F(PrefixNamesTest, AMessageBehindToolsKeepsItsRole) {
+  const std::string head = "<|im_start|>system\n";
+  const std::string tools = "{\"name\": \"search\", \"about\": \"looks things up\"}";
+  const std::string words = "\n</tools> Answer the user with a <tool_call> of a tool.\n";
+  PastPrompt prompt;
+  const auto at = [](size_t place) { return static_cast<uint32_t>(place); };
+  prompt.part_spans = {
+      {{PartName::Kind::kTool, 0}, at(head.size()), at(head.size() + tools.size())},
+      {Message(0), at((head + tools + words).size()), at((head + tools + words + kLong).size())}};
+  prompt.tokens = Encode(head + tools + words + kLong + "<|im_end|>\n");
+  Ask(prompt);
+  Add(prompt.tokens);
+  EXPECT_TRUE(Names(0).starts_with("tools|system text")) << Names(0);
+}
+
 TEST_F(PrefixNamesTest, BranchesAreWalkedApart) {
   const PastPrompt one =
       Prompt({{kSystemPart, "system", kLong}, {Message(0), "user", std::string(32, 'p')}});
@@ -140,7 +155,7 @@ TEST_F(PrefixNamesTest, WhatGoesOnBehindAPromptIsAReplyOnEveryBranch) {
   const PastPrompt prompt = Prompt({{Message(0), "user", kShort}});
   Ask(prompt);
   std::vector<TokenId> whole = prompt.tokens;
-  whole.resize(whole.size() / kBlock * kBlock);  // the prompt ends in the blocks behind
+  whole.resize((whole.size() - 1) / kBlock * kBlock);  // the prompt ends in the blocks behind
   const size_t head = Add(whole);
   std::vector<TokenId> rest(prompt.tokens.begin() + static_cast<std::ptrdiff_t>(whole.size()),
                             prompt.tokens.end());
@@ -151,7 +166,10 @@ TEST_F(PrefixNamesTest, WhatGoesOnBehindAPromptIsAReplyOnEveryBranch) {
     Add(tail, head);
   }
   EXPECT_TRUE(Names(head).starts_with("turn 1, user"));
-  for (const size_t tail : {1, 2}) EXPECT_TRUE(Names(tail).ends_with("reply")) << Names(tail);
+  for (const size_t tail : {1, 2}) {
+    EXPECT_TRUE(Names(tail).ends_with("reply")) << Names(tail);
+    EXPECT_FALSE(Names(tail).contains("unknown")) << Names(tail);
+  }
 }
 
 TEST_F(PrefixNamesTest, ATextCompletionIsAPromptAndAnotherTenantsNamesNothing) {

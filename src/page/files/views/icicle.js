@@ -181,7 +181,14 @@ function wordsOf(cell, look) {
   if (cell.kind === "all") return look.whole;
   if (cell.kind === "few") return `${cell.members.length} more`;
   const reads = cell.node.readers > 0 ? ` · ${cell.node.readers} reading` : "";
-  return cell.node.name + reads;
+  const begin = beginningOf(cell.node);
+  return `${cell.node.name}${reads}${begin && ` · ${begin}`}`;
+}
+
+// Of its text, without the template's control tokens and roles.
+function beginningOf(node) {
+  return node.excerpt.replace(/<\|[^|]*\|>/g, " ").replace(/\s+/g, " ").trim()
+    .replace(/^(system|user|assistant|tool) /, "");
 }
 
 // As much of the text as fits, with an ellipsis; about one measurement of it.

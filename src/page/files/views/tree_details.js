@@ -69,7 +69,8 @@ export class Details {
       h("dt", {}, label), h("dd", {}, value), detail && h("dd", { class: "detail" }, detail));
     replace(this.#figures,
       figure("tokens", "Holds", tokens(node.tokens),
-        `${count(node.begin)} to ${count(node.begin + node.tokens)} of the prompt; ${count(node.blocks)} blocks`),
+        `${count(node.begin)} to ${count(node.begin + node.tokens)} of the prompt; ` +
+        `${count(node.blocks)} ${node.blocks === 1 ? "block" : "blocks"}`),
       figure("below", "With all below", tokens(node.tokens_below)),
       figure("reads", "Read", `${count(node.reads)}×`, `${count(node.readers)} reading now`),
       figure("used", "Last used", relativeTime(node.last_used)),
