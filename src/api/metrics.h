@@ -42,7 +42,7 @@ class Metrics {
   // A hit on a small model takes milliseconds, a cold long prompt minutes.
   static constexpr std::array kFirstTokenSeconds = {0.005, 0.01, 0.025, 0.05, 0.1,  0.25, 0.5,
                                                     1.0,   2.5,  5.0,   10.0, 30.0, 60.0, 300.0};
-  // Doubling about: 5 ms is a small model, 200 ms the pace of reading, 0.1 the default of
+  // About doubling: 5 ms is a small model, 200 ms the pace of reading, 0.1 s the default of
   // --stream-pause, and 10 s where clients are sent a ping.
   static constexpr std::array kBetweenTokensSeconds = {
       0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.5, 1.0, 10.0};
