@@ -14,6 +14,11 @@ def sheets():
     return tomllib.loads(PRICES.read_text())["sheet"]
 
 
+def rules():
+    """How the vendors' caches work, by name; the report has no use for them, the server has."""
+    return tomllib.loads(PRICES.read_text())["rules"]
+
+
 def usual_rule():
     """The proportions that most models of one vendor have: 1, 1.25 or 2, and 0.1."""
     return next(sheet for sheet in sheets() if sheet.get("rule"))

@@ -44,7 +44,8 @@ asio::awaitable<void> HandleMetrics(Exchange& exchange) {
   const Service& service = exchange.service;
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = service.metrics.Render(service.engine.stats(), service.listener);
+  response.body = service.metrics.Render(service.engine.stats(), service.listener,
+                                         service.options.build, service.model.name);
   co_await exchange.Send(std::move(response));
 }
 

@@ -38,6 +38,7 @@ PastRequest Remembered(const Call& call, const Exchange& exchange, std::string_v
   for (size_t i = 0; i < call.prompts.size(); ++i) {
     request.prompts[i].tokens = call.prompts[i];
     if (i < call.part_spans.size()) request.prompts[i].part_spans = call.part_spans[i];
+    if (i < call.breakpoints.size()) request.prompts[i].marks = call.breakpoints[i];
   }
   return request;
 }
@@ -53,6 +54,7 @@ CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
       call_id_prefix_(endpoint.call_id_prefix),
       number_(service_.history.Begin(Remembered(*call_, exchange, endpoint.path, label.id, work_))),
       choices_(call_->choices()),
+      text_ms_(choices_.size()),
       reply_memory_(exchange.request.memory->Another()),
       generation_(service_.engine, service_.io, reply_memory_) {
   service_.runs.insert(this);
@@ -147,6 +149,7 @@ void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events
   if (exchange_.figures.ttft_ms == 0 && !event.text.empty()) {
     NoteFirstText();
   }
+  if (!event.text.empty()) NoteTextTime(index);
   std::ranges::move(event.tokens, std::back_inserter(choice.tokens));
   if (choice.reader != nullptr) {
     TakePieces(index, choice.reader->Push(event.text), events);
@@ -156,7 +159,15 @@ void CompletionRun::TakeText(size_t index, TextEvent& event, std::string& events
   choice.text += event.text;
 }
 
+void CompletionRun::NoteTextTime(size_t index) {
+  const double now = exchange_.ElapsedMs();
+  double& last = text_ms_[index];
+  if (last > 0) service_.metrics.ObserveBetweenTokens((now - last) / 1000);
+  last = now;
+}
+
 void CompletionRun::NoteLookup(size_t prompt, const StartedEvent& event) {
+  service_.metrics.ObserveLookup(event);
   LedgerFigures figures;
   figures.work.requests = prompt == 0 ? 1 : 0;
   figures.work.prompt = static_cast<uint64_t>(event.prompt_tokens);
@@ -169,7 +180,6 @@ void CompletionRun::NoteLookup(size_t prompt, const StartedEvent& event) {
 void CompletionRun::NoteFirstText() {
   const double ms = exchange_.ElapsedMs();
   exchange_.figures.ttft_ms = ms;
-  service_.metrics.ObserveTimeToFirstToken(ms / 1000);
   service_.history.NoteFirstText(number_, ms);
   int prompt = 0, read = 0;
   for (const Choice& choice : choices_) {
@@ -177,8 +187,10 @@ void CompletionRun::NoteFirstText() {
     prompt += choice.started->prompt_tokens;
     read += choice.started->cached_tokens;
   }
+  const bool hit = read * 2 >= prompt;
+  service_.metrics.ObserveFirstToken(ms / 1000, hit);
   LedgerFigures figures;
-  (read * 2 >= prompt ? figures.cached : figures.cold).Add(ms);
+  (hit ? figures.cached : figures.cold).Add(ms);
   service_.ledger.Add(call_->tenant, Service::SecondsSince1970(), figures);
   service_.watchers.NoteRequest(number_);
 }
@@ -208,6 +220,7 @@ void CompletionRun::TakePieces(size_t index, const std::vector<ReplyPiece>& piec
 void CompletionRun::TakeFinish(size_t index, FinishedEvent& event, std::string& events) {
   Choice& choice = choices_[index];
   service_.history.NoteComputed(number_, PromptOf(index), WallNow());
+  service_.metrics.ObserveQueue(event.queue_ms / 1000);
   choice.finished = std::move(event);
   if (choice.reader != nullptr) {
     const bool cut = choice.finished->reason != FinishReason::kStop;

@@ -60,6 +60,7 @@ class CompletionRun {
   void NoteFigures();
   void NoteLookup(size_t prompt, const StartedEvent& event);
   void NoteFirstText();
+  void NoteTextTime(size_t index);
   size_t choices_per_prompt() const { return static_cast<size_t>(call_->parameters.choices); }
   size_t PromptOf(size_t choice) const { return choice / choices_per_prompt(); }
   // How it ended, for the history.
@@ -74,6 +75,8 @@ class CompletionRun {
   const uint64_t number_;                             // in the history
   int counted_computed_ = 0, counted_generated_ = 0;  // of work_, in the ledger
   std::vector<Choice> choices_;
+  std::vector<double>
+      text_ms_;                 // by choice: when its last text came, since the header; 0: none yet
   std::optional<Error> error_;  // the first that a choice failed with
   bool head_sent_ = false;      // of a stream
   std::string held_;            // of a stream, until its head is sent

@@ -12,6 +12,7 @@
 #include "api/admin.h"
 #include "api/cache_page.h"
 #include "api/completion.h"
+#include "api/costs_page.h"
 #include "api/embeddings.h"
 #include "api/error_response.h"
 #include "api/history_page.h"
@@ -19,6 +20,7 @@
 #include "api/savings_page.h"
 #include "api/stored_responses.h"
 #include "api/text_tools.h"
+#include "api/tree_page.h"
 #include "api/watch_stream.h"
 #include "base/ascii.h"
 #include "http/route.h"
@@ -58,9 +60,15 @@ const std::array kRoutes = {
     HandledRoute{{"DELETE", "/cache", /*quiet=*/false, /*admin=*/true}, HandleFlush},
     HandledRoute{{"GET", "/cache/requests"}, HandlePastRequests},
     HandledRoute{{"GET", "/cache/requests/"}, HandlePastRequest},
+    HandledRoute{{"GET", "/cache/tree", /*quiet=*/true}, HandleTree},
+    HandledRoute{{"GET", "/cache/tree/"}, HandleTreeNode},
+    HandledRoute{{"DELETE", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleDropTreeNode},
+    HandledRoute{{"POST", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleKeepTreeNode},
     HandledRoute{{"GET", "/cache/series", /*quiet=*/true}, HandleSeries},
     HandledRoute{{"GET", "/cache/watch", /*quiet=*/true}, HandleWatch},
     HandledRoute{{"GET", "/savings", /*quiet=*/true}, HandleSavings},
+    HandledRoute{{"GET", "/cache/costs", /*quiet=*/true}, HandleCosts},
+    HandledRoute{{"GET", "/prices", /*quiet=*/true}, HandlePrices},
     HandledRoute{{"POST", "/tokenize"}, HandleTokenize},
     HandledRoute{{"POST", "/detokenize"}, HandleDetokenize},
     HandledRoute{{"POST", "/apply-template"}, HandleApplyTemplate},

@@ -1,14 +1,19 @@
 #include "api/savings_page.h"
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 #include <chrono>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "api/costs_json.h"
 #include "api/series.h"
 #include "api/shown_time.h"
+#include "costs/price_sheet.h"
 #include "history/ledger.h"
+#include "http/query.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -22,7 +27,13 @@ json::object FirstTokenJson(const MedianCount& count) {
   return shown;
 }
 
-json::object FiguresJson(const LedgerFigures& figures, int threads) {
+// What an account is shown with.
+struct Showing {
+  int threads = 1;
+  const PriceSheet* sheet = nullptr;  // none: no money
+};
+
+json::object FiguresJson(const LedgerFigures& figures, const Showing& showing) {
   const WorkCounts& work = figures.work;
   json::object shown = {
       {"requests", work.requests},
@@ -33,18 +44,19 @@ json::object FiguresJson(const LedgerFigures& figures, int threads) {
         {"generated", work.generated}}},
       {"read_share", nullptr},
       {"waiting_seconds", work.saved_seconds},
-      {"cpu_seconds", work.saved_seconds * threads},
+      {"cpu_seconds", work.saved_seconds * showing.threads},
       {"first_token",
        {{"cold", FirstTokenJson(figures.cold)}, {"cached", FirstTokenJson(figures.cached)}}}};
   if (work.prompt > 0) {
     shown["read_share"] = static_cast<double>(work.read) / static_cast<double>(work.prompt);
   }
+  if (showing.sheet != nullptr) shown["money"] = MoneyJson(work, *showing.sheet);
   return shown;
 }
 
-json::object AccountJson(const LedgerAccount& account, int threads) {
-  return {{"since_start", FiguresJson(account.since_start(), threads)},
-          {"last_hour", FiguresJson(account.LastHour(Service::SecondsSince1970()), threads)}};
+json::object AccountJson(const LedgerAccount& account, const Showing& showing) {
+  return {{"since_start", FiguresJson(account.since_start(), showing)},
+          {"last_hour", FiguresJson(account.LastHour(Service::SecondsSince1970()), showing)}};
 }
 
 // Of the query alone; nullopt: it says something else.
@@ -59,12 +71,22 @@ std::optional<LedgerSpan> SpanOf(std::string_view query) {
 asio::awaitable<void> HandleSavings(Exchange& exchange) {
   const Identity& identity = exchange.identity;
   Service& service = exchange.service;
+  Showing showing{.threads = service.options.threads};
+  if (const auto name = QueryField(exchange.request.query, "prices")) {
+    showing.sheet = FindSheet(*name);
+    if (showing.sheet == nullptr) {
+      Error error{ErrorCode::kInvalidArgument,
+                  fmt::format("There are no prices '{}'; GET /prices lists them.", *name),
+                  "prices"};
+      co_await exchange.SendError(std::move(error));
+      co_return;
+    }
+  }
   service.watchers.CountWork(Service::SecondsSince1970());
   const Ledger& ledger = service.ledger;
-  const int threads = service.options.threads;
-  const auto of_tenant = [threads](const std::string& name, const LedgerAccount& account) {
+  const auto of_tenant = [&showing](const std::string& name, const LedgerAccount& account) {
     json::object shown = {{"tenant", name}};
-    for (auto& [field, value] : AccountJson(account, threads)) shown[field] = value;
+    for (auto& [field, value] : AccountJson(account, showing)) shown[field] = value;
     return shown;
   };
   json::array tenants;
@@ -80,7 +102,7 @@ asio::awaitable<void> HandleSavings(Exchange& exchange) {
           started);
   const LedgerAccount& total = identity.admin ? ledger.total() : ledger.Of(identity.tenant);
   const json::object body = {{"started", std::move(started)},
-                             {"total", AccountJson(total, threads)},
+                             {"total", AccountJson(total, showing)},
                              {"tenants", std::move(tenants)}};
   co_await exchange.SendJson(json::serialize(body));
 }

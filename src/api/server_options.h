@@ -27,11 +27,18 @@ struct ExtraPage {
   std::function<Result<std::string>(Engine& engine, const std::string& body)> answer;
 };
 
+// Of the program that serves, for reprise_build_info. Any text.
+struct BuildInfo {
+  std::string version;
+  std::string commit;
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 8080;                   // 0: any free one
   std::string model_name;            // what /v1/models lists and every response says
   std::string model_path;            // shown by /props
+  BuildInfo build;                   // shown by /metrics
   std::string chat_template_source;  // shown by /props
   std::string bos_token;             // texts for the template's context; may be empty
   std::string eos_token;

@@ -50,10 +50,7 @@ void Watchers::Stop() {
   second_timer_.cancel();
   request_timer_.cancel();
   for (auto& [key, audience] : audiences_) {
-    for (Watcher* watcher : audience.watchers) {
-      if (watcher->sending_) watcher->connection_.Close();
-      watcher->mailbox_->Post(nullptr, 0);
-    }
+    for (Watcher* watcher : audience.watchers) watcher->mailbox_->Post(nullptr, 0);
   }
 }
 
@@ -219,10 +216,7 @@ asio::awaitable<bool> Watcher::Follow() {
     for (const WatchFrame& frame : frames) {
       if (frame != nullptr) events += *frame;
     }
-    sending_ = true;
-    const bool sent = co_await connection_.SendChunk(std::move(events));
-    sending_ = false;
-    if (!sent) co_return false;
+    if (!co_await connection_.SendChunk(std::move(events))) co_return false;
     if (!frames.empty() && frames.back() == nullptr) co_return true;
   }
 }

@@ -43,8 +43,7 @@ class Watchers {
 
   // Until Stop.
   boost::asio::awaitable<void> Run();
-  // No more is counted, and every watcher's stream ends. One in the middle of a write is closed:
-  // nobody waits for it.
+  // No more is counted, and every watcher's stream ends.
   void Stop();
 
   // A request in the history has changed: watchers are told within limits::kWatchDelayMs.
@@ -119,7 +118,6 @@ class Watcher {
   const Identity identity_;
   HttpConnection& connection_;
   const std::shared_ptr<Mailbox<WatchFrame>> mailbox_;
-  bool sending_ = false;
 };
 
 }  // namespace reprise

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "app/machine.h"
+#include "app/version.h"
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/limits.h"
@@ -188,6 +189,7 @@ int RunServe(ServeOptions options) {
     options.server.model_name = ModelName(*file);
   }
   options.server.model_path = options.model.path;
+  options.server.build = {std::string(BuiltVersion()), std::string(BuiltCommit())};
   options.server.threads = Threads(options.model);
   options.server.chat_template_source = text->chat_template_source;
   const Vocabulary& vocabulary = text->tokenizer->vocabulary();

@@ -6,8 +6,10 @@
 
 namespace reprise {
 
+std::string_view BuiltVersion() { return REPRISE_VERSION; }
+
 std::string VersionLine() {
-  return fmt::format("reprise {} (commit {}, {})", REPRISE_VERSION, BuiltCommit(),
+  return fmt::format("reprise {} (commit {}, {})", BuiltVersion(), BuiltCommit(),
                      IsaName(DetectIsa()));
 }
 

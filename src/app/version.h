@@ -7,6 +7,9 @@
 
 namespace reprise {
 
+// "0.1.0"
+std::string_view BuiltVersion();
+
 // Of the sources that were built, with "-dirty" where they had changes; "unknown" without git. The
 // build writes its definition (write_commit.cmake).
 std::string_view BuiltCommit();

@@ -91,12 +91,14 @@ inline constexpr size_t kExcerptLead = 24;             // … of those, before t
 inline constexpr size_t kMaxShownParts = 1000;         // of a prompt; further ones are counted
 inline constexpr size_t kMaxShownTokens = 131'072;     // as text in a reply; more by asking anew
 inline constexpr size_t kMaxShownRequests = 1000;      // of the list, newest first
+inline constexpr size_t kMaxCostedRequests = 1000;     // played by vendors' rules: the newest …
+inline constexpr size_t kMaxCostedTokens = 4u << 20;   // … as far as their prompts have so many
 inline constexpr size_t kMissLogTokens = 256;          // computed: from here on a line says why
 
 // -- Who watches (GET /cache/watch) --------------------------------------------------------------
 inline constexpr size_t kMaxWatchers = 64;                    // 429
 inline constexpr int kWatchDelayMs = 100;                     // changes within it are told once
-inline constexpr size_t kMaxWatchedRequestBytes = 64u << 10;  // a longer entry is not told
+inline constexpr size_t kMaxWatchedRequestBytes = 16u << 10;  // a longer entry is not told
 
 // -- Files (exit code 2, a sentence) -----------------------------------------------------------
 inline constexpr uint64_t kMaxGgufTensors = 1u << 16;
@@ -141,5 +143,11 @@ inline constexpr uint64_t kTemplateSeconds = 20;  // as the last resort; 100,000
 inline constexpr size_t kTierQueueBytes = 64u << 20;  // that wait to be written: more is dropped
 inline constexpr size_t kMaxTierItems = 4096;         // the same of notes that blocks were used
 inline constexpr size_t kMaxGoneBlocks = 16384;       // of which it is remembered why they are gone
+
+// -- The pages of the prefix tree -----------------------------------------------------------------
+inline constexpr size_t kShownTreeNodes = 5000;       // unless asked otherwise; others are counted
+inline constexpr size_t kMaxShownTreeNodes = 20'000;  // in any case
+inline constexpr size_t kMaxShownNodeTokens = 4096;   // of one node's text
+inline constexpr size_t kMaxNamedTokens = 1'000'000;  // of prompts, to name nodes: 20 ms
 
 }  // namespace reprise::limits

@@ -51,9 +51,16 @@ Explanation ExplainHit(const ExplainedPrompt& explained) {
                     read == total ? "" : ", but for the last token, from which the reply begins"),
         std::nullopt};
   }
+  const std::string& closest = explained.report.closest->request_id;
+  if (read > explained.report.shared) {
+    return {
+        fmt::format("{} were read, which {} and its reply left in the cache; the {} behind them "
+                    "are new.",
+                    TokensInWords(read), closest, TokensInWords(total - read)),
+        std::nullopt};
+  }
   return {fmt::format("All {} that it shares with {} were read; the {} behind them are new.",
-                      TokensInWords(read), explained.report.closest->request_id,
-                      TokensInWords(total - read)),
+                      TokensInWords(read), closest, TokensInWords(total - read)),
           std::nullopt};
 }
 

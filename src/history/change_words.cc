@@ -11,7 +11,7 @@
 namespace reprise {
 namespace {
 
-using Kind = PromptChange::Kind;
+using ChangeKind = PromptChange::Kind;
 
 std::string Place(const PromptChange& change) {
   if (change.in_system) return "the system text";
@@ -104,17 +104,17 @@ Explanation ExplainTools(const PromptChange& change) {
   const std::string moved = MovedOut(change);
   const std::string tools = change.count == 1 ? "1 tool" : fmt::format("{} tools", change.count);
   switch (change.kind) {
-    case Kind::kToolsReordered:
+    case ChangeKind::kToolsReordered:
       return {fmt::format("The tools are the same in another order, which {}.", moved),
               "Send the tools in one fixed order, for instance by name."};
-    case Kind::kToolsAdded:
+    case ChangeKind::kToolsAdded:
       return {fmt::format("{} put in at {} {}.",
                           change.count == 1 ? "1 tool that was" : tools + " that were",
                           ToText(change.part), moved),
               "Keep the list of tools the same for a whole conversation: tools stand before the "
               "messages. Offer all of them from the start, and say by tool_choice which may be "
               "called."};
-    case Kind::kToolsRemoved:
+    case ChangeKind::kToolsRemoved:
       return {fmt::format("{} left out at {} {}.",
                           change.count == 1 ? "1 tool that was" : tools + " that were",
                           ToText(change.part), moved),
@@ -129,7 +129,7 @@ Explanation ExplainTools(const PromptChange& change) {
 Explanation ExplainHistory(const PromptChange& change) {
   const std::string messages =
       change.count == 1 ? "1 message" : fmt::format("{} messages", change.count);
-  if (change.kind == Kind::kMessagesCut) {
+  if (change.kind == ChangeKind::kMessagesCut) {
     return {fmt::format("{} left out at {}: the later ones moved forward, which {}.",
                         change.count == 1 ? messages + " was" : messages + " were",
                         ToText(change.part), MovedOut(change)),
@@ -179,16 +179,16 @@ std::string DurationInWords(std::chrono::nanoseconds duration) {
 
 Explanation ExplainChange(const PromptChange& change) {
   switch (change.kind) {
-    case Kind::kValue:
+    case ChangeKind::kValue:
       return ExplainValue(change);
-    case Kind::kTemplate:
+    case ChangeKind::kTemplate:
       return ExplainTemplate(change);
-    case Kind::kEdited:
+    case ChangeKind::kEdited:
       return ExplainEdit(change);
-    case Kind::kToolsChanged:
-    case Kind::kToolsReordered:
-    case Kind::kToolsAdded:
-    case Kind::kToolsRemoved:
+    case ChangeKind::kToolsChanged:
+    case ChangeKind::kToolsReordered:
+    case ChangeKind::kToolsAdded:
+    case ChangeKind::kToolsRemoved:
       return ExplainTools(change);
     default:
       return ExplainHistory(change);

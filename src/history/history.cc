@@ -36,7 +36,7 @@ size_t History::BytesOf(const PastRequest& request) {
                  request.cache_key.size() + request.fingerprint.messages.size() * sizeof(uint64_t);
   for (const PastPrompt& prompt : request.prompts) {
     bytes += sizeof(PastPrompt) + prompt.tokens.size() * sizeof(TokenId) +
-             prompt.part_spans.size() * sizeof(PartSpan);
+             prompt.part_spans.size() * sizeof(PartSpan) + prompt.marks.size() * sizeof(Breakpoint);
   }
   return bytes;
 }

@@ -24,6 +24,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "cache/breakpoint.h"
 #include "generation/request.h"
 #include "generation/usage.h"
 #include "history/reuse_outcome.h"
@@ -46,6 +47,7 @@ struct NotedReason {
 struct PastPrompt {
   std::vector<TokenId> tokens;
   std::vector<PartSpan> part_spans;
+  std::vector<Breakpoint> marks;        // as the client set them; ascending
   std::vector<SequenceId> sequences;    // one a choice
   std::optional<StartedEvent> started;  // of the first choice
   std::optional<WallTime> looked_up;    // when that came
@@ -86,8 +88,8 @@ class History {
   History(size_t requests_per_tenant, size_t max_bytes)
       : requests_per_tenant_(requests_per_tenant), max_bytes_(max_bytes) {}
 
-  // A request begins, its prompts with tokens and part_spans only; returns its number, by which the
-  // rest is noted. `request.number` is set here.
+  // A request begins, its prompts with tokens, part_spans and marks only; returns its number, by
+  // which the rest is noted. `request.number` is set here.
   uint64_t Begin(PastRequest request);
   void NoteSubmitted(uint64_t number, size_t prompt, SequenceId sequence);
   void NoteStarted(uint64_t number, size_t prompt, const StartedEvent& event, WallTime now);

@@ -9,11 +9,14 @@
 namespace reprise {
 namespace {
 
-using Kind = PromptChange::Kind;
+using ChangeKind = PromptChange::Kind;
 using PartKind = PartName::Kind;
 
 // Less than this is not worth a sentence: the template's words alone are the same behind any part.
 constexpr size_t kWorthTokens = 16;
+
+// Messages cut off or put in at once, beyond which nobody looks: it bounds the work.
+constexpr size_t kMostShift = 256;
 
 struct Part {
   PartName name;
@@ -95,7 +98,7 @@ class ChangeFinder {
     const bool found = change_.part.kind == PartKind::kTool ? FindInTools() : FindInTexts();
     if (!found || !IsWorthIt()) {
       // Where what differs ends is shown all the same.
-      change_.kind = Kind::kGoesOn;
+      change_.kind = ChangeKind::kGoesOn;
       change_.count = 0;
       change_.moved_tokens = 0;
     }
@@ -113,16 +116,18 @@ class ChangeFinder {
     std::vector<std::string_view> our_texts, their_texts;
     for (const Part& part : ours) our_texts.push_back(part.text);
     for (const Part& part : theirs) their_texts.push_back(part.text);
-    if (std::ranges::is_permutation(our_texts, their_texts)) {
-      change_.kind = Kind::kToolsReordered;
+    std::ranges::sort(our_texts);
+    std::ranges::sort(their_texts);
+    if (our_texts == their_texts) {
+      change_.kind = ChangeKind::kToolsReordered;
     } else if (IsWithin(theirs, ours)) {
-      change_.kind = Kind::kToolsAdded;
+      change_.kind = ChangeKind::kToolsAdded;
       change_.count = ours.size() - theirs.size();
     } else if (IsWithin(ours, theirs)) {
-      change_.kind = Kind::kToolsRemoved;
+      change_.kind = ChangeKind::kToolsRemoved;
       change_.count = theirs.size() - ours.size();
     } else {
-      change_.kind = Kind::kToolsChanged;
+      change_.kind = ChangeKind::kToolsChanged;
     }
     // Alike again from the first part that is no tool and stands behind the change.
     const auto next = [&](const Prompt& prompt) {
@@ -181,7 +186,7 @@ class ChangeFinder {
     }
     const std::optional<ChangedValue> value = FindChangedValue(ours, theirs, change_.begin - from);
     if (!value) return false;
-    change_.kind = pair ? Kind::kValue : Kind::kTemplate;
+    change_.kind = pair ? ChangeKind::kValue : ChangeKind::kTemplate;
     change_.value = value->kind;
     change_.now = ours.substr(value->begin, value->our_end - value->begin);
     change_.before = theirs.substr(value->begin, value->their_end - value->begin);
@@ -215,22 +220,22 @@ class ChangeFinder {
     const auto first =
         static_cast<size_t>(std::ranges::mismatch(ours, theirs, SameText).in1 - ours.begin());
     if (first >= ours.size() || first >= theirs.size()) return false;
-    return FindShifted(ours, theirs, first, Kind::kMessagesCut) ||
-           FindShifted(theirs, ours, first, Kind::kMessagesPut);
+    return FindShifted(ours, theirs, first, ChangeKind::kMessagesCut) ||
+           FindShifted(theirs, ours, first, ChangeKind::kMessagesPut);
   }
 
   // Whether `shorter` goes on at `first` with what stands further on in `longer`, to the end of one
   // of them.
   bool FindShifted(const std::vector<Part>& shorter, const std::vector<Part>& longer, size_t first,
-                   Kind kind) {
-    for (size_t shift = 1; first + shift < longer.size(); ++shift) {
+                   ChangeKind kind) {
+    for (size_t shift = 1; shift <= kMostShift && first + shift < longer.size(); ++shift) {
       const size_t both = std::min(shorter.size() - first, longer.size() - first - shift);
       const auto from = longer.begin() + static_cast<std::ptrdiff_t>(first + shift);
       if (!std::equal(from, from + static_cast<std::ptrdiff_t>(both),
                       shorter.begin() + static_cast<std::ptrdiff_t>(first), SameText)) {
         continue;
       }
-      const bool cut = kind == Kind::kMessagesCut;
+      const bool cut = kind == ChangeKind::kMessagesCut;
       const Part& ours = cut ? shorter[first] : *from;
       const Part& theirs = cut ? *from : shorter[first];
       AlikeFrom(ours.begin, theirs.begin);
@@ -251,7 +256,7 @@ class ChangeFinder {
     const std::string_view ours = pair->ours->text.substr(offset);
     const std::string_view theirs = pair->theirs->text.substr(offset);
     const size_t same = CommonEnd(ours, theirs);
-    change_.kind = Kind::kEdited;
+    change_.kind = ChangeKind::kEdited;
     change_.our_end = pair->ours->end() - same;
     change_.their_end = pair->theirs->end() - same;
     AlikeFrom(change_.our_end, change_.their_end);

@@ -77,8 +77,8 @@ def test_a_stop_and_a_kill_lose_nothing(serve, start):
         assert checksum == cold
         whole = (tokens - 1) // BLOCK * BLOCK
         assert read == {"read": whole, "write": 0, "computed": tokens - whole, "disk": whole}
-        assert server.metric("stored_tokens_total") == whole
-        assert server.metric("disk_read_blocks_total") == whole // BLOCK
+        assert server.metric("read_below_tokens_total") == whole
+        assert server.metric('tier_read_blocks_total{tier="disk"}') == whole // BLOCK
         kill(server)
 
 

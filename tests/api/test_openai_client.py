@@ -274,5 +274,5 @@ def test_the_operators_pages_answer(server):
     blocks = cache["blocks"]
     assert blocks["free"] + blocks["cached"] + blocks["private"] == blocks["total"]
     assert server.metric("requests_admitted_total") > 0
-    assert server.metric("time_to_first_token_seconds_count") > 0
+    assert server.metric('time_to_first_token_seconds_count{cache="miss"}') > 0
     assert server.ask("HEAD", "/")[0] == 200

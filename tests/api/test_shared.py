@@ -110,7 +110,7 @@ def test_what_one_computed_another_reads(start, stores, secret, kind):
     page = other.get("/cache")["shared"]
     assert page["stores"] == {"all": 1, "away": 0}
     assert page["counters"]["read_blocks"] == whole // BLOCK
-    assert other.metric("shared_read_blocks_total") == whole // BLOCK
+    assert other.metric('tier_read_blocks_total{tier="shared"}') == whole // BLOCK
     name = store.cli("RANDOMKEY")[0]
     assert name.startswith("reprise:1:")
     assert 86000 < int(store.cli("TTL", name)[0]) <= 86400

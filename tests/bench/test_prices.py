@@ -55,6 +55,14 @@ def test_every_sheet_is_dated_and_reading_is_never_dearer():
         assert sheet["date"] and 0 < sheet["read"] <= sheet["input"], sheet["name"]
 
 
+def test_every_sheet_goes_by_rules_that_are_there():
+    rules = prices.rules()
+    for sheet in prices.sheets():
+        assert sheet["vendor"] and sheet["rules"] in rules, sheet["name"]
+        for lifetime in rules[sheet["rules"]].get("lifetimes", {}):
+            assert prices.write_price(sheet, lifetime) is not None, sheet["name"]
+
+
 def test_an_endpoint_that_spent_its_minutes_is_given_up():
     fake = FakeEndpoint()
     endpoint = Endpoint("good", openai_url=f"{fake.url}/good/v1", budget_s=1e-6)

@@ -93,6 +93,49 @@ TEST_F(EngineTest, TheSnapshotCountsEachTenantsRequestsAndBlocks) {
   EXPECT_EQ(a.cache.cached_tokens + b.cache.cached_tokens, snapshot.total.cache.cached_tokens);
 }
 
+// The engine's answer to a question about its tree.
+template <typename T>
+T Told(const std::function<void(std::function<void(T)>)>& ask) {
+  std::promise<T> promise;
+  ask([&](T answer) { promise.set_value(std::move(answer)); });
+  return promise.get_future().get();
+}
+
+TEST_F(EngineTest, TheTreeIsDescribedKeptAndLetGoBetweenSteps) {
+  Start({.context = 512});
+  const auto view = [this] {
+    return Told<TreeView>([this](auto done) { engine_->DescribeTree({{}, 100}, done); });
+  };
+  const auto prompt = Prompt(100);
+  const auto cold = AskAndWait(Request(prompt, 4));
+  AskAndWait(Request(prompt, 4));
+  const TreeView before = view();
+  ASSERT_EQ(before.chains.size(), 1U);
+  const TreeChain& chain = before.chains[0];
+  EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), chain.tokens.begin()));
+  EXPECT_EQ(before.tokens, engine_->stats().cache.cached_tokens);
+  EXPECT_EQ(chain.reads, 1U);
+  EXPECT_EQ(chain.leases, 0U);
+
+  const auto kept = Told<std::optional<TreeKeep>>(
+      [&](auto done) { engine_->KeepTreeNode(chain.nodes[1], 1h, done); });
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->tokens, 64U);
+  EXPECT_EQ(engine_->stats().cache.pinned_blocks, 2U);
+
+  const auto drop = [&] {
+    return Told<std::optional<TreeDrop>>(
+        [&](auto done) { engine_->DropTreeNode(chain.nodes[1], done); });
+  };
+  EXPECT_EQ(drop()->freed_blocks, chain.nodes.size() - 1);
+  EXPECT_FALSE(drop()) << "it is gone";
+  EXPECT_EQ(view().tokens, 32U);
+  EXPECT_EQ(engine_->stats().cache.promises, 0U);
+  const auto again = AskAndWait(Request(prompt, 4));
+  EXPECT_EQ(again->started.cached_tokens, 32);
+  EXPECT_EQ(again->text, cold->text);
+}
+
 TEST_F(EngineTest, SamplingIsNoPartOfTheKey) {
   Start();
   const auto prompt = Prompt(70);
@@ -247,6 +290,15 @@ TEST_F(EngineTest, AnEvictedPromptSaysForWhom) {
   EXPECT_EQ(again->started.lost->cause, LossCause::kEvicted);
   EXPECT_EQ(again->started.lost->for_whom, second);
   EXPECT_LT(again->started.cached_tokens, 99);
+}
+
+TEST_F(EngineTest, SaysWhatReadingSparedAsSoonAsItHasComputed) {
+  Start();
+  EXPECT_EQ(AskAndWait(Request(Prompt(300), 1))->started.saved_seconds, 0);
+  const StartedEvent again = AskAndWait(Request(Prompt(300), 1))->started;
+  EXPECT_GT(again.cached_tokens, 200);
+  EXPECT_GT(again.saved_seconds, 0);
+  EXPECT_EQ(AskAndWait(Request(Prompt(300, 7), 1))->started.saved_seconds, 0) << "it read nothing";
 }
 
 }  // namespace

@@ -338,5 +338,20 @@ TEST_F(SchedulerTest, RandomLoadsMakeProgressReadTheirOwnRowsAndLeaveNothingHeld
   EXPECT_GT(accepted_, 100U);
 }
 
+TEST_F(SchedulerTest, WhatReadingSparesIsThePriceOfComputingAttentionIncluded) {
+  MakePool(200, {.prefill_chunk = 200, .prefill_chunk_beside_decode = 200, .cost_per_key = 0.05});
+  EXPECT_EQ(scheduler_->SecondsToCompute(400), 0) << "no step has shown how fast it goes";
+  Ask(Count(1, 400), 1);
+  // Two steps of 200 rows on a machine that takes 1 ms for a row and 50 us more for each key.
+  for (const double rows_and_keys : {200 + 0.05 * 20'100, 200 + 0.05 * 60'100}) {
+    Step();
+    scheduler_->Observe(std::chrono::nanoseconds(std::llround(1e6 * rows_and_keys)));
+  }
+  EXPECT_NEAR(scheduler_->SecondsToCompute(400), 0.4 + 0.05e-3 * 80'200, 1e-6);
+  EXPECT_NEAR(scheduler_->SecondsToCompute(200), 0.2 + 0.05e-3 * 20'100, 1e-6);
+  EXPECT_EQ(scheduler_->SecondsToCompute(0), 0);
+  RunUntilIdle();
+}
+
 }  // namespace
 }  // namespace reprise

@@ -264,6 +264,11 @@ TEST_F(AdviceTest, AHitSaysWhatWasReadAndGivesNoAdvice) {
             (Explanation{"All 103 tokens that it shares with req_3 were read; the 6 tokens behind "
                          "them are new.",
                          std::nullopt}));
+  history_ = History(100, 1u << 24);
+  Run({Message(0, "HALLO")});
+  EXPECT_EQ(Say(Run({Message(0, "HALLO"), Message(1, "GOOD"), Message(2, "BYE")}, 12)).what,
+            "12 tokens were read, which req_5 and its reply left in the cache; the 7 tokens behind "
+            "them are new.");
 }
 
 TEST_F(AdviceTest, NothingSharedIsSaidAlsoWhereTheTemplateAloneIs) {

@@ -298,5 +298,27 @@ TEST_F(DiagnosisTest, AnUnknownAndAForeignIdAreToldAlike) {
   EXPECT_EQ(DiagnoseMiss(history_, "ours", "msg_2", nullptr), wanted) << "with the history off";
 }
 
+TEST_F(HistoryTest, ARequestTellsWhatItTookAndWhatItSpared) {
+  PastRequest asked = Asked(Count(0, 50));
+  asked.prompts.resize(2);
+  const auto work = std::make_shared<WorkDone>();
+  asked.work = work;
+  const uint64_t number = Begin(asked);
+  const PastRequest& request = *history_.Find(number);
+  EXPECT_EQ(request.first_token_ms, std::nullopt);
+  EXPECT_EQ(request.saved_seconds(), 0);
+  StartedEvent event{50, 32};
+  event.saved_seconds = 0.5;
+  history_.NoteStarted(number, 0, event, now_);
+  history_.NoteStarted(number, 1, event, now_);
+  history_.NoteFirstText(number, 12.5);
+  work->generated = 3;
+  EXPECT_EQ(request.saved_seconds(), 1.0) << "of all its prompts";
+  EXPECT_EQ(request.first_token_ms, 12.5);
+  EXPECT_EQ(request.generated(), 3) << "while it runs";
+  EXPECT_EQ(PastRequest().generated(), 0);
+  history_.NoteFirstText(number + 1, 1);  // one that is not known
+}
+
 }  // namespace
 }  // namespace reprise

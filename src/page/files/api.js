@@ -53,7 +53,8 @@ export async function remove(path, { signal } = {}) {
 export async function request(method, path, { body, headers, signal } = {}) {
   const response = await send(method, path, { body, headers, signal });
   const text = await response.text();
-  return { body: text === "" ? null : parsed(text), headers: response.headers, status: response.status };
+  const { headers: received, status } = response;
+  return { body: text === "" ? null : parsed(text), headers: received, status };
 }
 
 // `onEvent({event, data})` for each event: data is what its JSON says, or the text where it is none

@@ -8,6 +8,7 @@
 //     axisFormat(value)                at the axis, where it is to be shorter
 //     stacked                          series lie on each other, the first at the bottom
 //     top                              the axis ends there (1 of a share); without it at the largest
+//     least                            seconds that the axis of time shows at least
 //     increments                       steps that the axis may have (powers of two of bytes)
 //   chart.element                      to be put on the page
 //   chart.set(times, columns)          Unix seconds, and one list of values or null for each series
@@ -137,13 +138,13 @@ export class Chart {
   }
 
   #make() {
-    const { series, stacked, top, axisFormat, increments } = this.#options;
+    const { series, stacked, top, least = 0, axisFormat, increments } = this.#options;
     const lines = series.map(({ kind, points }) => ({
       stroke: () => colour(kind),
       fill: stacked ? () => colour(kind) : undefined,
       width: stacked ? 0 : points ? 1 : 1.75,
       spanGaps: Boolean(points),
-      points: { show: Boolean(points), size: 4, fill: () => colour(kind) },
+      points: { show: stacked ? false : points, size: 4, fill: () => colour(kind) },
     }));
     const axis = {
       stroke: () => colour("quiet"), font: kNarrow,
@@ -158,9 +159,12 @@ export class Chart {
         points: { show: !stacked, size: 7 },
       },
       hooks: { setCursor: [() => this.#showValues()] },
-      scales: { y: { range: (_, __, max) => [0, top ?? (max > 0 ? 1.08 * max : 1)] } },
+      scales: {
+        x: { range: (_, min, max) => [Math.min(min, max - least), max] },
+        y: { range: (_, __, max) => [0, top ?? (max > 0 ? 1.08 * max : 1)] },
+      },
       axes: [
-        { ...axis, space: 64, size: 24, values: (_, splits) => splits.map(clock) },
+        { ...axis, space: 64, size: 24, values: clockLabels },
         {
           ...axis, space: 36, size: axisWidth, incrs: increments,
           values: (_, splits) => splits.map((value) => axisFormat(value)),
@@ -190,11 +194,13 @@ export class Chart {
       }, swatch(kind), label, this.#values[i])));
   }
 
-  // Of the moment under the cursor, else the newest.
+  // Of the moment under the cursor, else the newest; of what is measured now and then the last one.
   #showValues() {
-    const at = this.#plot?.cursor.idx ?? this.#times.length - 1;
+    const at = this.#plot?.cursor.idx ?? null;
     this.#columns.forEach((column, i) => {
-      const text = this.#options.format(at < 0 ? null : column[at] ?? null);
+      const known = this.#options.series[i].points && at === null
+        ? column.findLast((value) => value !== null) : column[at ?? column.length - 1];
+      const text = this.#options.format(known ?? null);
       if (this.#values[i].textContent !== text) this.#values[i].textContent = text;
     });
     this.#place.setAttribute("aria-label", this.#summary());
@@ -245,6 +251,10 @@ export class Chart {
 // "1 s" of "1.00 s".
 function withoutZeros(text) {
   return text.replace(/\.0+(?=\D)/, "");
+}
+
+function clockLabels(_, splits) {
+  return splits.map(splits.length > 1 && splits[1] - splits[0] < 60 ? clockWithSeconds : clock);
 }
 
 function axisWidth(_, values) {

@@ -50,7 +50,8 @@ export function bytes(value) {
     value /= 1024;
     ++unit;
   }
-  return withUnit(decimal(value, unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2), kUnits[unit]);
+  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return withUnit(decimal(value, digits), kUnits[unit]);
 }
 
 export function milliseconds(value) {
@@ -65,7 +66,9 @@ export function seconds(value, { whole = false } = {}) {
   const all = Math.round(value);
   if (all < 60) return withUnit(all, "s");
   if (all < 3600) return twoUnits(Math.floor(all / 60), "min", all % 60, "s");
-  if (all < 86400) return twoUnits(Math.floor(all / 3600), "h", Math.floor((all % 3600) / 60), "min");
+  if (all < 86400) {
+    return twoUnits(Math.floor(all / 3600), "h", Math.floor((all % 3600) / 60), "min");
+  }
   return twoUnits(Math.floor(all / 86400), "d", Math.floor((all % 86400) / 3600), "h");
 }
 

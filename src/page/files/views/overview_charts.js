@@ -16,6 +16,8 @@ const kBinarySteps = Array.from({ length: 50 }, (_, power) => 2 ** power);
 // In steps, by the length of a step in seconds.
 const kShareWindow = { 1: 60, 60: 15 };
 const kRateWindow = { 1: 10, 60: 1 };
+// Seconds that are shown at least, when the server has just begun.
+const kLeast = { 1: 60, 60: 3 * 3600 };
 
 const kCharts = [
   {
@@ -101,7 +103,7 @@ export function makeCharts({ columns, step_seconds: step }) {
   return kCharts
     .filter(({ needs, unless }) => needs.every((name) => name in columns) && !(unless in columns))
     .map(({ options, note, values }) => {
-      const chart = new Chart({ ...options, note: note?.(step) });
+      const chart = new Chart({ ...options, note: note?.(step), least: kLeast[step] });
       return {
         chart,
         update: (series, cache) => chart.set(series.columns.time, values(series, cache)),

@@ -61,7 +61,8 @@ export class Savings {
     const known = this.#sheets.some(({ name }) => name === this.#prices);
     if (!known) this.#prices = this.#sheets[0]?.name ?? null;
     if (this.#sheets.length === 0) return;
-    replace(this.#choice, h("label", { for: "prices", class: "small-text" }, "Money by the prices of"),
+    replace(this.#choice,
+      h("label", { for: "prices", class: "small-text" }, "Money by the prices of"),
       h("select", { id: "prices", onchange: (event) => this.#choose(event.currentTarget.value) },
         this.#sheets.map(({ name }) =>
           h("option", { value: name, selected: name === this.#prices }, name))));

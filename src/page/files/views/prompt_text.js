@@ -4,7 +4,8 @@
 //
 //   promptText(parts, {difference, shared})   an element
 //     parts        of GET /cache/requests/{id}?text=true: {part, token, tokens, read, read_characters, text}
-//     difference   {character, length} in the whole text, or null
+//     difference   {character, length} in the whole text, or null. Of a long one, where the texts go
+//                  apart for good, the first character is marked
 //     shared       true: it is the other prompt; nothing is said of reading
 
 import { h, replace } from "../dom.js";
@@ -13,6 +14,7 @@ import { count, tokens } from "../format.js";
 const kFoldedCharacters = 700;
 const kFoldedLines = 12;
 const kAround = 240; // shown before and behind the difference in a folded part
+const kMarked = 120; // characters
 const kChunk = 6000; // characters laid out together; what is not on the screen costs nothing
 
 export function promptText(parts, { difference = null, shared = false } = {}) {
@@ -27,7 +29,8 @@ export function promptText(parts, { difference = null, shared = false } = {}) {
     if (!marked && at >= 0 && (at < length || (isLast && at === length))) {
       marked = true;
       const begin = indexOf(part.text, at);
-      place = { begin, end: begin + indexOf(part.text.slice(begin), difference.length) };
+      const marks = difference.length > kMarked ? 1 : difference.length;
+      place = { begin, end: begin + indexOf(part.text.slice(begin), marks) };
     }
     character += length;
     return partElement(part, place, shared);

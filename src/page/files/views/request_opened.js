@@ -172,7 +172,7 @@ function figures(request, prompt) {
       figure("First token", milliseconds(request.first_token_ms), request.saved_ms > 0 && `cold: ${milliseconds(cold)}`),
       figure("Generated", typeof request.generated === "number" ? tokens(request.generated) : "–"),
       figure("When", relativeTime(request), stateWords(request.state))),
-    h("p", { class: "quiet-text small-text" }, h("code", {}, request.endpoint), ` · ${request.model}`,
+    h("p", { class: "quiet-text small-text" }, h("code", {}, request.endpoint), request.model && ` · ${request.model}`,
       request.tenant && ` · ${request.tenant}`, " · reply ", h("code", {}, request.reply_id),
       prompt.first_difference && ` · differs first in ${partName(prompt.first_difference.part)}, at token ${count(prompt.first_difference.token)}`));
 }

@@ -175,7 +175,7 @@ export class RequestsTable {
       time: h("a", { href: `#/requests/${encodeURIComponent(entry.id)}`, "data-id": entry.id },
         relativeTime(entry), h("span", { class: "visually-hidden" }, ` ${entry.id}`)),
       tenant: entry.tenant,
-      model: entry.model,
+      model: entry.model || "–",
       endpoint: h("code", {}, entry.endpoint),
       tokens: count(entry.tokens.total),
       read: h("span", { class: "read-cell" },
