@@ -38,7 +38,9 @@ class Server:
     """A running server and plain HTTP to it; `openai()` and `anthropic()` are the official clients."""
 
     def __init__(self, *options, binary=BINARY):
-        command = [binary, "serve", "--model", MODEL, "--port", "0", "--expose-logits-checksum"]
+        command = [binary, "serve", "--model", MODEL, "--expose-logits-checksum"]
+        if "--port" not in options:
+            command += ["--port", "0"]
         if "--kv-memory" not in options:
             command += ["--kv-memory", "512M"]
         command += options

@@ -2,7 +2,7 @@
 
 export const kSystem = "You answer questions about the text below, in one or two short sentences.";
 
-export const kQuestion = "Who keeps the lamp burning, and since when?";
+export const kQuestion = "Who keeps the lamp burning in the lighthouse?";
 
 export const kDocument = [
   "The lighthouse of Northfell stands on a rock half a mile off the coast, and on most days of " +
