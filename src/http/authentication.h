@@ -12,8 +12,9 @@ namespace reprise {
 
 // Without keys configured (null) everyone is the one tenant's administrator. With keys, the one in
 // x-api-key or behind "Bearer" in Authorization decides; where both name one they must agree. GET
-// and HEAD of /, /page/… and /health are answered without: load balancers and clients look whether a
-// server is there, and a browser gets the page (no data of anybody's) before it can ask for a key. kUnauthorized otherwise; no message repeats what was sent.
+// and HEAD of /, /page/… and /health are answered without: load balancers and clients look whether
+// a server is there, and a browser gets the page (no data of anybody's) before it can ask for a
+// key. kUnauthorized otherwise; no message repeats what was sent.
 Result<Identity> Authenticate(const HttpRequest& head, const ApiKeys* keys);
 
 }  // namespace reprise
