@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -133,7 +134,10 @@ void CompletionRun::TakeStart(size_t index, StartedEvent& event, std::string& ev
   Choice& choice = choices_[index];
   if (index == PromptOf(index) * choices_per_prompt()) {
     service_.history.NoteStarted(number_, PromptOf(index), event, WallNow());
-    NoteReason(service_, number_, PromptOf(index));
+    // When what is ready has been sent: it compares the prompt with all of the tenant's history.
+    asio::post(service_.io, [&service = service_, number = number_, prompt = PromptOf(index)] {
+      NoteReason(service, number, prompt);
+    });
     NoteLookup(PromptOf(index), event);
     choice.cache_miss = Diagnosis();
   }

@@ -153,7 +153,7 @@ class Page {
                                     .minimum_tokens = minimum_tokens_};
     Explanation explanation = Explain(explained);
     json::object shown = {{"what", std::move(explanation.what)}, {"advice", nullptr}};
-    if (explanation.advice) shown["advice"] = std::move(*explanation.advice);
+    if (explanation.advice) shown["advice"] = *explanation.advice;
     shown["moved_tokens"] = explained.change ? explained.change->moved_tokens : 0;
     return shown;
   }

@@ -50,6 +50,10 @@ void NoteReason(Service& service, uint64_t number, size_t prompt) {
   const PastRequest* request = service.history.Find(number);
   if (request == nullptr) return;
   const PastPrompt& own = request->prompts.at(prompt);
+  if (own.read() == own.tokens.size()) {  // no need to look for whom it shares that with
+    service.history.NoteReason(number, prompt, {ReuseOutcome::kHit, {}});
+    return;
+  }
   const MissReport report = ExplainMiss(service.history, *request, prompt, Seen::kOwnTenant);
   const Tokenizer& tokenizer = *service.model.tokenizer;
   NotedReason reason{report.outcome, {}};

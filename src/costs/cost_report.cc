@@ -29,6 +29,7 @@ void Reckon(const Traffic& traffic, const std::vector<SheetCosts*>& costs) {
   const PromptTokens marked = PlayMarks(
       traffic, rules, [&](const TrafficPrompt& prompt) { return SentMarks(prompt, rules); });
   std::vector<const PriceSheet*> sheets;
+  sheets.reserve(costs.size());
   for (const SheetCosts* each : costs) sheets.push_back(each->sheet);
   std::vector<std::vector<Placing>> placings = CheapestPlacings(traffic, sheets);
   for (size_t i = 0; i < costs.size(); ++i) {

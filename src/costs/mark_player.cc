@@ -114,6 +114,7 @@ std::vector<PlayedMark> EndMark(const TrafficPrompt& prompt) {
 
 std::vector<PlayedMark> SentMarks(const TrafficPrompt& prompt, const CacheRules& rules) {
   std::vector<PlayedMark> marks;
+  marks.reserve(prompt.marks.size());
   for (const TrafficPrompt::Mark& mark : prompt.marks) {
     marks.push_back({mark.place, LifetimeFor(mark.seconds, rules)});
   }

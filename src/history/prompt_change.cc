@@ -32,6 +32,7 @@ struct Prompt {
 
 std::vector<Part> PartsOf(const PastPrompt& past, std::string_view bytes) {
   std::vector<Part> parts;
+  parts.reserve(past.part_spans.size() + 1);
   for (const PartSpan& span : past.part_spans) {
     parts.push_back({span.name, bytes.substr(span.text_begin, span.text_end - span.text_begin),
                      span.text_begin});

@@ -43,6 +43,17 @@ def settle(page):
     page.wait_for_timeout(1500)
 
 
+def tree(page):
+    """With the prefix opened that a promise holds: how long it lasts, what stands in it."""
+    settle(page)
+    icicle = page.get_by_role("tree")
+    icicle.press("ArrowDown")
+    while "promised" not in page.get_by_role("treeitem").inner_text():
+        icicle.press("ArrowRight")
+    icicle.press("Enter")
+    settle(page)
+
+
 def try_it(page):
     page.get_by_role("button", name="Send").click()
     for number, name in ((2, "Change one word at the end"), (3, "Change one word at the start")):
@@ -57,7 +68,7 @@ def try_it(page):
 # name: (view, the request that is opened, most height, what is done before)
 PICTURES = {
     "overview": ("overview", None, 1250, settle),
-    "tree": ("tree", None, 900, settle),
+    "tree": ("tree", None, 800, tree),
     "requests": ("requests", None, 800, settle),
     "request": ("requests", "clock_after", 1100, settle),
     "try": ("try", None, 1150, try_it),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from api.conftest import ACME, OPS, ZENITH
-from browser import VIEWS, axe, open_view, tab_through
+from browser import ROOT, VIEWS, axe, open_view, tab_through
 from playwright.sync_api import expect
 
 POLICY = (
@@ -140,3 +140,10 @@ def test_a_server_that_stops_is_missed_and_found_again(page, start):
     second.post("/v1/completions", {"prompt": "Once upon a time", "max_tokens": 2})
     open_view(page, second, "requests")
     expect(page.locator("view-requests")).to_contain_text("/v1/completions")
+
+
+def test_its_colours_are_those_of_the_benchs_charts():
+    charts = re.search(r"^COLOURS = \((.*?)\)", (ROOT / "bench/article/charts.py").read_text(), re.M).group(1)
+    theme = (ROOT / "src/page/files/theme.css").read_text()
+    light = dict(reversed(pair) for pair in re.findall(r"^  --(read|computed|generated|promised): (#\w+);", theme, re.M))
+    assert [light.get(colour) for colour in re.findall(r"#\w+", charts)[:4]] == ["read", "computed", "generated", "promised"]
