@@ -19,6 +19,7 @@
 #include "api/mailbox.h"
 #include "api/metrics.h"
 #include "api/server_options.h"
+#include "api/turns.h"
 #include "api/watchers.h"
 #include "base/fair_pool.h"
 #include "base/interruption.h"
@@ -76,6 +77,7 @@ class Service {
   std::optional<ApiKeys> keys;  // none: nobody needs one
   Metrics metrics;
   History history;
+  Turns tree_turns;  // of those who look at the tree
   Ledger ledger;
   Watchers watchers;
   bool noted_billing_line = false;  // said once that it is left out

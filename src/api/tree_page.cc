@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
 #include <charconv>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "api/ask_engine.h"
 #include "api/shown_tree.h"
 #include "base/limits.h"
+#include "http/as_tuple.h"
 #include "http/query.h"
 #include "http/request_memory.h"
 #include "vendor/json_reader.h"
@@ -30,16 +32,25 @@ constexpr std::string_view kKeep = "/keep";
 
 using Tree = std::shared_ptr<const ShownTree>;
 
-// What the asker may see, at this moment; null: the engine does not answer.
-asio::awaitable<Tree> TakeTree(Exchange& exchange, size_t most_nodes) {
+// What the asker may see, when it is its turn.
+asio::awaitable<Result<Tree>> TakeTree(Exchange& exchange, size_t most_nodes) {
   Service& service = exchange.service;
+  const TimePoint now = std::chrono::steady_clock::now();
+  const auto turn = service.tree_turns.Take(exchange.identity.tenant, now);
+  if (!turn) {
+    co_return Fail(ErrorCode::kOverloaded, "Too many look at the tree already; ask less often.");
+  }
+  if (*turn > now) {
+    asio::steady_timer timer(service.io, *turn);
+    co_await timer.async_wait(kAsTuple);
+  }
   TreeQuery query = {.most_chains = most_nodes};
   if (!exchange.identity.admin) query.tenant = exchange.identity.tenant;
   std::function<void(std::function<void(TreeView)>)> ask = [&](auto done) {
     service.engine.DescribeTree(query, std::move(done));
   };
   std::optional<TreeView> view = co_await AskEngine<TreeView>(service, std::move(ask));
-  if (!view) co_return nullptr;
+  if (!view) co_return std::unexpected(NoAnswer());
   auto labels = LabelPrefixes(*view, service.history, *service.model.tokenizer);
   co_return std::make_shared<const ShownTree>(std::move(*view), std::move(labels), most_nodes,
                                               std::chrono::system_clock::now());
@@ -123,13 +134,13 @@ asio::awaitable<void> HandleTree(Exchange& exchange) {
     co_await exchange.SendError(limit.error());
     co_return;
   }
-  const Tree tree = co_await TakeTree(exchange, *limit);
-  if (tree == nullptr) {
-    co_await exchange.SendError(NoAnswer());
+  const Result<Tree> tree = co_await TakeTree(exchange, *limit);
+  if (!tree) {
+    co_await exchange.SendError(tree.error());
     co_return;
   }
   std::function<Result<std::string>()> write =
-      [tree, tokenizer = exchange.service.model.tokenizer,
+      [tree = *tree, tokenizer = exchange.service.model.tokenizer,
        admin = exchange.identity.admin]() -> Result<std::string> {
     return json::serialize(tree->Page(*tokenizer, admin));
   };
@@ -138,13 +149,13 @@ asio::awaitable<void> HandleTree(Exchange& exchange) {
 
 asio::awaitable<void> HandleTreeNode(Exchange& exchange) {
   const std::string name = exchange.request.path.substr(kRoot.size());
-  const Tree tree = co_await TakeTree(exchange, limits::kMaxShownTreeNodes);
-  if (tree == nullptr) {
-    co_await exchange.SendError(NoAnswer());
+  const Result<Tree> tree = co_await TakeTree(exchange, limits::kMaxShownTreeNodes);
+  if (!tree) {
+    co_await exchange.SendError(tree.error());
     co_return;
   }
   std::function<Result<std::string>()> write =
-      [tree, name, tokenizer = exchange.service.model.tokenizer,
+      [tree = *tree, name, tokenizer = exchange.service.model.tokenizer,
        admin = exchange.identity.admin]() -> Result<std::string> {
     const std::optional<json::object> details = tree->Details(name, *tokenizer, admin);
     if (!details) return std::unexpected(NoNode(name));
@@ -192,12 +203,12 @@ asio::awaitable<void> HandleKeepTreeNode(Exchange& exchange) {
     co_await exchange.SendError(ttl.error());
     co_return;
   }
-  const Tree tree = co_await TakeTree(exchange, limits::kMaxShownTreeNodes);
-  if (tree == nullptr) {
-    co_await exchange.SendError(NoAnswer());
+  const Result<Tree> tree = co_await TakeTree(exchange, limits::kMaxShownTreeNodes);
+  if (!tree) {
+    co_await exchange.SendError(tree.error());
     co_return;
   }
-  const std::optional<TreeNodeId> end = tree->EndOf(name);
+  const std::optional<TreeNodeId> end = (*tree)->EndOf(name);
   std::optional<TreeKeep> kept;
   if (end) {
     Engine& engine = exchange.service.engine;

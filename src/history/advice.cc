@@ -159,7 +159,7 @@ Explanation Explain(const ExplainedPrompt& explained) {
     case ReuseOutcome::kExpired:
       return ExplainExpired(explained);
     case ReuseOutcome::kFlushed:
-      return {fmt::format("{}: an administrator emptied the cache {}.", shared,
+      return {fmt::format("{}: an administrator let the rest go {}.", shared,
                           Ago(explained.report.loss->ago)),
               "Nothing in the request has to change: from now on it is read again."};
     case ReuseOutcome::kNoSnapshot:

@@ -324,7 +324,7 @@ TEST_F(LossTest, ExpiredByRetentionAndByTheEndOfAPromise) {
 TEST_F(LossTest, FlushedUnknownAndComputing) {
   Run(said_);
   EXPECT_TRUE(Say(Run(said_, 1, Lost(LossCause::kFlushed)))
-                  .what.ends_with("of which 1 was read: an administrator emptied the cache 3 "
+                  .what.ends_with("of which 1 was read: an administrator let the rest go 3 "
                                   "seconds before."));
   EXPECT_TRUE(Say(Run(said_)).what.ends_with("what became of the rest is no longer known."));
   PastRequest running;
