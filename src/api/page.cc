@@ -45,7 +45,9 @@ asio::awaitable<void> HandleIndex(Exchange& exchange) {
     co_await SendPageFile(exchange, "index.html");
     co_return;
   }
-  const json::object body = {{"name", "reprise"}, {"model", exchange.service.model.name}};
+  const json::object body = {{"name", "reprise"},
+                             {"model", exchange.service.model.name},
+                             {"needs_key", exchange.service.keys.has_value()}};
   co_await exchange.SendJson(json::serialize(body));
 }
 

@@ -33,7 +33,9 @@ TEST_F(PageServerTest, BrowsersGetThePageAndProgramsWhatTheyGotBefore) {
   EXPECT_EQ(page.headers.at("content-type"), "text/html; charset=utf-8");
   EXPECT_EQ(page.body, FindPageFile("index.html")->body);
   for (const char* accept : {"*/*", "application/json"}) {
-    EXPECT_EQ(json::parse(Ask("GET", "/", accept).body).at("model"), "tiny");
+    const json::value said = json::parse(Ask("GET", "/", accept).body);
+    EXPECT_EQ(said.at("model"), "tiny");
+    EXPECT_EQ(said.at("needs_key"), false);
   }
   EXPECT_EQ(Ask("HEAD", "/", kBrowser).headers.at("content-length"),
             fmt::format("{}", page.body.size()));
@@ -63,6 +65,7 @@ TEST_F(PageServerTest, FilesHaveTheirTypesAndOthersAreNotThere) {
 TEST_F(PageServerTest, WithKeysThePageComesWithoutOneAndNothingElseDoes) {
   server_->ReplaceKeys(ApiKeys::Parse("key-a a/one\n", "keys").value());
   EXPECT_EQ(Ask("GET", "/", kBrowser).status, 200);
+  EXPECT_EQ(json::parse(Ask("GET", "/", "*/*").body).at("needs_key"), true);
   EXPECT_EQ(Ask("GET", "/page/app.js", kBrowser).status, 200);
   EXPECT_EQ(Ask("POST", "/page/app.js", kBrowser).status, 401);
   EXPECT_EQ(Ask("GET", "/pages", kBrowser).status, 401);

@@ -88,7 +88,7 @@ def give_key(page, key):
 
 
 def test_a_server_with_keys_asks_for_one_and_keeps_it_in_the_tab(page, guarded):
-    page.watch.tolerate("status of 401")
+    page.watch.tolerate("status of 401")  # of the key of nobody
     server = guarded().server
     open_view(page, server, ready=False)
     give_key(page, "key-of-nobody")
@@ -109,7 +109,6 @@ def test_a_server_with_keys_asks_for_one_and_keeps_it_in_the_tab(page, guarded):
 
 @every_view
 def test_a_tenant_sees_nothing_of_anothers(page, guarded_server, view):
-    page.watch.tolerate("status of 401")
     for key, word in ((ZENITH, "submarine"), (ACME, "carousel")):
         body = {"messages": [{"role": "user", "content": f"Tell me about the {word}."}], "max_tokens": 4}
         status, reply = guarded_server.ask(key, "POST", "/v1/chat/completions", body)

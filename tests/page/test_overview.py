@@ -180,7 +180,7 @@ def enter(page, key):
 
 
 def test_each_key_shows_its_own(guarded, page, watch):
-    watch.tolerate("status of 401")
+    watch.tolerate("status of 401")  # of the key of nobody
     asked = guarded()
     for _ in range(2):
         ask(asked.server, "Who wrote?", ACME)

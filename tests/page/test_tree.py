@@ -197,7 +197,6 @@ def test_an_administrator_keeps_a_node_and_lets_it_go(start, page):
 
 
 def test_a_tenant_sees_its_own_without_the_buttons_of_administrators(guarded, page):
-    page.watch.tolerate("401")  # before the key is there
     running = guarded()
     ask(running.server, "Who wrote?", ACME)
     ask(running.server, "What of the wind?", OPS)

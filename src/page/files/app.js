@@ -118,8 +118,31 @@ function showKeyForm() {
 function ask(detail) {
   if (asking !== null && !detail.wrong) return;
   asking = detail;
+  live.stop(detail.message);
   open();
   showWho();
+}
+
+// With what is in the tab now. Where a key is needed and there is none, nothing is asked that would
+// be refused: browsers log each refusal as an error.
+async function enter() {
+  asking = null;
+  replace(main); // nothing of another key stays
+  if (key.value === null && await needsKey()) {
+    ask({ wrong: false, message: "This server asks for a key." });
+    return;
+  }
+  live.start();
+  open();
+  showWho();
+}
+
+async function needsKey() {
+  try {
+    return (await get("/")).needs_key;
+  } catch {
+    return false; // the view says what is wrong
+  }
 }
 
 // Who looks: the tenant of a key, and the served model.
@@ -155,15 +178,8 @@ document.getElementById("forget").addEventListener("click", () => {
   key.value = null;
 });
 key.addEventListener("needed", (event) => ask(event.detail));
-key.addEventListener("change", () => {
-  asking = null;
-  replace(main); // nothing of the other key stays
-  open();
-  showWho();
-});
+key.addEventListener("change", enter);
 window.addEventListener("hashchange", () => open({ focus: true }));
 setInterval(() => document.hidden || refreshTimes(), 1000);
 live.subscribe("state", showConnection);
-live.start();
-open();
-showWho();
+enter();

@@ -8,9 +8,9 @@
 //   live.sample                 the newest sample, or null
 //   live.state                  "connecting", "live", "reconnecting", "paused" (hidden) or "stopped"
 //   live.reason                 a sentence that says why it is not live, or null
-//   live.start()                by the frame, once
+//   live.start(), stop(why)     by the frame: anew, with the key that there is; not at all
 
-import { key, stream } from "./api.js";
+import { stream } from "./api.js";
 
 const kLongestPause = 15_000; // ms
 // Replies after which asking again would be answered the same: no key, not allowed, no such page.
@@ -24,17 +24,26 @@ class Live {
   #connection = null; // AbortController of the one that is open or being opened
   #timer = null;
   #failures = 0;
+  #wanted = false;
   #lost = false; // something may have been missed
 
-  start() {
+  constructor() {
     document.addEventListener("visibilitychange", () => this.#follow());
     window.addEventListener("online", () => this.#follow());
-    key.addEventListener("change", () => {
-      this.#close();
-      this.sample = null;
-      this.#follow();
-    });
+  }
+
+  start() {
+    this.#wanted = true;
+    this.#close();
+    this.sample = null;
     this.#follow();
+  }
+
+  stop(why) {
+    this.#wanted = false;
+    this.#close();
+    this.sample = null;
+    this.#enter("stopped", why);
   }
 
   subscribe(event, listener) {
@@ -45,6 +54,7 @@ class Live {
 
   // Opens or closes, as the tab is visible or not.
   #follow() {
+    if (!this.#wanted) return;
     if (document.hidden) {
       this.#close();
       this.#enter("paused");
