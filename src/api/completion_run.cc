@@ -12,6 +12,7 @@
 #include "api/continuation.h"
 #include "api/miss_log.h"
 #include "dialect/thinking_budget.h"
+#include "generation/usage.h"
 #include "history/cache_diagnosis.h"
 #include "vendor/sse.h"
 
@@ -185,13 +186,13 @@ void CompletionRun::NoteFirstText() {
   const double ms = exchange_.ElapsedMs();
   exchange_.figures.ttft_ms = ms;
   service_.history.NoteFirstText(number_, ms);
-  int prompt = 0, read = 0;
+  size_t prompt = 0, read = 0;
   for (const Choice& choice : choices_) {
     if (!choice.started) continue;
-    prompt += choice.started->prompt_tokens;
-    read += choice.started->cached_tokens;
+    prompt += static_cast<size_t>(choice.started->prompt_tokens);
+    read += static_cast<size_t>(choice.started->cached_tokens);
   }
-  const bool hit = read * 2 >= prompt;
+  const bool hit = IsHit(prompt, read);
   service_.metrics.ObserveFirstToken(ms / 1000, hit);
   LedgerFigures figures;
   (hit ? figures.cached : figures.cold).Add(ms);

@@ -1,12 +1,11 @@
 #include "api/costs_json.h"
 
+#include <optional>
 #include <utility>
 
 namespace reprise {
 namespace json = boost::json;
 namespace {
-
-constexpr double kPricedTokens = 1e6;
 
 const char* AutomaticName(AutomaticCaching automatic) {
   switch (automatic) {
@@ -93,18 +92,15 @@ json::object SheetCostsJson(const SheetCosts& costs, const PromptTokens& here, s
   shown["marked"] = costs.marked ? json::value(BillJson(*costs.marked, sheet)) : json::value();
   shown["best"] = costs.marked ? json::value(BestJson(costs)) : json::value();
   shown["here"] = BillJson(here, sheet);
-  shown["replies"] = nullptr;
-  if (sheet.output) {
-    shown["replies"] = static_cast<double>(generated) * *sheet.output / kPricedTokens;
-  }
+  const std::optional<double> replies = ReplyCost(generated, sheet);
+  shown["replies"] = replies ? json::value(*replies) : json::value();
   return shown;
 }
 
 json::object MoneyJson(const WorkCounts& work, const PriceSheet& sheet) {
   const PromptTokens tokens{.total = work.prompt, .read = work.read};
   const double prompts = CostOf(tokens, sheet);
-  const double replies =
-      static_cast<double>(work.generated) * sheet.output.value_or(0) / kPricedTokens;
+  const double replies = ReplyCost(work.generated, sheet).value_or(0);
   return {{"prices", sheet.name},
           {"saved", CostOf({.total = work.prompt}, sheet) - prompts},
           {"spent", prompts + replies}};

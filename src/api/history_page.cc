@@ -109,13 +109,14 @@ class Page {
     const PastPrompt& prompt = request.prompts[index];
     json::object shown;
     shown["tokens"] = Tokens(prompt.tokens.size(), prompt.usage());
-    shown["parts"] = ShowParts(prompt, tokenizer_);
+    const DecodedPrompt decoded(prompt, tokenizer_);
+    shown["parts"] = ShowParts(decoded);
     shown["parts_total"] = prompt.part_spans.size();
     shown["closest"] = nullptr;
     shown["first_difference"] = nullptr;
     shown["why"] = nullptr;
     shown["explanation"] = nullptr;
-    if (wanted) AddText(prompt, index, tokenizer_, *wanted, shown);
+    if (wanted) AddText(decoded, index, *wanted, shown);
     if (!prompt.started) return shown;  // not looked up yet
     const Seen seen = asker_.admin ? Seen::kAllTenants : Seen::kOwnTenant;
     const MissReport report = ExplainMiss(history_, request, index, seen);
@@ -133,11 +134,11 @@ class Page {
     AddTime(closest.time, now_, other);
     if (asker_.admin) other["tenant"] = closest.tenant;
     shown["closest"] = std::move(other);
-    const PastPrompt& theirs = closest.prompts[report.closest_prompt];
+    const DecodedPrompt theirs(closest.prompts[report.closest_prompt], tokenizer_);
     std::optional<PromptChange> change;
-    if (const auto place = FindDivergence(prompt, theirs, tokenizer_)) {
-      change = FindChange(prompt, theirs, *place, tokenizer_);
-      shown["first_difference"] = ShowDifference(prompt, theirs, *place, *change, tokenizer_);
+    if (const auto place = FindDivergence(decoded, theirs)) {
+      change = FindChange(decoded, theirs, *place);
+      shown["first_difference"] = ShowDifference(decoded.text, theirs.text, *place, *change);
     }
     shown["explanation"] = Explained(report, request, prompt, std::move(change));
     return shown;

@@ -1,34 +1,17 @@
 #include "api/prompt_page.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/limits.h"
-#include "history/prompt_text.h"
 #include "http/query.h"
 #include "text/detokenizer.h"
 
 namespace reprise {
 namespace json = boost::json;
 namespace {
-
-Result<size_t> ReadNumber(std::string_view query, std::string_view name) {
-  const std::optional<std::string> text = QueryField(query, name);
-  if (!text) return 0;
-  size_t number = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc() || end != text->data() + text->size()) {
-    return Fail(ErrorCode::kInvalidArgument,
-                fmt::format("'{}' is to be a whole number, not '{}'.", name, *text),
-                std::string(name));
-  }
-  return number;
-}
 
 struct TokenSpan {
   PartName name;
@@ -37,7 +20,8 @@ struct TokenSpan {
 };
 
 // All tokens, by the part that they belong to.
-std::vector<TokenSpan> SpansOfTokens(const PastPrompt& prompt, const PromptText& text) {
+std::vector<TokenSpan> SpansOfTokens(const DecodedPrompt& decoded) {
+  const auto& [prompt, text] = decoded;
   std::vector<TokenSpan> spans;
   size_t token = 0;
   for (const PartSpan& part : prompt.part_spans) {
@@ -87,34 +71,33 @@ json::object ShowSide(const Divergence::Side& side, std::string_view text, size_
 
 Result<std::optional<WantedText>> ReadWantedText(std::string_view query) {
   if (QueryField(query, "text").value_or("false") != "true") return std::nullopt;
-  const Result<size_t> prompt = ReadNumber(query, "prompt");
+  const Result<size_t> prompt = QueryNumber(query, "prompt", 0);
   if (!prompt) return std::unexpected(prompt.error());
-  const Result<size_t> from = ReadNumber(query, "from");
+  const Result<size_t> from = QueryNumber(query, "from", 0);
   if (!from) return std::unexpected(from.error());
   return WantedText{*prompt, *from, limits::kMaxShownTokens};
 }
 
-json::array ShowParts(const PastPrompt& prompt, const Tokenizer& tokenizer) {
+json::array ShowParts(const DecodedPrompt& decoded) {
   json::array parts;
-  const PromptText text = TextOf(prompt.tokens, tokenizer);
-  for (const TokenSpan& span : SpansOfTokens(prompt, text)) {
-    if (parts.size() == std::min(prompt.part_spans.size(), limits::kMaxShownParts)) break;
+  const size_t most = std::min(decoded.prompt.part_spans.size(), limits::kMaxShownParts);
+  for (const TokenSpan& span : SpansOfTokens(decoded)) {
+    if (parts.size() == most) break;
     parts.push_back({{"part", ToText(span.name)}, {"token", span.begin}});
   }
   return parts;
 }
 
-void AddText(const PastPrompt& prompt, size_t index, const Tokenizer& tokenizer, WantedText& wanted,
-             json::object& into) {
+void AddText(const DecodedPrompt& decoded, size_t index, WantedText& wanted, json::object& into) {
   if (index < wanted.prompt) return;
-  const PromptText text = TextOf(prompt.tokens, tokenizer);
+  const auto& [prompt, text] = decoded;
   const size_t begin = index == wanted.prompt ? std::min(wanted.from, prompt.tokens.size()) : 0;
   const size_t end = begin + std::min(wanted.tokens_left, prompt.tokens.size() - begin);
   wanted.tokens_left -= end - begin;
   // Characters that are split over tokens stand whole with the first of them.
   const auto byte_of = [&](size_t token) { return text.CharacterFrom(text.token_begins[token]); };
   json::array shown;
-  for (const TokenSpan& span : SpansOfTokens(prompt, text)) {
+  for (const TokenSpan& span : SpansOfTokens(decoded)) {
     const size_t from = std::max(span.begin, begin), to = std::min(span.end, end);
     if (from >= to) continue;
     const size_t read = std::clamp(prompt.read(), from, to);
@@ -132,16 +115,13 @@ void AddText(const PastPrompt& prompt, size_t index, const Tokenizer& tokenizer,
   into["text_next"] = end < prompt.tokens.size() ? json::value(end) : json::value(nullptr);
 }
 
-json::object ShowDifference(const PastPrompt& ours, const PastPrompt& theirs,
-                            const Divergence& place, const PromptChange& change,
-                            const Tokenizer& tokenizer) {
-  const PromptText our_text = TextOf(ours.tokens, tokenizer);
-  const PromptText their_text = TextOf(theirs.tokens, tokenizer);
+json::object ShowDifference(const PromptText& ours, const PromptText& theirs,
+                            const Divergence& place, const PromptChange& change) {
   return {{"token", place.token},
           {"character", place.character},
           {"part", ToText(PartOf(place))},
-          {"this", ShowSide(place.ours, our_text.bytes, place.at, change.our_end)},
-          {"closest", ShowSide(place.theirs, their_text.bytes, place.at, change.their_end)}};
+          {"this", ShowSide(place.ours, ours.bytes, place.at, change.our_end)},
+          {"closest", ShowSide(place.theirs, theirs.bytes, place.at, change.their_end)}};
 }
 
 }  // namespace reprise

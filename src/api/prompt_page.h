@@ -10,9 +10,8 @@
 
 #include "base/error.h"
 #include "history/divergence.h"
-#include "history/history.h"
 #include "history/prompt_change.h"
-#include "text/tokenizer.h"
+#include "history/prompt_text.h"
 
 namespace reprise {
 
@@ -27,15 +26,14 @@ struct WantedText {
 Result<std::optional<WantedText>> ReadWantedText(std::string_view query);
 
 // Where each part begins, the template's words before it included; the first of them only.
-boost::json::array ShowParts(const PastPrompt& prompt, const Tokenizer& tokenizer);
+boost::json::array ShowParts(const DecodedPrompt& decoded);
 
 // Adds "text" and "text_next" of prompt `index`, nothing of one before the first that is asked for.
-void AddText(const PastPrompt& prompt, size_t index, const Tokenizer& tokenizer, WantedText& wanted,
+void AddText(const DecodedPrompt& decoded, size_t index, WantedText& wanted,
              boost::json::object& into);
 
 // `change` is FindChange(ours, theirs, place): it says where what differs ends.
-boost::json::object ShowDifference(const PastPrompt& ours, const PastPrompt& theirs,
-                                   const Divergence& place, const PromptChange& change,
-                                   const Tokenizer& tokenizer);
+boost::json::object ShowDifference(const PromptText& ours, const PromptText& theirs,
+                                   const Divergence& place, const PromptChange& change);
 
 }  // namespace reprise

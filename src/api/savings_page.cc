@@ -59,10 +59,11 @@ json::object AccountJson(const LedgerAccount& account, const Showing& showing) {
           {"last_hour", FiguresJson(account.LastHour(Service::SecondsSince1970()), showing)}};
 }
 
-// Of the query alone; nullopt: it says something else.
+// nullopt: the query says something else.
 std::optional<LedgerSpan> SpanOf(std::string_view query) {
-  if (query.empty() || query == "span=10m") return LedgerSpan::kTenMinutes;
-  if (query == "span=24h") return LedgerSpan::kDay;
+  const std::string span = QueryField(query, "span").value_or("10m");
+  if (span == "10m") return LedgerSpan::kTenMinutes;
+  if (span == "24h") return LedgerSpan::kDay;
   return std::nullopt;
 }
 

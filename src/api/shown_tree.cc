@@ -10,6 +10,7 @@
 #include "api/shown_time.h"
 #include "base/limits.h"
 #include "text/detokenizer.h"
+#include "text/utf8.h"
 
 namespace reprise {
 namespace json = boost::json;
@@ -35,8 +36,9 @@ std::string Excerpt(const TokenId* tokens, size_t count, const Tokenizer& tokeni
   text = ReplaceInvalidUtf8(text);
   size_t characters = 0;
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool begins = (static_cast<uint8_t>(text[i]) & 0xC0) != 0x80;
-    if (begins && characters++ == limits::kExcerptCharacters) return text.substr(0, i);
+    if (BeginsCharacter(text[i]) && characters++ == limits::kExcerptCharacters) {
+      return text.substr(0, i);
+    }
   }
   return text;
 }

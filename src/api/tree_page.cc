@@ -4,7 +4,6 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
-#include <charconv>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -75,18 +74,11 @@ Error NoNode(std::string_view name) {
 }
 
 Result<size_t> ReadLimit(std::string_view query) {
-  const std::optional<std::string> text = QueryField(query, "limit");
-  if (!text) return limits::kShownTreeNodes;
-  size_t limit = 0;
-  const char* const end = text->data() + text->size();
-  const auto [at, error] = std::from_chars(text->data(), end, limit);
-  if (error != std::errc() || at != end || limit < 1 || limit > limits::kMaxShownTreeNodes) {
-    return Fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("'limit' is a number of nodes from 1 to {}.", limits::kMaxShownTreeNodes),
-        "limit");
-  }
-  return limit;
+  const Result<size_t> limit = QueryNumber(query, "limit", limits::kShownTreeNodes);
+  if (limit && *limit >= 1 && *limit <= limits::kMaxShownTreeNodes) return limit;
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("'limit' is a number of nodes from 1 to {}.", limits::kMaxShownTreeNodes),
+              "limit");
 }
 
 Result<Duration> ReadTtl(const std::string& body) {

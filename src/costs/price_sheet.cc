@@ -41,6 +41,11 @@ double CostOf(const PromptTokens& tokens, const PriceSheet& sheet) {
   return cost / kPricedTokens;
 }
 
+std::optional<double> ReplyCost(size_t tokens, const PriceSheet& sheet) {
+  if (!sheet.output) return std::nullopt;
+  return static_cast<double>(tokens) * *sheet.output / kPricedTokens;
+}
+
 const PriceSheet* FindSheet(std::string_view name) {
   const auto found = std::ranges::find(PublishedSheets(), name, &PriceSheet::name);
   return found == PublishedSheets().end() ? nullptr : &*found;

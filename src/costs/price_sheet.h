@@ -68,6 +68,8 @@ struct PromptTokens {
 
 // In the sheet's currency; prompts only.
 double CostOf(const PromptTokens& tokens, const PriceSheet& sheet);
+// Of tokens of replies; nullopt without a price.
+std::optional<double> ReplyCost(size_t tokens, const PriceSheet& sheet);
 
 const std::vector<PriceSheet>& PublishedSheets();
 // nullptr: there is none of that name.

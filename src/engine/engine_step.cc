@@ -13,6 +13,7 @@
 #include "base/trace.h"
 #include "cache/scope.h"
 #include "engine/engine_thread.h"
+#include "generation/usage.h"
 
 namespace reprise {
 namespace {
@@ -21,16 +22,12 @@ double Milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-// A request is a hit that reads half of its prompt or more. Nearly every one reads the first tokens
-// of the template.
-constexpr size_t kHitShare = 2;
-
 }  // namespace
 
 void EngineThread::CountAdmitted(const Sequence& sequence) {
   const auto count = [&](auto& counters) {
     ++counters.requests;
-    counters.hits += sequence.cached_tokens * kHitShare >= sequence.prompt_size();
+    counters.hits += IsHit(sequence.prompt_size(), sequence.cached_tokens);
     counters.prompt_tokens += sequence.prompt_size();
     counters.cached_tokens += sequence.cached_tokens;
   };

@@ -2,6 +2,7 @@
 
 // The one computation behind both vendors' token counts. Pure.
 
+#include <cstddef>
 #include <span>
 
 #include "cache/breakpoint.h"
@@ -20,6 +21,12 @@ struct Usage {
 
   bool operator==(const Usage&) const = default;
 };
+
+// A request is a hit that reads half of its prompt or more: nearly every one reads the first tokens
+// of the template.
+inline bool IsHit(size_t prompt_tokens, size_t read_tokens) {
+  return read_tokens * 2 >= prompt_tokens;
+}
 
 // With B the last accepted breakpoint of an hour or more behind `read` (or `read` itself) and C the
 // last accepted one behind B (or B itself): write_long = B − read, write_short = C − B. Breakpoints

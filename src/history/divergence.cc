@@ -5,7 +5,6 @@
 
 #include "base/common_tokens.h"
 #include "base/limits.h"
-#include "history/prompt_text.h"
 #include "text/detokenizer.h"
 
 namespace reprise {
@@ -42,12 +41,14 @@ Divergence::Side ToSide(const PartPlace& place, const std::string& text, size_t 
 
 }  // namespace
 
-std::optional<Divergence> FindDivergence(const PastPrompt& ours, const PastPrompt& theirs,
-                                         const Tokenizer& tokenizer) {
+std::optional<Divergence> FindDivergence(const DecodedPrompt& our_prompt,
+                                         const DecodedPrompt& their_prompt) {
+  const PastPrompt& ours = our_prompt.prompt;
+  const PastPrompt& theirs = their_prompt.prompt;
   const size_t common = CommonTokens(ours.tokens, theirs.tokens);
   if (common == ours.tokens.size() && common == theirs.tokens.size()) return std::nullopt;
-  const PromptText our_text = TextOf(ours.tokens, tokenizer);
-  const PromptText their_text = TextOf(theirs.tokens, tokenizer);
+  const PromptText& our_text = our_prompt.text;
+  const PromptText& their_text = their_prompt.text;
   const size_t token_begin = our_text.token_begins[common];
   size_t at = token_begin + CommonBytes(std::string_view(our_text.bytes).substr(token_begin),
                                         std::string_view(their_text.bytes).substr(token_begin));

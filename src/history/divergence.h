@@ -7,9 +7,8 @@
 #include <optional>
 #include <string>
 
-#include "history/history.h"
+#include "history/prompt_text.h"
 #include "prompt/prompt_parts.h"
-#include "text/tokenizer.h"
 
 namespace reprise {
 
@@ -27,8 +26,8 @@ struct Divergence {
   Side theirs;
 };
 // nullopt if they are equal.
-std::optional<Divergence> FindDivergence(const PastPrompt& ours, const PastPrompt& theirs,
-                                         const Tokenizer& tokenizer);
+std::optional<Divergence> FindDivergence(const DecodedPrompt& our_prompt,
+                                         const DecodedPrompt& their_prompt);
 // The part alone, as it is called on the side that says more there.
 PartName PartOf(const Divergence& place);
 

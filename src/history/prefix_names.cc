@@ -3,11 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <map>
 #include <span>
-#include <string_view>
 #include <utility>
 
 #include "base/common_tokens.h"
@@ -17,86 +14,35 @@ namespace reprise {
 namespace {
 
 using LabelKind = PrefixLabel::Kind;
-using Role = PrefixLabel::Role;
 using Tokens = std::span<const TokenId>;
 
 // A user's message of so many bytes is read, not said.
 constexpr size_t kDocumentBytes = 2000;
 
-// What families' templates write before a message: the last of these that begins a line or stands
-// in a control token. "user" in a sentence about tools is none.
-Role RoleIn(std::string_view words) {
-  constexpr std::array kWords = {
-      std::pair<std::string_view, Role>{"system", Role::kSystem},
-      std::pair<std::string_view, Role>{"developer", Role::kSystem},
-      std::pair<std::string_view, Role>{"SYSTEM_TOKEN", Role::kSystem},
-      std::pair<std::string_view, Role>{"user", Role::kUser},
-      std::pair<std::string_view, Role>{"User", Role::kUser},
-      std::pair<std::string_view, Role>{"USER_TOKEN", Role::kUser},
-      std::pair<std::string_view, Role>{"INST", Role::kUser},
-      std::pair<std::string_view, Role>{"assistant", Role::kAssistant},
-      std::pair<std::string_view, Role>{"Assistant", Role::kAssistant},
-      std::pair<std::string_view, Role>{"CHATBOT_TOKEN", Role::kAssistant},
-      std::pair<std::string_view, Role>{"model", Role::kAssistant},
-      std::pair<std::string_view, Role>{"tool", Role::kTool},
-      std::pair<std::string_view, Role>{"tool_response", Role::kTool},
-      std::pair<std::string_view, Role>{"ipython", Role::kTool},
-      std::pair<std::string_view, Role>{"observation", Role::kTool},
-  };
-  const auto goes_on = [](char letter) {
-    return std::isalnum(static_cast<unsigned char>(letter)) != 0 || letter == '_';
-  };
-  Role role = Role::kUnknown;
-  size_t latest = 0;
-  for (const auto& [word, named] : kWords) {
-    for (size_t at = words.find(word); at != std::string_view::npos;
-         at = words.find(word, at + 1)) {
-      const size_t end = at + word.size();
-      const char before = at == 0 ? '\n' : words[at - 1];
-      const bool begins = std::string_view(">|[\n").contains(before) ||
-                          static_cast<uint8_t>(before) >= 0x80 ||  // of DeepSeek's wide bar
-                          (before == '<' && word == "tool_response");
-      if (!begins || at + 1 < latest || (end < words.size() && goes_on(words[end]))) continue;
-      latest = at + 1;
-      role = named;
-    }
-  }
-  return role;
-}
-
 // The label of each token of a prompt.
 std::vector<PrefixLabel> LabelTokens(const PastPrompt& prompt, const Tokenizer& tokenizer) {
-  std::string text;
-  std::vector<size_t> begins;
-  begins.reserve(prompt.tokens.size());
-  for (const TokenId token : prompt.tokens) {
-    begins.push_back(text.size());
-    text += tokenizer.Piece(token);
-  }
   std::vector<PrefixLabel> of_parts;
-  size_t before = 0;
   uint32_t turn = 0;
   for (const PartSpan& span : prompt.part_spans) {
     PrefixLabel label = {.kind = LabelKind::kPart, .part = span.name};
-    if (span.name.kind == PartName::Kind::kMessage && span.text_begin <= text.size()) {
-      // Tools may stand between the words that begin the first message and its text.
-      const size_t from = span.name.index == 0 ? 0 : before;
-      label.role = RoleIn(std::string_view(text).substr(from, span.text_begin - from));
-      if (label.role == Role::kUser) ++turn;
+    if (span.name.kind == PartName::Kind::kMessage) {
+      label.role = span.role;
+      if (label.role == PartRole::kUser) ++turn;
       label.turn = turn;
       label.document =
-          label.role == Role::kUser && span.text_end - span.text_begin >= kDocumentBytes;
+          label.role == PartRole::kUser && span.text_end - span.text_begin >= kDocumentBytes;
     }
     of_parts.push_back(label);
-    before = span.text_end;
   }
   const PrefixLabel behind = {.kind = of_parts.empty() ? LabelKind::kPart : LabelKind::kReply};
   std::vector<PrefixLabel> labels;
-  labels.reserve(begins.size());
+  labels.reserve(prompt.tokens.size());
   size_t part = 0;
-  for (const size_t begin : begins) {
+  size_t begin = 0;  // of the token, in bytes of the prompt
+  for (const TokenId token : prompt.tokens) {
     while (part < of_parts.size() && begin >= prompt.part_spans[part].text_end) ++part;
     labels.push_back(part < of_parts.size() ? of_parts[part] : behind);
+    begin += tokenizer.Piece(token).size();
   }
   return labels;
 }
@@ -260,15 +206,15 @@ std::string NameOf(const PrefixLabel& label) {
       break;
   }
   switch (label.role) {
-    case Role::kSystem:
+    case PartRole::kSystem:
       return "system text";
-    case Role::kUser:
+    case PartRole::kUser:
       return fmt::format("turn {}, {}", label.turn, label.document ? "document" : "user");
-    case Role::kAssistant:
+    case PartRole::kAssistant:
       return fmt::format("turn {}, reply", label.turn);
-    case Role::kTool:
+    case PartRole::kTool:
       return fmt::format("turn {}, tool result", label.turn);
-    case Role::kUnknown:
+    case PartRole::kNone:
       break;
   }
   return fmt::format("message {}", label.part.index + 1);

@@ -3,10 +3,7 @@
 // What the prefixes in the tree are: which part of a request each block holds, told from the
 // requests of the history, whose prompts are walked along the tree as tokens. A block that holds
 // several parts is the one's that has most of its tokens. What no remembered prompt leads to is
-// unknown, or, behind a prompt's end, a reply.
-//
-// The role of a message is read off the template's words before it. Only names depend on it.
-// I/O thread, as the history.
+// unknown, or, behind a prompt's end, a reply. I/O thread, as the history.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,10 +19,9 @@ namespace reprise {
 
 struct PrefixLabel {
   enum class Kind : uint8_t { kUnknown, kPart, kReply };
-  enum class Role : uint8_t { kUnknown, kSystem, kUser, kAssistant, kTool };
   Kind kind = Kind::kUnknown;
   PartName part = {PartName::Kind::kPrompt, 0};  // kPart
-  Role role = Role::kUnknown;                    // of a message
+  PartRole role = PartRole::kNone;               // of a message
   uint32_t turn = 0;                             // of a message: users' messages up to it
   bool document = false;                         // a user's message, and long
 

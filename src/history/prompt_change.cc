@@ -26,7 +26,7 @@ struct Part {
 };
 
 struct Prompt {
-  PromptText text;
+  const PromptText& text;
   std::vector<Part> parts;
 };
 
@@ -69,28 +69,19 @@ size_t CommonEnd(std::string_view a, std::string_view b) {
   return same;
 }
 
-bool IsSystem(PartName name, const Prompt& prompt) {
-  if (name.kind == PartKind::kSystem) return true;
-  if (name.kind != PartKind::kMessage || name.index != 0) return false;
-  const auto first = std::ranges::find(prompt.parts, name, &Part::name);
-  if (first == prompt.parts.end()) return false;
-  const size_t from = first == prompt.parts.begin() ? 0 : std::prev(first)->end();
-  const std::string_view before =
-      std::string_view(prompt.text.bytes).substr(from, first->begin - from);
-  return before.contains("system") || before.contains("SYS");
+bool IsSystem(PartName name, const PastPrompt& past) {
+  const auto span = std::ranges::find(past.part_spans, name, &PartSpan::name);
+  return span != past.part_spans.end() && span->role == PartRole::kSystem;
 }
 
 class ChangeFinder {
  public:
-  ChangeFinder(const PastPrompt& ours, const PastPrompt& theirs, const Divergence& place,
-               const Tokenizer& tokenizer)
-      : read_(ours.read()),
-        ours_{TextOf(ours.tokens, tokenizer), {}},
-        theirs_{TextOf(theirs.tokens, tokenizer), {}} {
-    ours_.parts = PartsOf(ours, ours_.text.bytes);
-    theirs_.parts = PartsOf(theirs, theirs_.text.bytes);
+  ChangeFinder(const DecodedPrompt& ours, const DecodedPrompt& theirs, const Divergence& place)
+      : read_(ours.prompt.read()),
+        ours_{ours.text, PartsOf(ours.prompt, ours.text.bytes)},
+        theirs_{theirs.text, PartsOf(theirs.prompt, theirs.text.bytes)} {
     change_.part = PartOf(place);
-    change_.in_system = IsSystem(change_.part, ours_);
+    change_.in_system = IsSystem(change_.part, ours.prompt);
     change_.begin = place.at;
     DiffersToTheEnd();
   }
@@ -284,9 +275,9 @@ class ChangeFinder {
 
 }  // namespace
 
-PromptChange FindChange(const PastPrompt& ours, const PastPrompt& theirs, const Divergence& place,
-                        const Tokenizer& tokenizer) {
-  return ChangeFinder(ours, theirs, place, tokenizer).Find();
+PromptChange FindChange(const DecodedPrompt& ours, const DecodedPrompt& theirs,
+                        const Divergence& place) {
+  return ChangeFinder(ours, theirs, place).Find();
 }
 
 }  // namespace reprise

@@ -11,9 +11,7 @@
 
 #include "history/changed_value.h"
 #include "history/divergence.h"
-#include "history/history.h"
 #include "prompt/prompt_parts.h"
-#include "text/tokenizer.h"
 
 namespace reprise {
 
@@ -32,8 +30,7 @@ struct PromptChange {
   };
   Kind kind = Kind::kGoesOn;
   PartName part;  // where it begins
-  // The system text, also where it is sent as the first message: known by the template's word for
-  // it.
+  // The system text, also where it is sent as a message.
   bool in_system = false;
   size_t count = 0;  // of parts left out, put in
   ValueKind value = ValueKind::kWords;
@@ -49,7 +46,7 @@ struct PromptChange {
 };
 
 // REQUIRES: `place` is FindDivergence(ours, theirs).
-PromptChange FindChange(const PastPrompt& ours, const PastPrompt& theirs, const Divergence& place,
-                        const Tokenizer& tokenizer);
+PromptChange FindChange(const DecodedPrompt& ours, const DecodedPrompt& theirs,
+                        const Divergence& place);
 
 }  // namespace reprise

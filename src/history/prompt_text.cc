@@ -25,10 +25,6 @@ PromptText TextOf(const std::vector<TokenId>& tokens, const Tokenizer& tokenizer
   return text;
 }
 
-size_t CountCharacters(std::string_view text) {
-  return static_cast<size_t>(std::ranges::count_if(text, BeginsCharacter));
-}
-
 size_t CommonBytes(std::string_view a, std::string_view b) {
   const auto ends = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
   return static_cast<size_t>(ends.first - a.begin());

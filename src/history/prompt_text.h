@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "history/history.h"
 #include "text/tokenizer.h"
+#include "text/utf8.h"
 
 namespace reprise {
 
@@ -25,9 +27,16 @@ struct PromptText {
 };
 PromptText TextOf(const std::vector<TokenId>& tokens, const Tokenizer& tokenizer);
 
-// Of UTF-8.
-inline bool BeginsCharacter(char byte) { return (byte & 0xC0) != 0x80; }
-size_t CountCharacters(std::string_view text);
+// A prompt of the history with its text, decoded once for all that is told of it. No longer than
+// the prompt is there.
+struct DecodedPrompt {
+  DecodedPrompt(const PastPrompt& past, const Tokenizer& tokenizer)
+      : prompt(past), text(TextOf(past.tokens, tokenizer)) {}
+
+  const PastPrompt& prompt;
+  PromptText text;
+};
+
 // The bytes that both begin with; may end inside a character.
 size_t CommonBytes(std::string_view a, std::string_view b);
 

@@ -1,5 +1,7 @@
 #include "http/query.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
@@ -36,6 +38,18 @@ std::optional<std::string> QueryField(std::string_view query, std::string_view n
     return sign == std::string_view::npos ? "" : Decoded(field.substr(sign + 1));
   }
   return std::nullopt;
+}
+
+Result<size_t> QueryNumber(std::string_view query, std::string_view name, size_t absent) {
+  const std::optional<std::string> text = QueryField(query, name);
+  if (!text) return absent;
+  size_t number = 0;
+  const char* const end = text->data() + text->size();
+  const auto [at, error] = std::from_chars(text->data(), end, number);
+  if (error == std::errc() && at == end) return number;
+  return Fail(ErrorCode::kInvalidArgument,
+              fmt::format("'{}' is to be a whole number, not '{}'.", name, *text),
+              std::string(name));
 }
 
 }  // namespace reprise

@@ -34,7 +34,7 @@ void OutlineWriter::AddTool(const json::object& tool) {
 }
 
 void OutlineWriter::Begin(PartName::Kind kind, uint32_t index, std::string_view role) {
-  part_ = {{kind, index}, {}};
+  part_ = {{kind, index}, {}, RoleNamed(role)};
   part_key_ = role;
   ends_in_text_ = false;
 }
@@ -60,7 +60,10 @@ void OutlineWriter::AddCall(std::string_view id, const json::object& function) {
   part_.pieces.push_back(std::move(piece));
 }
 
-void OutlineWriter::AddResult(std::string_view id) { AddField("result", id); }
+void OutlineWriter::AddResult(std::string_view id) {
+  part_.role = PartRole::kTool;
+  AddField("result", id);
+}
 
 void OutlineWriter::AddField(std::string_view name, std::string_view value) {
   for (const std::string_view text : {name, value}) {

@@ -59,8 +59,8 @@ class PartFinder {
       const std::optional<Range> range = FindPart(parts[i], from);
       if (!range) continue;
       from = range->end;
-      found.push_back(
-          {parts[i].name, static_cast<uint32_t>(range->begin), static_cast<uint32_t>(range->end)});
+      found.push_back({parts[i].name, static_cast<uint32_t>(range->begin),
+                       static_cast<uint32_t>(range->end), parts[i].role});
     }
     return Ordered(std::move(found));
   }
@@ -177,6 +177,14 @@ std::string ToText(PartName name) {
       break;
   }
   return "end";
+}
+
+PartRole RoleNamed(std::string_view role) {
+  if (role == "system" || role == "developer") return PartRole::kSystem;
+  if (role == "user") return PartRole::kUser;
+  if (role == "assistant") return PartRole::kAssistant;
+  if (role == "tool" || role == "function") return PartRole::kTool;
+  return PartRole::kNone;
 }
 
 std::vector<PartSpan> LocateParts(const std::vector<TokenId>& prompt,

@@ -33,6 +33,11 @@ struct PartName {
 // "tools[3]", "system", "messages[7]", "prompt", "end"
 std::string ToText(PartName name);
 
+// Whose words a part is, as the client says: the system's and developers', …
+enum class PartRole : uint8_t { kNone, kSystem, kUser, kAssistant, kTool };
+// Of a message's "role"; kNone for others than those.
+PartRole RoleNamed(std::string_view role);
+
 // What a request says of one part.
 struct PromptPart {
   // A piece of its text and other ways in which a template may write it; the first found counts.
@@ -41,7 +46,8 @@ struct PromptPart {
     bool json = false;  // white space is no difference
   };
   PartName name;
-  std::vector<Piece> pieces;  // in order; unescaped
+  std::vector<Piece> pieces = {};  // in order; unescaped
+  PartRole role = PartRole::kNone;
 };
 
 // A part's text within the decoded prompt (Tokenizer::Decode with control tokens), in bytes. The
@@ -50,6 +56,7 @@ struct PartSpan {
   PartName name;
   uint32_t text_begin = 0;
   uint32_t text_end = 0;
+  PartRole role = PartRole::kNone;
 
   bool operator==(const PartSpan&) const = default;
 };

@@ -153,8 +153,7 @@ BpeRules RulesFromScores(const Vocabulary& vocabulary) {
   for (uint32_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const std::string_view token = vocabulary.tokens[id];
     if (TypeOf(vocabulary, id) != TokenType::kNormal) continue;
-    const auto chars = static_cast<int>(std::ranges::count_if(
-        token, [](char byte) { return (static_cast<uint8_t>(byte) & 0xC0) != 0x80; }));
+    const auto chars = static_cast<int>(CountCharacters(token));
     int left_chars = 0;
     for (size_t at = 0; at < token.size();) {
       at += FirstUtf8Sequence(token.substr(at)).size;

@@ -73,4 +73,8 @@ size_t AsciiPrefix(std::string_view text) {
   return i;
 }
 
+size_t CountCharacters(std::string_view text) {
+  return static_cast<size_t>(std::ranges::count_if(text, BeginsCharacter));
+}
+
 }  // namespace reprise

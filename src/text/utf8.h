@@ -26,6 +26,10 @@ struct Utf8Sequence {
 // The sequence that text begins with. REQUIRES: text is not empty.
 Utf8Sequence FirstUtf8Sequence(std::string_view text);
 
+// Of valid text.
+inline bool BeginsCharacter(char byte) { return (byte & 0xC0) != 0x80; }
+size_t CountCharacters(std::string_view text);
+
 // Length of the white space (Unicode's White_Space) that `text` begins with.
 size_t LeadingSpaceBytes(std::string_view text);
 

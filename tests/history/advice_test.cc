@@ -24,10 +24,13 @@ using PartKind = PartName::Kind;
 struct Said {
   PartName name;
   std::string text;
+  PartRole role = PartRole::kNone;
 };
-Said System(std::string text) { return {{PartKind::kSystem, 0}, std::move(text)}; }
-Said Message(uint32_t index, std::string text) {
-  return {{PartKind::kMessage, index}, std::move(text)};
+Said System(std::string text) {
+  return {{PartKind::kSystem, 0}, std::move(text), PartRole::kSystem};
+}
+Said Message(uint32_t index, std::string text, PartRole role = PartRole::kUser) {
+  return {{PartKind::kMessage, index}, std::move(text), role};
 }
 Said Tool(uint32_t index, std::string text) { return {{PartKind::kTool, index}, std::move(text)}; }
 
@@ -40,7 +43,8 @@ class AdviceTest : public testing::Test {
     for (const Said& part : parts) {
       const auto begin = static_cast<uint32_t>(text.size() + 1);
       text += "[" + part.text + "]";
-      prompt.part_spans.push_back({part.name, begin, static_cast<uint32_t>(text.size() - 1)});
+      prompt.part_spans.push_back(
+          {part.name, begin, static_cast<uint32_t>(text.size() - 1), part.role});
     }
     text += ">";
     prompt.tokens = model_.tokenizer->Encode(text, EncodeOptions{});
@@ -73,9 +77,10 @@ class AdviceTest : public testing::Test {
     const MissReport report = ExplainMiss(history_, request, 0, seen);
     std::optional<PromptChange> change;
     if (report.closest != nullptr) {
-      const PastPrompt& theirs = report.closest->prompts[report.closest_prompt];
-      if (const auto place = FindDivergence(prompt, theirs, *model_.tokenizer)) {
-        change = FindChange(prompt, theirs, *place, *model_.tokenizer);
+      const DecodedPrompt ours(prompt, *model_.tokenizer);
+      const DecodedPrompt theirs(report.closest->prompts[report.closest_prompt], *model_.tokenizer);
+      if (const auto place = FindDivergence(ours, theirs)) {
+        change = FindChange(ours, theirs, *place);
       }
     }
     return Explain({request, prompt, report, change, std::move(taker), 200});

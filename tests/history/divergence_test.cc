@@ -42,8 +42,8 @@ TEST(DivergenceTest, IsTheFirstCharacterThatDiffers) {
       return text;
     };
     const std::string text_a = joined(a), text_b = joined(b);
-    const auto place =
-        FindDivergence(PromptOf(text_a, model), PromptOf(text_b, model), *model.tokenizer);
+    const PastPrompt past_a = PromptOf(text_a, model), past_b = PromptOf(text_b, model);
+    const auto place = FindDivergence({past_a, *model.tokenizer}, {past_b, *model.tokenizer});
     if (text_a == text_b) {
       EXPECT_FALSE(place);
       continue;
@@ -80,7 +80,7 @@ TEST(DivergenceTest, APromptOfBrokenCharactersIsShownAsValidText) {
   PastPrompt theirs = ours;
   ours.tokens.resize(3);    // ends within the first
   theirs.tokens.resize(6);  // … the second
-  const auto place = FindDivergence(ours, theirs, *model.tokenizer);
+  const auto place = FindDivergence({ours, *model.tokenizer}, {theirs, *model.tokenizer});
   ASSERT_TRUE(place);
   EXPECT_TRUE(IsValidUtf8(place->ours.excerpt) && IsValidUtf8(place->theirs.excerpt));
 }
@@ -94,9 +94,9 @@ TEST(DivergenceTest, TextThatGoesOnIsOfTheSamePart) {
     return prompt;
   };
   for (const bool turned : {false, true}) {
-    const PastPrompt shorter = past("good"), longer = past("good day");
-    const auto place = turned ? FindDivergence(longer, shorter, *model.tokenizer)
-                              : FindDivergence(shorter, longer, *model.tokenizer);
+    const PastPrompt short_one = past("good"), long_one = past("good day");
+    const DecodedPrompt shorter(short_one, *model.tokenizer), longer(long_one, *model.tokenizer);
+    const auto place = turned ? FindDivergence(longer, shorter) : FindDivergence(shorter, longer);
     ASSERT_TRUE(place);
     for (const Divergence::Side& side : {place->ours, place->theirs}) {
       EXPECT_EQ(ToText(side.part), "messages[0]");

@@ -34,7 +34,8 @@ class PrefixNamesTest : public testing::Test {
       text += "<|im_start|>" + said.role + "\n";
       const auto begin = static_cast<uint32_t>(text.size());
       text += said.text;
-      prompt.part_spans.push_back({said.part, begin, static_cast<uint32_t>(text.size())});
+      prompt.part_spans.push_back(
+          {said.part, begin, static_cast<uint32_t>(text.size()), RoleNamed(said.role)});
       text += "<|im_end|>\n";
     }
     text += "<|im_start|>assistant\n";
@@ -111,21 +112,6 @@ TEST_F(PrefixNamesTest, OfOpenAiTheFirstMessageMayBeTheSystemText) {
   Ask(prompt);
   Add(prompt.tokens);
   EXPECT_EQ(Names(0).substr(0, 24), "system text|turn 1, user");
-}
-
-TEST_F(PrefixNamesTest, AMessageBehindToolsKeepsItsRole) {
-  const std::string head = "<|im_start|>system\n";
-  const std::string tools = "{\"name\": \"search\", \"about\": \"looks things up\"}";
-  const std::string words = "\n</tools> Answer the user with a <tool_call> of a tool.\n";
-  PastPrompt prompt;
-  const auto at = [](size_t place) { return static_cast<uint32_t>(place); };
-  prompt.part_spans = {
-      {{PartName::Kind::kTool, 0}, at(head.size()), at(head.size() + tools.size())},
-      {Message(0), at((head + tools + words).size()), at((head + tools + words + kLong).size())}};
-  prompt.tokens = Encode(head + tools + words + kLong + "<|im_end|>\n");
-  Ask(prompt);
-  Add(prompt.tokens);
-  EXPECT_TRUE(Names(0).starts_with("tools|system text")) << Names(0);
 }
 
 TEST_F(PrefixNamesTest, BranchesAreWalkedApart) {

@@ -90,6 +90,35 @@ TEST(PromptPartsTest, EveryTextIsFoundUnderEveryFamilysTemplate) {
   });
 }
 
+TEST(PromptPartsTest, APartHasTheRoleThatItsClientGaveIt) {
+  const ServedModel model = TestModel();
+  const auto roles = [](const Call& call) {
+    std::vector<PartRole> found;
+    for (const PartSpan& span : call.part_spans.at(0)) found.push_back(span.role);
+    return found;
+  };
+  const std::vector<PartRole> all = {PartRole::kSystem, PartRole::kUser, PartRole::kAssistant,
+                                     PartRole::kTool};
+  json::object result = Said("tool", "It rains.");
+  result["tool_call_id"] = "call_1";
+  EXPECT_EQ(roles(Chat({{"messages",
+                         {Said("developer", "Be brief."), Said("user", "How is it?"),
+                          Said("assistant", "I look."), std::move(result)}}},
+                       model)),
+            all);
+  const json::array use = {
+      {{"type", "text"}, {"text", "I look."}},
+      {{"type", "tool_use"}, {"id", "t"}, {"name", "f"}, {"input", json::object()}}};
+  const json::array answer = {
+      {{"type", "tool_result"}, {"tool_use_id", "t"}, {"content", "It rains."}}};
+  EXPECT_EQ(
+      roles(Messages({{"system", "Be brief."},
+                      {"messages",
+                       {Said("user", "How is it?"), Said("assistant", use), Said("user", answer)}}},
+                     model)),
+      all);
+}
+
 TEST(PromptPartsTest, AToolIsFoundHoweverItsJsonIsWritten) {
   for (const char* form : {"tojson", "tojson(indent=4)"}) {
     const std::string source =

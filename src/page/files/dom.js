@@ -7,9 +7,12 @@
 //   tokenBar({read, computed, generated}, whole)      a strip of tokens by kind
 //   swatch(kind)                                      the small square of a legend
 //   copyButton(text, label)   copyable(text, label)   a button that copies; a text with one
+//   firstRequest(question)                            a curl command that asks it, to copy
+//   useStyles(url, name)                              a view's own CSS: useStyles(import.meta.url, "tree.css")
 //   emptyNote(title, ...children)                     nothing is there yet: what to do first
 //   errorNote(error, retry)                           what is wrong, and a button to try again
 
+import { key, serverAddress } from "./api.js";
 import { tokens as formatTokens } from "./format.js";
 
 const kSvg = "http://www.w3.org/2000/svg";
@@ -61,6 +64,21 @@ export function copyable(text, label = "Text to copy") {
   return h("div", { class: "copyable" },
     h("pre", { tabindex: "0", role: "region", "aria-label": label }, h("code", {}, text)),
     copyButton(text));
+}
+
+export function firstRequest(question) {
+  const body = JSON.stringify({ messages: [{ role: "user", content: question }] });
+  return copyable([
+    `curl ${serverAddress}/v1/chat/completions`,
+    ...(key.value ? ['  -H "Authorization: Bearer $REPRISE_KEY"'] : []),
+    "  -H 'Content-Type: application/json'",
+    `  -d '${body}'`,
+  ].join(" \\\n"), "A first request");
+}
+
+// For a module to call once.
+export function useStyles(url, name) {
+  document.head.append(h("link", { rel: "stylesheet", href: new URL(name, url).href }));
 }
 
 export function emptyNote(title, ...children) {

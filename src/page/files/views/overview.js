@@ -2,8 +2,8 @@
 // once by GET /cache/series; in the span of ten minutes each live sample is one step more, in that of
 // a day they are asked again each minute.
 
-import { get, key, serverAddress } from "../api.js";
-import { copyable, emptyNote, errorNote, h, replace } from "../dom.js";
+import { get } from "../api.js";
+import { emptyNote, errorNote, firstRequest, h, replace } from "../dom.js";
 import { live } from "../live.js";
 import { makeCharts } from "./overview_charts.js";
 import { Savings } from "./overview_savings.js";
@@ -133,16 +133,10 @@ class Overview extends HTMLElement {
 }
 
 function firstSteps() {
-  const lines = [
-    `curl ${serverAddress}/v1/chat/completions`,
-    ...(key.value ? ['  -H "Authorization: Bearer $REPRISE_KEY"'] : []),
-    "  -H 'Content-Type: application/json'",
-    `  -d '${JSON.stringify({ messages: [{ role: "user", content: kQuestion }] })}'`,
-  ];
   return emptyNote("No request yet",
     h("p", {}, "Send this twice: the second time, most of its prompt is read from the cache. ",
       "Or talk with the model in ", h("a", { href: "#/try" }, "Try it"), "."),
-    copyable(lines.join(" \\\n"), "A first request"));
+    firstRequest(kQuestion));
 }
 
 const kQuestion = "A prompt cache keeps what a model computed for the beginning of a prompt, so that " +

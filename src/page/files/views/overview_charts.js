@@ -1,6 +1,6 @@
 // The charts of the Overview: which columns of GET /cache/series each shows, and how.
 //
-//   makeCharts(columns)              a list of {chart, update(series, cache)}: those whose columns a
+//   makeCharts(series)               a list of {chart, update(series, cache)}: those whose columns a
 //                                    tenant's or an administrator's series has
 //   update(series, cache)            series: {step_seconds, columns} of GET /cache/series;
 //                                    cache: what GET /cache says
@@ -23,7 +23,7 @@ const kCharts = [
   {
     needs: ["prompt", "read"],
     options: {
-      title: "Prompt tokens read from the cache", format: share, axisFormat: percent, top: 1,
+      title: "Prompt tokens read from the cache", format: share, top: 1,
       series: [{ label: "read", kind: "read" }],
     },
     note: (step) => `share of each last ${step === 1 ? "minute" : "15 minutes"}`,
@@ -130,10 +130,6 @@ function windowSums(column, width) {
     sum += value - (t >= width ? column[t - width] : 0);
     return sum;
   });
-}
-
-function percent(value) {
-  return `${Math.round(100 * value)} %`;
 }
 
 function short(value) {

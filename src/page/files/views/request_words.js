@@ -3,6 +3,7 @@
 //   partName(part)      "the system text", "tools[2]", "messages[3]": as the client numbers them
 //   reasonWords(entry)  of an entry of GET /cache/requests: one short line
 //   stateWords(state)   of a request
+//   readShare(entry)    of its prompts, 0 to 1; readWords(entry) the same with its unit
 //   kReasons            all reasons, by their names in the API, in words
 
 import { share } from "../format.js";
@@ -12,7 +13,7 @@ export const kReasons = {
   nothing_shared: "nothing like it before",
   evicted: "evicted for room",
   expired: "expired",
-  flushed: "cache was emptied",
+  flushed: "let go by an administrator",
   no_snapshot: "no snapshot of the state",
   other_cache_key: "under another cache key",
   other_tenant: "another tenant's",

@@ -1,13 +1,12 @@
 // Requests, and why: the history as a table, or, with an id in the address, one request opened.
 
-import { get, serverAddress } from "../api.js";
-import { copyable, errorNote, h, replace } from "../dom.js";
+import { get } from "../api.js";
+import { errorNote, firstRequest, h, replace, useStyles } from "../dom.js";
 import { live } from "../live.js";
 import { OpenedRequest } from "./request_opened.js";
 import { RequestsTable, noRequests } from "./requests_table.js";
 
-const styles = h("link", { rel: "stylesheet", href: new URL("requests.css", import.meta.url).href });
-document.head.append(styles);
+useStyles(import.meta.url, "requests.css");
 
 class Requests extends HTMLElement {
   #ends = []; // of subscriptions
@@ -39,9 +38,8 @@ class Requests extends HTMLElement {
     const table = new RequestsTable();
     this.#shown = table;
     const place = h("div", { "aria-busy": "true" }, h("p", { class: "quiet-text" }, "Loading…"));
-    const show = () => replace(place, table.size > 0 ? table.element : noRequests(copyable(
-      `curl ${serverAddress}/v1/chat/completions -H 'Content-Type: application/json' \\\n` +
-      `  -d '{"messages": [{"role": "user", "content": "Hello!"}]}'`, "A first request")));
+    const show = () => replace(place,
+      table.size > 0 ? table.element : noRequests(firstRequest("What is a prompt cache?")));
     const load = async () => {
       try {
         const { requests } = await get("/cache/requests");

@@ -4,12 +4,14 @@
 // By keyboard the icicle is a tree: the arrows lead down, up and aside, Enter opens, + and - go closer
 // and back. Who does not see it hears the node that they are at, which is the tree's one item.
 
-import { get, key, serverAddress } from "../api.js";
-import { copyable, emptyNote, errorNote, h, replace, swatch } from "../dom.js";
+import { get } from "../api.js";
+import { emptyNote, errorNote, firstRequest, h, replace, swatch, useStyles } from "../dom.js";
 import { count, seconds, tokens } from "../format.js";
 import { live } from "../live.js";
 import { cellAt, colourFrom, draw, layout, stateOf, Tree } from "./icicle.js";
 import { Details } from "./tree_details.js";
+
+useStyles(import.meta.url, "tree.css");
 
 const kPause = 2000; // ms between two questions
 const kColours = ["automatic", "promised", "leased", "surface", "ink", "sunken", "accent"];
@@ -53,7 +55,6 @@ class TreeView extends HTMLElement {
   });
 
   connectedCallback() {
-    useStyles();
     replace(this.#panel, this.#crumbs, h("div", { class: "tree-scroll" }, this.#icicle), this.#hint,
       legend(),
       h("p", { id: "tree-keys", class: "quiet-text small-text" },
@@ -339,22 +340,10 @@ function legend() {
 }
 
 function firstSteps() {
-  const lines = [
-    `curl ${serverAddress}/v1/chat/completions`,
-    ...(key.value ? ['  -H "Authorization: Bearer $REPRISE_KEY"'] : []),
-    "  -H 'Content-Type: application/json'",
-    `  -d '${JSON.stringify({ messages: [{ role: "user", content: "What is a prompt cache?" }] })}'`,
-  ];
   return emptyNote("Nothing is cached yet",
     h("p", {}, "Ask the model something: each prompt and its reply become a branch of the tree, and prompts " +
       "that begin alike share its stem. Or talk with it in ", h("a", { href: "#/try" }, "Try it"), "."),
-    copyable(lines.join(" \\\n"), "A first request"));
-}
-
-function useStyles() {
-  const href = new URL("tree.css", import.meta.url).href;
-  if (document.querySelector(`link[href="${href}"]`)) return;
-  document.head.append(h("link", { rel: "stylesheet", href }));
+    firstRequest("What is a prompt cache?"));
 }
 
 customElements.define("view-tree", TreeView);

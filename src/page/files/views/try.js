@@ -3,13 +3,12 @@
 // and ends with the page or with another key.
 
 import { get, key, stream } from "../api.js";
-import { emptyNote, h, replace } from "../dom.js";
+import { emptyNote, h, replace, useStyles } from "../dom.js";
 import { kVendors, readCacheHeader } from "./try_requests.js";
 import { changeEnd, changeStart, kDocument, kQuestion, kSystem } from "./try_text.js";
 import { TurnView } from "./try_turn.js";
 
-document.head.append(
-  h("link", { rel: "stylesheet", href: new URL("try.css", import.meta.url).href }));
+useStyles(import.meta.url, "try.css");
 
 const kMarks = [["", "no mark"], ["5m", "kept 5 minutes"], ["1h", "kept 1 hour"]];
 
