@@ -14,10 +14,13 @@
 // `identity` (model/kv_identity.h) stands for the model's content, the layout of K and V and the
 // arithmetic; the scope (cache/scope.h) for tenant and cache key. Pure functions; any thread.
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "base/block_name.h"
 #include "base/ids.h"
 #include "base/sha256.h"
 
@@ -28,5 +31,10 @@ using BlockKey = Sha256;
 BlockKey RootKey(const Sha256& identity, std::string_view scope);
 BlockKey StatePartKey(const BlockKey& block, uint32_t part);
 BlockKey ChildKey(const BlockKey& parent, std::span<const TokenId> tokens);
+
+BlockName NameOf(const BlockKey& key);
+// The names of the full blocks of `tokens`, the first first.
+std::vector<BlockName> ChainOf(const Sha256& identity, std::string_view scope,
+                               std::span<const TokenId> tokens, size_t block_tokens);
 
 }  // namespace reprise

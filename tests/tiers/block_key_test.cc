@@ -36,5 +36,20 @@ TEST(BlockKeyTest, EveryPartOfWhatABlockDependsOnCounts) {
   EXPECT_NE(StatePartKey(key, 0), StatePartKey(root, 0));
 }
 
+TEST(BlockKeyTest, AChainNamesFullBlocksByTheirKeysFirstBytes) {
+  const Sha256 model = Sha256Hasher().Add("model").Finish();
+  const std::vector<TokenId> tokens = {1, 2, 3, 4, 5};
+  const std::span<const TokenId> all(tokens);
+  const BlockKey first = ChildKey(RootKey(model, "scope"), all.first(2));
+  const BlockKey second = ChildKey(first, all.subspan(2, 2));
+  EXPECT_EQ(ChainOf(model, "scope", tokens, 2),
+            (std::vector<BlockName>{NameOf(first), NameOf(second)}));
+  EXPECT_TRUE(ChainOf(model, "scope", all.first(1), 2).empty());
+  Sha256 counted;
+  for (size_t i = 0; i < counted.bytes.size(); ++i)
+    counted.bytes[i] = static_cast<std::byte>(i + 1);
+  EXPECT_EQ(NameOf(counted), 0x0807060504030201U);
+}
+
 }  // namespace
 }  // namespace reprise

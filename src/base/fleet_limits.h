@@ -1,0 +1,12 @@
+#pragma once
+
+// Limits of what serves many machines: the stream of blocks, the router. As in base/limits.h, with
+// what happens at each.
+
+#include <cstddef>
+
+namespace reprise::limits {
+
+inline constexpr size_t kMaxReplicas = 64;  // of one router; more are refused at the start
+
+}  // namespace reprise::limits
