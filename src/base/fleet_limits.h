@@ -9,4 +9,8 @@ namespace reprise::limits {
 
 inline constexpr size_t kMaxReplicas = 64;  // of one router; more are refused at the start
 
+// -- What a replica holds, told as it changes.
+
+inline constexpr size_t kMaxToldBlocks = 4096;  // a snapshot's part; more come in several
+
 }  // namespace reprise::limits
