@@ -62,7 +62,7 @@ struct BlockChanges {
   bool begins = false, ends = false;
   // Of a change. To be applied in this order, though no block is in both lists.
   bool cleared = false;  // nothing is left of what the place held
-  std::vector<BlockName> removed = {};
+  std::vector<BlockName> removed = {};  // of a store also what was not told before
   std::vector<BlockRun> stored = {};
 };
 
