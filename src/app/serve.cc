@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "app/machine.h"
+#include "app/secret_file.h"
 #include "app/version.h"
 #include "base/clock.h"
 #include "base/cpus.h"
@@ -164,6 +165,11 @@ int RunServe(ServeOptions options) {
     Result<ApiKeys> keys = ApiKeys::Read(options.api_keys_file);
     if (!keys) return Complain(keys.error());
     options.server.api_keys = *std::move(keys);
+  }
+  if (!options.fleet_token_file.empty()) {
+    Result<std::string> token = ReadSecretFile(options.fleet_token_file);
+    if (!token) return Complain(token.error());
+    options.server.fleet_token = *std::move(token);
   }
   auto file = OpenModel(options.model.path);
   if (!file) return Complain(file.error());
