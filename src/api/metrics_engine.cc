@@ -52,6 +52,14 @@ void WriteMemory(MetricsText& text, const EngineStats& stats) {
   text.Sample({{"state", "automatic"}}, gauges.blocks_automatic);
   text.Sample({{"state", "promised"}}, gauges.blocks_promised);
   text.Sample({{"state", "leased"}}, gauges.blocks_leased);
+  const double held = static_cast<double>(gauges.blocks_promised + gauges.blocks_leased);
+  const auto all = static_cast<double>(sizes.total_blocks);
+  text.Gauge("reprise_cache_held_ratio",
+             "The share of all blocks, from 0 to 1, that promises and running requests hold: what "
+             "no other request can have now.",
+             all > 0 ? held / all : 0);
+  text.Gauge("reprise_cache_capacity_blocks", "Blocks of memory in all.", sizes.total_blocks);
+  text.Gauge("reprise_cache_block_tokens", "Tokens in one block.", stats.block_tokens);
   text.Gauge("reprise_cache_block_bytes", "Bytes of one block.", stats.block_bytes);
   text.Gauge("reprise_cache_tokens", "Tokens whose K and V are cached.", sizes.cached_tokens);
   text.Gauge("reprise_cache_tenants", "Tenants that have something cached.", sizes.tenants);

@@ -172,6 +172,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       ->transform(AsSeconds())
       ->check(CLI::PositiveNumber);
   AddTiers(serve, options.tiers, times);
+  AddKvEvents(serve, options.kv_events);
   serve
       .add_option("--context", options.engine.context,
                   "longest prompt and reply in tokens; default: what the model was trained for")

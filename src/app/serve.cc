@@ -210,6 +210,8 @@ int RunServe(ServeOptions options) {
       Engine::Start(std::move(*model), text->tokenizer, clock, options.engine, *std::move(below));
   if (!engine) return Complain(engine.error());
   LogCache((*engine)->stats(), options.engine);
+  auto kv_events = StartKvEvents(options.kv_events, **engine, options.server.model_name);
+  if (!kv_events) return Complain(kv_events.error());
   const std::string host = options.server.host;
   // Moved, so that no key is kept that a reload takes away.
   auto server =
@@ -219,6 +221,7 @@ int RunServe(ServeOptions options) {
   AwaitStop(signals, [&] { ReloadKeys(options.api_keys_file, **server); });
   (*server)->Stop(options.drain);
   server->reset();
+  kv_events->reset();
   engine->reset();
   CloseTrace();
   return 0;

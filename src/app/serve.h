@@ -7,6 +7,7 @@
 #include <string>
 
 #include "api/server.h"
+#include "app/kv_events.h"
 #include "app/load.h"
 #include "app/tiers.h"
 #include "base/clock.h"
@@ -20,6 +21,7 @@ struct ServeOptions {
   std::string chat_template_file;  // in place of the model's own; empty: none
   std::string trace_path;          // of a file for chrome://tracing; empty: none
   TierOptions tiers;
+  KvEventOptions kv_events;
   EngineOptions engine;          // kv_bytes 0: a quarter of the memory
   const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's
   std::string api_keys_file;     // empty: nobody needs a key

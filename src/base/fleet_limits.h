@@ -32,4 +32,15 @@ inline constexpr size_t kMaxFollowerBacklogBytes = 256u << 20;
 inline constexpr int kLoadPauseMs = 1000;  // between two tellings of the load …
 inline constexpr int kLoadDelayMs = 50;    // … and when a request begins or ends
 
+// -- Blocks told over ZeroMQ ---------------------------------------------------------------------
+// Blocks of changes that wait to be published; beyond, they are dropped, and the difference is
+// found by a snapshot.
+inline constexpr size_t kMaxUnpublishedBlocks = 1u << 18;
+inline constexpr size_t kMaxReplayBatches = 10'000;   // kept for readers that missed some …
+inline constexpr size_t kMaxReplayBytes = 64u << 20;  // … and of at most so many bytes
+inline constexpr int kMaxUnsentBatches = 100'000;     // of one slow reader; then it has a gap
+inline constexpr int kMaxReaderMessageBytes = 1024;   // longer ones end their connection
+inline constexpr int kPublisherLingerMs = 500;        // for what is under way when a server ends
+inline constexpr int kMaxReplayRequestsAtOnce = 64;   // answered before changes are looked at again
+
 }  // namespace reprise::limits

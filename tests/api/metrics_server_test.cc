@@ -84,6 +84,8 @@ TEST_F(MetricsServerTest, MemoryIsByWhatHoldsItAndAddsUp) {
   ExpectLine(page, "reprise_cache_blocks{state=\"automatic\"} 35");
   ExpectLine(page, "reprise_cache_blocks{state=\"promised\"} 7");
   ExpectLine(page, "reprise_cache_blocks{state=\"leased\"} 18");
+  ExpectLine(page, "reprise_cache_held_ratio 0.25");
+  ExpectLine(page, "reprise_cache_capacity_blocks 100");
 }
 
 TEST(MetricsTextTest, ABoundBelongsToItsBucketAndBucketsAddUp) {

@@ -1,0 +1,56 @@
+#pragma once
+
+// Blocks that came and went, as the MessagePack that vLLM publishes: vllm/distributed/kv_events.py
+// with msgspec's `array_like=True, tag=True`, the fields of releases since 0.14. Its later ones
+// write events as maps; readers take both (llm-d-router's pkg/kvevents/engineadapter, NVIDIA
+// Dynamo's lib/kv-router/src/zmq_wire):
+//
+//   batch             [ts, [event, …], data_parallel_rank]
+//   BlockStored       ["BlockStored", block_hashes, parent_block_hash, token_ids, block_size,
+//                      lora_id, medium, lora_name]
+//   BlockRemoved      ["BlockRemoved", block_hashes, medium]
+//   AllBlocksCleared  ["AllBlocksCleared"]
+//
+// Hashes are blocks' names, always as nine bytes: a reader in Go tells integers apart by how long
+// they were written. There are no adapters (both lora fields are nil), and one rank, 0. `medium` is
+// nil, which readers take for where the model computes.
+//
+// Values and pure functions; any thread.
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/block_name.h"
+#include "base/ids.h"
+
+namespace reprise {
+
+// Blocks behind one another.
+struct StoredBlocks {
+  std::optional<BlockName> parent = {};  // of the first; none: it begins a prompt
+  std::vector<BlockName> blocks = {};
+  std::vector<TokenId> tokens = {};  // of all of them
+
+  bool operator==(const StoredBlocks&) const = default;
+};
+
+struct RemovedBlocks {
+  std::vector<BlockName> blocks = {};
+
+  bool operator==(const RemovedBlocks&) const = default;
+};
+
+struct ClearedBlocks {
+  bool operator==(const ClearedBlocks&) const = default;
+};
+
+using KvEvent = std::variant<StoredBlocks, RemovedBlocks, ClearedBlocks>;
+
+// `seconds`: since 1970.
+std::string EncodeBatch(double seconds, std::span<const KvEvent> events, size_t block_tokens);
+
+}  // namespace reprise
