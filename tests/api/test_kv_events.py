@@ -6,12 +6,15 @@ pyzmq. What they come to is compared with GET /cache/events, which tells the sam
 import contextlib
 import json
 import re
+import socket
+import subprocess
 import time
 from typing import Any, Optional, Union
 
 import msgspec
 import pytest
 import zmq
+from conftest import BINARY, ROOT
 
 BLOCK = 32
 PATIENCE_MS = 120_000  # for a message that must come, however loaded the machine
@@ -126,14 +129,14 @@ class Reader:
 
     def replay(self, start):
         """[(number, payload)] from `start` on."""
-        socket = self.context.socket(zmq.DEALER)
-        socket.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
-        socket.connect(self.replay_address)
-        socket.send_multipart([b"", start.to_bytes(8, "big")])
+        dealer = self.context.socket(zmq.DEALER)
+        dealer.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+        dealer.connect(self.replay_address)
+        dealer.send_multipart([b"", start.to_bytes(8, "big")])
         answers = []
-        with contextlib.closing(socket):
+        with contextlib.closing(dealer):
             while True:
-                empty, topic, number, payload = socket.recv_multipart()
+                empty, topic, number, payload = dealer.recv_multipart()
                 assert empty == b""
                 if number == END:
                     assert (topic, payload) == (b"", b"")
@@ -283,11 +286,11 @@ def test_the_request_socket_of_vllms_example_is_answered(telling, document):
     complete(server, document("asked by REQ"))
     server.wait_idle()
     everything = reader.replay(0)
-    socket = reader.context.socket(zmq.REQ)
-    socket.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
-    socket.connect(reader.replay_address)
-    socket.send((0).to_bytes(8, "big"))  # REQ adds the empty frame
-    assert socket.recv_multipart()[1:] == [(0).to_bytes(8, "big"), everything[0][1]]
+    asking = reader.context.socket(zmq.REQ)
+    asking.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
+    asking.connect(reader.replay_address)
+    asking.send((0).to_bytes(8, "big"))  # REQ adds the empty frame
+    assert asking.recv_multipart()[1:] == [(0).to_bytes(8, "big"), everything[0][1]]
 
 
 def test_the_topic_names_the_replica_and_readers_may_filter_by_it(telling, document):
@@ -304,6 +307,24 @@ def test_a_topic_may_be_given(telling):
     assert address_of(server)[3] == "kv@pod-7@a/model"
 
 
+def test_noise_at_the_ports_harms_nobody(telling, document):
+    server, reader = telling()
+    ports = [int(address.rpartition(":")[2]) for address in address_of(server).groups()[:2]]
+    for port in ports:
+        for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" + bytes(8) + b"\x7f", bytes(range(256)) * 64):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
+                with contextlib.suppress(OSError):
+                    raw.sendall(noise)
+                    raw.shutdown(socket.SHUT_WR)
+                    while raw.recv(4096):
+                        pass
+    long = reader.context.socket(zmq.DEALER)
+    long.connect(reader.replay_address)
+    long.send_multipart([b"", bytes(100_000)])
+    complete(server, document("noise"))
+    expect_same(server, reader)
+
+
 def test_where_nothing_can_listen_the_server_says_so(telling, start):
     server, _ = telling()
     taken = address_of(server)[1]
@@ -313,3 +334,17 @@ def test_where_nothing_can_listen_the_server_says_so(telling, start):
         start("--kv-events", "127.0.0.1:5557")
     with pytest.raises(RuntimeError, match="--kv-events-replay"):
         start("--kv-events-replay", "tcp://127.0.0.1:0")
+
+
+def test_the_guide_names_gauges_and_options_that_there_are(server):
+    guide = (ROOT / "docs/gateway.md").read_text()
+    gauges = set(re.findall(r"\breprise_(\w+)", guide))
+    assert {"requests_waiting", "requests_running", "cache_held_ratio"} <= gauges
+    values = {name: server.metric(name) for name in gauges}
+    assert values["cache_block_tokens"] == BLOCK
+    assert 0 <= values["cache_held_ratio"] <= 1
+    help_text = subprocess.check_output([BINARY, "serve", "--help"], text=True)
+    options = set(re.findall(r"(?<![\w-])--(?:kv-events(?!-config)[\w-]*|block-tokens|api-keys|model-name|disk|shared)", guide))
+    assert len(options) > 4
+    for option in options:
+        assert re.search(rf"(?<![\w-]){option}(?![\w-])", help_text), option

@@ -11,6 +11,11 @@
 #include "base/fleet_limits.h"
 #include "kv_events/event_batch.h"
 
+// Read by the thread sanitizer, where there is one. Debian's libzmq is not built for it, so how its
+// threads wait for each other is not seen.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() { return "race:libzmq.so\n"; }
+
 namespace reprise {
 namespace {
 
