@@ -207,13 +207,17 @@ TEST_F(PublisherTest, WhatIsNoRequestIsPassedOver) {
 TEST_F(PublisherTest, OfChangesThatWereDroppedTheDifferenceIsTold) {
   held_ = {1, 2};
   Start();
-  held_ = {2, 7};
+  Reader reader(ZMQ_DEALER, publisher_->replay_address());
+  std::vector<Frames> answers;
+  while (answers.empty()) answers = reader.Replay(Number(0));  // the first two are published
+  {
+    const std::scoped_lock lock(mutex_);
+    held_ = {2, 7};
+  }
   BlockChanges flood;
   flood.removed.resize(limits::kMaxUnpublishedBlocks + 1);
   Tell(flood);
   AwaitWatches(2);
-  Reader reader(ZMQ_DEALER, publisher_->replay_address());
-  std::vector<Frames> answers;
   while (answers.size() < 2) answers = reader.Replay(Number(0));
   EXPECT_EQ(EventsOf(answers[1][2]), EventsOf({Block(7), RemovedBlocks{{1}}}));
   TellStored(8);
@@ -223,7 +227,10 @@ TEST_F(PublisherTest, OfChangesThatWereDroppedTheDifferenceIsTold) {
 
 TEST_F(PublisherTest, WhoComesLateGetsAWholeOfWhatThereIs) {
   Start();
-  held_ = {5, 6};
+  {
+    const std::scoped_lock lock(mutex_);
+    held_ = {5, 6};
+  }
   for (size_t i = 0; i <= limits::kMaxReplayBatches / 2; ++i) TellStored(1000 + i);
   AwaitWatches(2);  // the publisher has asked for a whole
   Reader reader(ZMQ_DEALER, publisher_->replay_address());
