@@ -202,6 +202,7 @@ TEST_F(PublisherTest, WhatIsNoRequestIsPassedOver) {
   reader.Ask({"", "short"});
   reader.Ask({"", Number(0), "more"});
   EXPECT_EQ(reader.Replay(Number(0)).size(), 0);
+  EXPECT_FALSE(reader.AwaitMessage(100));  // one request, one end
 }
 
 TEST_F(PublisherTest, OfChangesThatWereDroppedTheDifferenceIsTold) {
