@@ -23,7 +23,7 @@ inline constexpr int kMissedLooks = 2;                     // so many in a row: 
 inline constexpr size_t kMaxPartialEventBytes = 1u << 20;  // of a stream: passed on unfinished
 
 // -- What a replica holds, told as it changes ----------------------------------------------------
-inline constexpr size_t kMaxToldBlocks = 4096;       // a snapshot's part; more come in several
+inline constexpr size_t kMaxToldBlocks = 4096;       // of one event; more come in several
 inline constexpr size_t kMaxKnownBlocks = 1u << 20;  // of shared stores; the earliest are forgotten
 inline constexpr size_t kMaxFollowers = 16;          // of GET /cache/events: 429
 // What waits for one of them, in its form: about twelve million blocks' names. One that reads more
