@@ -10,7 +10,7 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
-from api.conftest import OPS, Guarded, Server, built  # noqa: E402,F401
+from api.conftest import OPS, Guarded, Server, built, start  # noqa: E402,F401
 from scraper import Prometheus, free_port  # noqa: E402
 
 DOCUMENT = " ".join(f"Rule {i}: whoever comes as number {i * 7919 % 1009} waits." for i in range(30))
