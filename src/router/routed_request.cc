@@ -150,8 +150,9 @@ asio::awaitable<void> RoutedRequest::Run() {
 
 asio::awaitable<void> RoutedRequest::AnswerItself() {
   if (request_.method != "GET" && request_.method != "HEAD") {
-    co_await SendError(
-        {ErrorCode::kMethodNotAllowed, fmt::format("{} takes GET only.", route_.path), ""});
+    const Error method = {ErrorCode::kMethodNotAllowed,
+                          fmt::format("{} takes GET only.", route_.path), ""};
+    co_await SendError(method);
     co_return;
   }
   HttpResponse response;
@@ -361,9 +362,9 @@ asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
       ++service_.metrics.broken_replies;
       LogWarning("replica {} failed in the middle of a reply: {}", replica_name_,
                  bytes.error().message);
-      const Error gone = {ErrorCode::kIo, "The server that wrote this reply is gone; ask again.",
-                          ""};
-      co_await EndBroken(aborted_ ? Stopping() : gone, events);
+      Error gone = {ErrorCode::kIo, "The server that wrote this reply is gone; ask again.", ""};
+      if (aborted_) gone = Stopping();
+      co_await EndBroken(gone, events);
       co_return false;
     }
     const bool ended = bytes->empty();
@@ -383,9 +384,9 @@ asio::awaitable<void> RoutedRequest::EndBroken(const Error& error, bool events) 
     client_.Close();
     co_return;
   }
-  if (co_await client_.SendChunk(stream_.ErrorEvent(route_, error))) {
-    completed_ = co_await client_.EndStream();
-  }
+  std::string event = stream_.ErrorEvent(route_, error);
+  const bool there = co_await client_.SendChunk(std::move(event));
+  if (there) completed_ = co_await client_.EndStream();
 }
 
 asio::awaitable<void> Route(HttpRequest request, HttpConnection& client, RouterService& service) {
