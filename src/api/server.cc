@@ -172,8 +172,8 @@ void Server::Stop(Duration drain) {
   if (!impl_->thread.joinable()) return;
   asio::co_spawn(impl_->io, impl_->Drain(drain), asio::detached);
   impl_->thread.join();
-  impl_->service
-      .StopWork();  // what replies have left to do in the background submits to the engine
+  // What replies have left to do in the background submits to the engine.
+  impl_->service.workers.Stop();
 }
 
 }  // namespace reprise

@@ -9,4 +9,17 @@ namespace reprise::limits {
 
 inline constexpr size_t kMaxReplicas = 64;  // of one router; more are refused at the start
 
+// -- The router ----------------------------------------------------------------------------------
+inline constexpr int kConnectTimeoutMs = 2000;   // to a replica; then another is asked
+inline constexpr int kUpstreamProbeSeconds = 5;  // a silent replica's machine is asked so often …
+inline constexpr int kUpstreamProbes = 3;        // … and is gone when it misses so many in a row
+inline constexpr int kUpstreamIdleSeconds = 60;  // unused connections to replicas are closed
+inline constexpr size_t kMaxIdleUpstreams = 64;  // of one replica; the oldest is closed
+inline constexpr size_t kMaxRefusalBytes = 1u << 20;       // of a replica's refusal: cut there
+inline constexpr int kHealthPauseMs = 1000;                // between two looks at a replica …
+inline constexpr int kMaxHealthPauseMs = 8000;             // … and at a dead one, at most
+inline constexpr int kHealthTimeoutMs = 3000;              // a look without an answer: missed
+inline constexpr int kMissedLooks = 2;                     // so many in a row: it is dead
+inline constexpr size_t kMaxPartialEventBytes = 1u << 20;  // of a stream: passed on unfinished
+
 }  // namespace reprise::limits

@@ -1,0 +1,396 @@
+#include "router/routed_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include "base/ascii.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "http/web_origin.h"
+#include "router/fleet_page.h"
+#include "text/detokenizer.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+namespace {
+
+// How nginx logs it; never sent.
+constexpr int kClientGone = 499;
+
+// Between two hops only (RFC 9110, 7.6.1), or said anew by who sends the message on.
+constexpr std::array<std::string_view, 9> kHopFields = {
+    "connection",        "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade",    "content-length"};
+// Of a request besides: the replica is another host, and the page that asks, if one does, was let
+// in or refused here.
+constexpr std::array<std::string_view, 5> kOwnFields = {"host", "expect", "proxy-authorization",
+                                                        "x-reprise-replica", "origin"};
+
+template <size_t count>
+bool IsOneOf(const std::array<std::string_view, count>& names, std::string_view name) {
+  return std::ranges::any_of(
+      names, [name](std::string_view each) { return EqualsIgnoringCase(each, name); });
+}
+
+// Whether the values of Connection name it.
+bool IsNamedByConnection(const HttpFields& fields, std::string_view name) {
+  for (const auto& [each, value] : fields) {
+    if (!EqualsIgnoringCase(each, "connection")) continue;
+    for (std::string_view rest = value; !rest.empty();) {
+      const size_t comma = rest.find(',');
+      if (EqualsIgnoringCase(Trimmed(rest.substr(0, comma)), name)) return true;
+      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+    }
+  }
+  return false;
+}
+
+bool IsPassed(const HttpFields& fields, std::string_view name) {
+  return !IsOneOf(kHopFields, name) && !IsNamedByConnection(fields, name);
+}
+
+// Of a replica that cannot take the request now, where another one may.
+bool MeansElsewhere(int status) {
+  return status == 429 || status == 502 || status == 503 || status == 504 || status == 529;
+}
+
+Error NoReplica() {
+  return {ErrorCode::kCancelled, "No replica is there to answer; ask again in a moment.", ""};
+}
+
+}  // namespace
+
+RoutedRequest::RoutedRequest(HttpRequest request, HttpConnection& client, RouterService& service)
+    : request_(std::move(request)),
+      client_(client),
+      service_(service),
+      route_(RouteOf(request_.method, request_.path)),
+      named_(NamedReplica(request_)) {
+  service_.requests.insert(this);
+}
+
+RoutedRequest::~RoutedRequest() {
+  service_.requests.erase(this);
+  const int status = completed_ ? client_.status() : kClientGone;
+  ++service_.metrics.requests[{std::string(route_.label), status}];
+  const std::string path = ReplaceInvalidUtf8(request_.path.substr(0, limits::kLoggedPathBytes));
+  std::string line =
+      fmt::format("{} {} {} {:.1f}ms", request_.method, path, status, 1e3 * ElapsedSeconds());
+  if (!replica_name_.empty()) line += fmt::format(" replica={}", replica_name_);
+  if (waited_seconds_ > 0) line += fmt::format(" waited={:.1f}ms", 1e3 * waited_seconds_);
+  const bool quiet =
+      route_.kind != RequestKind::kGenerate && route_.kind != RequestKind::kAnyReplica;
+  LogLine(quiet ? LogLevel::kDebug : LogLevel::kInfo, line);
+}
+
+double RoutedRequest::ElapsedSeconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - request_.received)
+      .count();
+}
+
+Error RoutedRequest::Stopping() const {
+  return {ErrorCode::kCancelled, "The router is stopping; ask again in a moment.", ""};
+}
+
+void RoutedRequest::Abort() {
+  aborted_ = true;
+  if (upstream_ != nullptr) upstream_->Close();
+}
+
+asio::awaitable<bool> RoutedRequest::Send(HttpResponse response) {
+  for (auto& header : CorsHeaders(request_)) response.headers.push_back(std::move(header));
+  completed_ = co_await client_.Send(std::move(response));
+  co_return completed_;
+}
+
+asio::awaitable<bool> RoutedRequest::SendError(const Error& error) {
+  co_return co_await Send(RouterErrorResponse(error, route_.path));
+}
+
+std::optional<Error> RoutedRequest::WhyRefused() const {
+  if (service_.stopping && route_.kind != RequestKind::kHealth) return Stopping();
+  if (request_.refusal) return request_.refusal;
+  const bool own = route_.kind == RequestKind::kMetrics || route_.kind == RequestKind::kFleet;
+  if (own && named_.empty() && !request_.identity.admin) {
+    return Error{ErrorCode::kForbidden,
+                 "This concerns all tenants: it needs an administrator's key.", ""};
+  }
+  const bool one_is_meant = route_.kind == RequestKind::kOneReplica && named_.empty() &&
+                            request_.method != "GET" && request_.method != "HEAD";
+  if (one_is_meant && service_.replicas.count() > 1) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "Say which replica is meant, by the header x-reprise-replica: HOST:PORT.", ""};
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<void> RoutedRequest::Run() {
+  if (request_.preflight && !request_.refusal) {
+    HttpResponse response;
+    response.content_type = "text/plain";
+    co_await Send(std::move(response));
+    co_return;
+  }
+  if (const std::optional<Error> refusal = WhyRefused()) {
+    co_await SendError(*refusal);
+    co_return;
+  }
+  const bool own = route_.kind == RequestKind::kHealth || route_.kind == RequestKind::kMetrics ||
+                   route_.kind == RequestKind::kFleet;
+  if (own && named_.empty()) {
+    co_await AnswerItself();
+  } else {
+    co_await PassToReplica();
+  }
+}
+
+asio::awaitable<void> RoutedRequest::AnswerItself() {
+  if (request_.method != "GET" && request_.method != "HEAD") {
+    co_await SendError(
+        {ErrorCode::kMethodNotAllowed, fmt::format("{} takes GET only.", route_.path), ""});
+    co_return;
+  }
+  HttpResponse response;
+  if (route_.kind == RequestKind::kHealth) {
+    response = HealthPage(service_);
+  } else if (route_.kind == RequestKind::kFleet) {
+    response.body = FleetPage(service_);
+  } else {
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = MetricsPage(service_);
+  }
+  co_await Send(std::move(response));
+}
+
+asio::awaitable<void> RoutedRequest::PassToReplica() {
+  for (;;) {
+    const Result<std::shared_ptr<ReplicaLink>> chosen = co_await Choose();
+    if (!chosen) {
+      if (refusal_ && !aborted_) {
+        HttpResponse response = PassedHead(refusal_->replica, refusal_->head);
+        response.body = std::move(refusal_->body);
+        completed_ = co_await client_.Send(std::move(response));
+      } else {
+        co_await SendError(chosen.error());
+      }
+      co_return;
+    }
+    if (co_await Try(**chosen) == Outcome::kDone) co_return;
+    if (aborted_) {
+      co_await SendError(Stopping());
+      co_return;
+    }
+    ++service_.metrics.retries;
+  }
+}
+
+bool RoutedRequest::MayTry(const ReplicaLink& link) const {
+  const Replica& replica = link.replica;
+  if (tried_[replica.index]) return false;
+  // One that is named is asked as long as it may be there: it is stopping, say, but not gone.
+  if (!named_.empty()) return replica.name == named_ && replica.health != Replica::Health::kDead;
+  return replica.MayBeAsked();
+}
+
+Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
+  busy = false;
+  if (!named_.empty() && service_.replicas.Find(named_) == nullptr) {
+    return Fail(ErrorCode::kNotFound, fmt::format("There is no replica {}.", named_));
+  }
+  std::shared_ptr<ReplicaLink> best;
+  for (const std::shared_ptr<ReplicaLink>& link : service_.replicas.links()) {
+    if (link == nullptr || !MayTry(*link)) continue;
+    if (link->replica.outstanding >= service_.options.max_outstanding) {
+      busy = true;
+    } else if (best == nullptr || link->replica.outstanding < best->replica.outstanding) {
+      best = link;
+      if (route_.kind == RequestKind::kOneReplica) break;
+    }
+  }
+  if (best == nullptr) return std::unexpected(NoReplica());
+  busy = false;
+  return best;
+}
+
+asio::awaitable<Result<std::shared_ptr<ReplicaLink>>> RoutedRequest::Choose() {
+  bool busy = false;
+  if (service_.line.size() == 0 || tried_.any()) {
+    Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
+    if (!busy) co_return now;
+  }
+  const Error full = {ErrorCode::kCancelled, "All replicas are busy; ask again in a moment.", ""};
+  if (service_.line.size() >= service_.options.queue) {
+    ++service_.metrics.refused;
+    co_return std::unexpected(full);
+  }
+  const TimePoint begin = std::chrono::steady_clock::now();
+  ++service_.metrics.queued;
+  WaitingLine::Place place(service_.line, service_.io);
+  waits_in_line_ = true;
+  for (;;) {
+    const bool in_time = co_await place.Wait(begin + service_.options.queue_wait);
+    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
+    if (aborted_ || service_.stopping) co_return std::unexpected(Stopping());
+    if (in_time && !place.is_first()) continue;
+    Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
+    if (busy && in_time) continue;
+    waits_in_line_ = false;
+    waited_seconds_ += waited.count();
+    service_.metrics.queue_seconds.Observe(waited.count());
+    if (!busy) co_return now;
+    ++service_.metrics.refused;
+    co_return std::unexpected(full);
+  }
+}
+
+std::string RoutedRequest::UpstreamHead(const Replica& replica) const {
+  std::string head = fmt::format("{} {}", request_.method, request_.path);
+  if (!request_.query.empty()) head += fmt::format("?{}", request_.query);
+  head += fmt::format(" HTTP/1.1\r\nHost: {}\r\n", replica.name);
+  for (const auto& [name, value] : request_.fields) {
+    // What other engines say of usage is read on its way, so it is not to be compressed.
+    const bool compresses =
+        service_.options.approximate && EqualsIgnoringCase(name, "accept-encoding");
+    if (IsPassed(request_.fields, name) && !IsOneOf(kOwnFields, name) && !compresses) {
+      head += fmt::format("{}: {}\r\n", name, value);
+    }
+  }
+  const bool has_body = !request_.body.empty() || request_.method == "POST";
+  if (has_body) head += fmt::format("Content-Length: {}\r\n", request_.body.size());
+  return head + "\r\n";
+}
+
+HttpResponse RoutedRequest::PassedHead(std::string_view replica, const ReplyHead& head) const {
+  HttpResponse response;
+  response.status = head.status;
+  response.passed_on = true;
+  response.length = head.length;
+  if (head.status == 204) response.length = 0;
+  for (const auto& [name, value] : head.fields) {
+    if (IsPassed(head.fields, name)) response.headers.emplace_back(name, value);
+  }
+  response.headers.emplace_back("x-reprise-replica", replica);
+  for (auto& header : CorsHeaders(request_)) response.headers.push_back(std::move(header));
+  return response;
+}
+
+asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
+  const bool head_only = request_.method == "HEAD";
+  auto connected = co_await link.pool.Connect();
+  if (!connected) {
+    link.NoteFailure(connected.error().message, /*unreachable=*/true);
+    co_return std::unexpected(connected.error());
+  }
+  if (aborted_) co_return std::unexpected(Stopping());
+  upstream_ = *std::move(connected);
+  Result<ReplyHead> head =
+      co_await upstream_->Ask(UpstreamHead(link.replica), request_.body, head_only);
+  if (!head && upstream_->reused() && !aborted_) {
+    // It was closed while it lay there, perhaps at this very moment: that says nothing yet.
+    connected = co_await link.pool.Connect(/*fresh=*/true);
+    if (!connected) {
+      link.NoteFailure(connected.error().message, /*unreachable=*/true);
+      co_return std::unexpected(connected.error());
+    }
+    upstream_ = *std::move(connected);
+    head = co_await upstream_->Ask(UpstreamHead(link.replica), request_.body, head_only);
+  }
+  if (!head && !aborted_) link.NoteFailure(head.error().message, /*unreachable=*/false);
+  co_return head;
+}
+
+asio::awaitable<RoutedRequest::Outcome> RoutedRequest::Try(ReplicaLink& link) {
+  tried_.set(link.replica.index);
+  const ReplicaTurn turn(service_, link);
+  service_.metrics.overhead_seconds.Observe(ElapsedSeconds() - waited_seconds_);
+  const std::string name = link.replica.name;
+  Result<ReplyHead> head = co_await Ask(link);
+  if (head && MeansElsewhere(head->status)) co_return co_await TakeRefusal(link, *std::move(head));
+  Result<std::string> first = std::string();
+  if (head) first = co_await upstream_->ReadBody();
+  if (!head || !first) {
+    ++link.replica.failures;
+    if (head && !aborted_) link.NoteFailure(first.error().message, /*unreachable=*/false);
+    upstream_ = nullptr;
+    if (!aborted_) {
+      LogWarning("replica {} failed before its first byte: {}", name,
+                 head ? first.error().message : head.error().message);
+    }
+    co_return Outcome::kElsewhere;
+  }
+  replica_name_ = name;
+  co_await PassOn(link, *std::move(head), *std::move(first));
+  co_return Outcome::kDone;
+}
+
+asio::awaitable<RoutedRequest::Outcome> RoutedRequest::TakeRefusal(ReplicaLink& link,
+                                                                   ReplyHead head) {
+  ++link.replica.failures;
+  Refusal refusal{link.replica.name, std::move(head), {}};
+  for (;;) {
+    const Result<std::string> bytes = co_await upstream_->ReadBody();
+    if (!bytes || refusal.body.size() > limits::kMaxRefusalBytes) break;
+    if (bytes->empty()) {
+      link.pool.GiveBack(std::exchange(upstream_, nullptr));
+      refusal_ = std::move(refusal);
+      break;
+    }
+    refusal.body += *bytes;
+  }
+  upstream_ = nullptr;
+  co_return Outcome::kElsewhere;
+}
+
+asio::awaitable<void> RoutedRequest::PassOn(ReplicaLink& link, ReplyHead head, std::string first) {
+  const bool events =
+      route_.endpoint != nullptr && head.Field("content-type").starts_with("text/event-stream");
+  if (!co_await client_.BeginStream(PassedHead(replica_name_, head))) co_return;
+  if (!co_await PassBody(std::move(first), events)) co_return;
+  completed_ = co_await client_.EndStream();
+  link.pool.GiveBack(std::exchange(upstream_, nullptr));
+}
+
+// False: the client is gone, or the reply ended before its end.
+asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
+  for (Result<std::string> bytes = std::move(first);;) {
+    if (!bytes) {
+      ++service_.metrics.broken_replies;
+      LogWarning("replica {} failed in the middle of a reply: {}", replica_name_,
+                 bytes.error().message);
+      const Error gone = {ErrorCode::kIo, "The server that wrote this reply is gone; ask again.",
+                          ""};
+      co_await EndBroken(aborted_ ? Stopping() : gone, events);
+      co_return false;
+    }
+    const bool ended = bytes->empty();
+    if (ended && !events) co_return true;
+    std::string data = ended    ? stream_.TakeRest()
+                       : events ? stream_.Put(*std::move(bytes))
+                                : *std::move(bytes);
+    if (!data.empty() && !co_await client_.SendChunk(std::move(data))) co_return false;
+    if (ended) co_return true;
+    bytes = co_await upstream_->ReadBody();
+  }
+}
+
+asio::awaitable<void> RoutedRequest::EndBroken(const Error& error, bool events) {
+  upstream_ = nullptr;
+  if (!events) {
+    client_.Close();
+    co_return;
+  }
+  if (co_await client_.SendChunk(stream_.ErrorEvent(route_, error))) {
+    completed_ = co_await client_.EndStream();
+  }
+}
+
+asio::awaitable<void> Route(HttpRequest request, HttpConnection& client, RouterService& service) {
+  RoutedRequest routed(std::move(request), client, service);
+  co_await routed.Run();
+}
+
+}  // namespace reprise
