@@ -38,10 +38,10 @@ class Store:
 
 
 class Fleet:
-    """`replicas`: servers; `router`: what stands before them. A replica's name is its address, as the router has it."""
+    """`replicas`: servers; `router`: what stands before them; `key`: an administrator's, where they have keys. A replica's name is its address, as the router has it."""
 
-    def __init__(self, replicas, *options, router=(), model=True):
-        self.options = options
+    def __init__(self, replicas, *options, router=(), model=True, key=None):
+        self.options, self.key = options, key
         self.replicas = [self._start() for _ in range(replicas)]
         self.ended = []
         more = {} if model else {"model": None}
@@ -51,6 +51,9 @@ class Fleet:
     def _start(self, *more):
         return Server("--fleet-token", fleet_token(), *self.options, *more, behind="")
 
+    def fleet(self):
+        return self.router.fleet(self.key)
+
     def names(self):
         return [name_of(each) for each in self.replicas]
 
@@ -59,19 +62,19 @@ class Fleet:
 
     def states(self):
         """{name: state}, as the router sees them."""
-        return {each["name"]: each["state"] for each in self.router.fleet()["replicas"]}
+        return {each["name"]: each["state"] for each in self.fleet()["replicas"]}
 
     def page(self, replica):
         """What GET /fleet has of a replica."""
-        return next(each for each in self.router.fleet()["replicas"] if each["name"] == name_of(replica))
+        return next(each for each in self.fleet()["replicas"] if each["name"] == name_of(replica))
 
     def wait_for_states(self, state, count):
         """Until that many are in that state; of live ones the router also knows what they hold."""
         def there():
-            found = [each for each in self.router.fleet()["replicas"] if each["state"] == state]
+            found = [each for each in self.fleet()["replicas"] if each["state"] == state]
             known = [each for each in found if state != "live" or each.get("followed", True)]
             return len(known) == count
-        wait_until(there, f"{count} replicas are {state}: {self.router.fleet()}")
+        wait_until(there, f"{count} replicas are {state}: {self.fleet()}")
 
     def kill(self, replica):
         replica.process.kill()
@@ -99,8 +102,13 @@ class Fleet:
     def settle(self):
         """Until no replica has anything to do and the router has heard what they hold."""
         for each in self.replicas:
-            each.wait_idle(60)
+            wait_until(lambda: self._idle(each), f"{name_of(each)} has nothing to do", 120)
         self.wait_heard()
+
+    def _idle(self, replica):
+        status, _, page = replica.ask("GET", "/cache", headers={"x-api-key": self.key} if self.key else {})
+        assert status == 200, page
+        return not any(json.loads(page)["requests"].values())
 
     def wait_heard(self):
         """Until the router knows as many blocks of each replica as that holds."""
