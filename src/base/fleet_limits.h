@@ -30,7 +30,7 @@ inline constexpr size_t kMaxFleetEventBytes = 64u << 20;  // of one event: begun
 inline constexpr size_t kMaxRoutedResponses = 1u << 18;   // stored ones whose place is known
 inline constexpr int kNamesPauseMs = 5000;                // between two questions to the DNS
 inline constexpr int kNamesTimeoutMs = 4000;              // without an answer: it failed
-inline constexpr size_t kUsageTailBytes = 8192;           // kept of a reply to find its usage
-inline constexpr size_t kTextPieceBytes = 256;            // of text prefixes (--approximate)
+inline constexpr size_t kMaxUsageBytes = 8192;  // of one usage in a reply; longer ones are not read
+inline constexpr size_t kTextPieceBytes = 256;  // of text prefixes (--approximate)
 
 }  // namespace reprise::limits

@@ -12,6 +12,7 @@
 
 #include "router/replica_events.h"
 #include "router/replica_link.h"
+#include "router/sse_reader.h"
 
 namespace reprise {
 
@@ -31,7 +32,8 @@ class ReplicaWatch : public std::enable_shared_from_this<ReplicaWatch> {
   boost::asio::awaitable<void> Run();
   // Until the stream ends; why it did.
   boost::asio::awaitable<Error> FollowOnce();
-  Status TakeBytes(std::string_view bytes, class SseReader& reader);
+  Status TakeBytes(std::string_view bytes, SseReader& reader);
+  void AwaitSilence();
 
   const boost::asio::any_io_executor io_;
   const std::shared_ptr<ReplicaLink> link_;
@@ -41,6 +43,7 @@ class ReplicaWatch : public std::enable_shared_from_this<ReplicaWatch> {
   boost::asio::steady_timer silence_;
   UpstreamConnection* open_ = nullptr;
   std::string said_;  // the trouble that the log has
+  bool silent_ = false;
   bool stopped_ = false;
 };
 

@@ -2,16 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <utility>
 
-#include "base/ascii.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "http/web_origin.h"
 #include "router/fleet_page.h"
+#include "router/passed_fields.h"
 #include "text/detokenizer.h"
 
 namespace reprise {
@@ -21,45 +19,9 @@ namespace {
 // How nginx logs it; never sent.
 constexpr int kClientGone = 499;
 
-// Between two hops only (RFC 9110, 7.6.1), or said anew by who sends the message on.
-constexpr std::array<std::string_view, 9> kHopFields = {
-    "connection",        "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",    "content-length"};
-// Of a request besides: the replica is another host, and the page that asks, if one does, was let
-// in or refused here.
-constexpr std::array<std::string_view, 5> kOwnFields = {"host", "expect", "proxy-authorization",
-                                                        "x-reprise-replica", "origin"};
-
-template <size_t count>
-bool IsOneOf(const std::array<std::string_view, count>& names, std::string_view name) {
-  return std::ranges::any_of(
-      names, [name](std::string_view each) { return EqualsIgnoringCase(each, name); });
-}
-
-// Whether the values of Connection name it.
-bool IsNamedByConnection(const HttpFields& fields, std::string_view name) {
-  for (const auto& [each, value] : fields) {
-    if (!EqualsIgnoringCase(each, "connection")) continue;
-    for (std::string_view rest = value; !rest.empty();) {
-      const size_t comma = rest.find(',');
-      if (EqualsIgnoringCase(Trimmed(rest.substr(0, comma)), name)) return true;
-      rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-    }
-  }
-  return false;
-}
-
-bool IsPassed(const HttpFields& fields, std::string_view name) {
-  return !IsOneOf(kHopFields, name) && !IsNamedByConnection(fields, name);
-}
-
 // Of a replica that cannot take the request now, where another one may.
 bool MeansElsewhere(int status) {
   return status == 429 || status == 502 || status == 503 || status == 504 || status == 529;
-}
-
-Error NoReplica() {
-  return {ErrorCode::kCancelled, "No replica is there to answer; ask again in a moment.", ""};
 }
 
 }  // namespace
@@ -168,6 +130,10 @@ asio::awaitable<void> RoutedRequest::AnswerItself() {
 }
 
 asio::awaitable<void> RoutedRequest::PassToReplica() {
+  if (route_.kind == RequestKind::kGenerate && !request_.body.empty()) co_await ReadPrompt();
+  if (route_.kind == RequestKind::kStoredResponse) {
+    stored_at_ = service_.knowledge.responses().Find(route_.response_id);
+  }
   for (;;) {
     const Result<std::shared_ptr<ReplicaLink>> chosen = co_await Choose();
     if (!chosen) {
@@ -189,82 +155,6 @@ asio::awaitable<void> RoutedRequest::PassToReplica() {
   }
 }
 
-bool RoutedRequest::MayTry(const ReplicaLink& link) const {
-  const Replica& replica = link.replica;
-  if (tried_[replica.index]) return false;
-  // One that is named is asked as long as it may be there: it is stopping, say, but not gone.
-  if (!named_.empty()) return replica.name == named_ && replica.health != Replica::Health::kDead;
-  return replica.MayBeAsked();
-}
-
-Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
-  busy = false;
-  if (!named_.empty() && service_.replicas.Find(named_) == nullptr) {
-    return Fail(ErrorCode::kNotFound, fmt::format("There is no replica {}.", named_));
-  }
-  std::shared_ptr<ReplicaLink> best;
-  for (const std::shared_ptr<ReplicaLink>& link : service_.replicas.links()) {
-    if (link == nullptr || !MayTry(*link)) continue;
-    if (link->replica.outstanding >= service_.options.max_outstanding) {
-      busy = true;
-    } else if (best == nullptr || link->replica.outstanding < best->replica.outstanding) {
-      best = link;
-      if (route_.kind == RequestKind::kOneReplica) break;
-    }
-  }
-  if (best == nullptr) return std::unexpected(NoReplica());
-  busy = false;
-  return best;
-}
-
-asio::awaitable<Result<std::shared_ptr<ReplicaLink>>> RoutedRequest::Choose() {
-  bool busy = false;
-  if (service_.line.size() == 0 || tried_.any()) {
-    Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
-    if (!busy) co_return now;
-  }
-  const Error full = {ErrorCode::kCancelled, "All replicas are busy; ask again in a moment.", ""};
-  if (service_.line.size() >= service_.options.queue) {
-    ++service_.metrics.refused;
-    co_return std::unexpected(full);
-  }
-  const TimePoint begin = std::chrono::steady_clock::now();
-  ++service_.metrics.queued;
-  WaitingLine::Place place(service_.line, service_.io);
-  waits_in_line_ = true;
-  for (;;) {
-    const bool in_time = co_await place.Wait(begin + service_.options.queue_wait);
-    const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
-    if (aborted_ || service_.stopping) co_return std::unexpected(Stopping());
-    if (in_time && !place.is_first()) continue;
-    Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
-    if (busy && in_time) continue;
-    waits_in_line_ = false;
-    waited_seconds_ += waited.count();
-    service_.metrics.queue_seconds.Observe(waited.count());
-    if (!busy) co_return now;
-    ++service_.metrics.refused;
-    co_return std::unexpected(full);
-  }
-}
-
-std::string RoutedRequest::UpstreamHead(const Replica& replica) const {
-  std::string head = fmt::format("{} {}", request_.method, request_.path);
-  if (!request_.query.empty()) head += fmt::format("?{}", request_.query);
-  head += fmt::format(" HTTP/1.1\r\nHost: {}\r\n", replica.name);
-  for (const auto& [name, value] : request_.fields) {
-    // What other engines say of usage is read on its way, so it is not to be compressed.
-    const bool compresses =
-        service_.options.approximate && EqualsIgnoringCase(name, "accept-encoding");
-    if (IsPassed(request_.fields, name) && !IsOneOf(kOwnFields, name) && !compresses) {
-      head += fmt::format("{}: {}\r\n", name, value);
-    }
-  }
-  const bool has_body = !request_.body.empty() || request_.method == "POST";
-  if (has_body) head += fmt::format("Content-Length: {}\r\n", request_.body.size());
-  return head + "\r\n";
-}
-
 HttpResponse RoutedRequest::PassedHead(std::string_view replica, const ReplyHead& head) const {
   HttpResponse response;
   response.status = head.status;
@@ -272,7 +162,7 @@ HttpResponse RoutedRequest::PassedHead(std::string_view replica, const ReplyHead
   response.length = head.length;
   if (head.status == 204) response.length = 0;
   for (const auto& [name, value] : head.fields) {
-    if (IsPassed(head.fields, name)) response.headers.emplace_back(name, value);
+    if (IsPassedOn(head.fields, name)) response.headers.emplace_back(name, value);
   }
   response.headers.emplace_back("x-reprise-replica", replica);
   for (auto& header : CorsHeaders(request_)) response.headers.push_back(std::move(header));
@@ -281,6 +171,7 @@ HttpResponse RoutedRequest::PassedHead(std::string_view replica, const ReplyHead
 
 asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
   const bool head_only = request_.method == "HEAD";
+  const bool approximate = service_.knowledge.approximate();
   auto connected = co_await link.pool.Connect();
   if (!connected) {
     link.NoteFailure(connected.error().message, /*unreachable=*/true);
@@ -288,8 +179,8 @@ asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
   }
   if (aborted_) co_return std::unexpected(Stopping());
   upstream_ = *std::move(connected);
-  Result<ReplyHead> head =
-      co_await upstream_->Ask(UpstreamHead(link.replica), request_.body, head_only);
+  Result<ReplyHead> head = co_await upstream_->Ask(
+      PassedRequest(request_, link.replica, approximate), request_.body, head_only);
   if (!head && upstream_->reused() && !aborted_) {
     // It was closed while it lay there, perhaps at this very moment: that says nothing yet.
     connected = co_await link.pool.Connect(/*fresh=*/true);
@@ -298,7 +189,8 @@ asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
       co_return std::unexpected(connected.error());
     }
     upstream_ = *std::move(connected);
-    head = co_await upstream_->Ask(UpstreamHead(link.replica), request_.body, head_only);
+    head = co_await upstream_->Ask(PassedRequest(request_, link.replica, approximate),
+                                   request_.body, head_only);
   }
   if (!head && !aborted_) link.NoteFailure(head.error().message, /*unreachable=*/false);
   co_return head;
@@ -309,6 +201,7 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::Try(ReplicaLink& link) {
   const ReplicaTurn turn(service_, link);
   service_.metrics.overhead_seconds.Observe(ElapsedSeconds() - waited_seconds_);
   const std::string name = link.replica.name;
+  sent_ = std::chrono::steady_clock::now();
   Result<ReplyHead> head = co_await Ask(link);
   if (head && MeansElsewhere(head->status)) co_return co_await TakeRefusal(link, *std::move(head));
   Result<std::string> first = std::string();
@@ -349,8 +242,13 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::TakeRefusal(ReplicaLink& 
 asio::awaitable<void> RoutedRequest::PassOn(ReplicaLink& link, ReplyHead head, std::string first) {
   const bool events =
       route_.endpoint != nullptr && head.Field("content-type").starts_with("text/event-stream");
+  NoteHead(link.replica, head);
   if (!co_await client_.BeginStream(PassedHead(replica_name_, head))) co_return;
-  if (!co_await PassBody(std::move(first), events)) co_return;
+  if (!co_await PassBody(std::move(first), events)) {
+    if (upstream_ == nullptr && !aborted_) link.NoteFailure("", /*unreachable=*/false);
+    co_return;
+  }
+  NoteEnd(link.replica);
   completed_ = co_await client_.EndStream();
   link.pool.GiveBack(std::exchange(upstream_, nullptr));
 }
@@ -368,6 +266,7 @@ asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
       co_return false;
     }
     const bool ended = bytes->empty();
+    if (prompt_ && service_.knowledge.approximate()) usage_.Put(*bytes);
     if (ended && !events) co_return true;
     std::string data = ended    ? stream_.TakeRest()
                        : events ? stream_.Put(*std::move(bytes))

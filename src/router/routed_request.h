@@ -45,6 +45,7 @@ class RoutedRequest {
   };
 
   boost::asio::awaitable<void> PassToReplica();
+  boost::asio::awaitable<void> ReadPrompt();
   std::optional<Error> WhyRefused() const;
   boost::asio::awaitable<void> AnswerItself();
   boost::asio::awaitable<bool> Send(HttpResponse response);
@@ -53,15 +54,22 @@ class RoutedRequest {
   // One that may take the request now, or after waiting in the line.
   boost::asio::awaitable<Result<std::shared_ptr<ReplicaLink>>> Choose();
   Result<std::shared_ptr<ReplicaLink>> ChooseNow(bool& busy);
+  // By what the replicas hold of the prompt; null: none is ready.
+  std::shared_ptr<ReplicaLink> ChooseByPrompt();
+  std::shared_ptr<ReplicaLink> ChooseLeastBusy() const;
   bool MayTry(const ReplicaLink& link) const;
+  bool IsReady(const std::shared_ptr<ReplicaLink>& link) const;  // may be tried, and has room
 
   boost::asio::awaitable<Outcome> Try(ReplicaLink& link);
   boost::asio::awaitable<Result<ReplyHead>> Ask(ReplicaLink& link);
   boost::asio::awaitable<Outcome> TakeRefusal(ReplicaLink& link, ReplyHead head);
   boost::asio::awaitable<void> PassOn(ReplicaLink& link, ReplyHead head, std::string first);
   boost::asio::awaitable<bool> PassBody(std::string first, bool events);
+  // What the reply's head tells; what its end does.
+  void NoteHead(Replica& replica, const ReplyHead& head);
+  void NoteEnd(Replica& replica);
+  void CountUsage(Replica& replica, const PromptUsage& usage);
   boost::asio::awaitable<void> EndBroken(const Error& error, bool events);
-  std::string UpstreamHead(const Replica& replica) const;
   HttpResponse PassedHead(std::string_view replica, const ReplyHead& head) const;
   Error Stopping() const;
   double ElapsedSeconds() const;  // since the header was complete
@@ -70,11 +78,17 @@ class RoutedRequest {
   HttpConnection& client_;
   RouterService& service_;
   const RequestRoute route_;
-  const std::string named_;  // replica; empty: any
+  const std::string named_;             // replica; empty: any
+  std::optional<RoutedPrompt> prompt_;  // none: it is no prompt, or could not be read
+  std::optional<size_t> stored_at_;     // the replica that has the response which is meant
+  std::optional<Decision> decision_;    // the last
+  Reach reach_;                         // of the prompt, where it was sent
+  TimePoint sent_;
   std::bitset<limits::kMaxReplicas> tried_;
   std::optional<Refusal> refusal_;
   std::unique_ptr<UpstreamConnection> upstream_;
   EventStream stream_;
+  UsageReader usage_;          // with --approximate
   std::string replica_name_;   // that it went to
   double waited_seconds_ = 0;  // in the line
   bool aborted_ = false;

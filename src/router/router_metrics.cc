@@ -36,7 +36,8 @@ void WriteTraffic(MetricsText& text, const RouterMetrics& metrics) {
   }
   text.Begin(Kind::kCounter, "reprise_router_decisions_total",
              "Prompts sent to a replica, by why it was that one.");
-  for (const auto& [reason, count] : metrics.decisions) text.Sample({{"reason", reason}}, count);
+  for (const auto& [reason, count] : metrics.decisions)
+    text.Sample({{"reason", std::string(reason)}}, count);
   text.Counter("reprise_router_retries_total",
                "Times that another replica was asked, because one failed or refused before its "
                "first byte.",
@@ -118,6 +119,11 @@ RouterMetrics::RouterMetrics()
     : overhead_seconds(kOverheadBounds),
       queue_seconds(kQueueBounds),
       decision_seconds(kDecisionBounds) {}
+
+std::string_view NameOf(DecisionReason reason) {
+  constexpr std::array<std::string_view, 5> kNames = {"only", "held", "spread", "free", "named"};
+  return kNames[static_cast<size_t>(reason)];
+}
 
 double Imbalance(const RouterService& service) {
   double most = 0, sum = 0;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "fleet/decision.h"
 #include "metrics/histogram.h"
 
 namespace reprise {
@@ -19,7 +20,7 @@ struct RouterMetrics {
   RouterMetrics();
 
   std::map<std::pair<std::string, int>, uint64_t> requests;  // by route and status
-  std::map<std::string, uint64_t> decisions;                 // by reason
+  std::map<std::string_view, uint64_t> decisions;            // by reason
   uint64_t retries = 0;                           // asked elsewhere, before anything was passed on
   uint64_t broken_replies = 0;                    // that ended after their first byte
   uint64_t queued = 0;                            // requests that had to wait for a replica
@@ -31,6 +32,9 @@ struct RouterMetrics {
   Histogram queue_seconds;     // of those that waited
   Histogram decision_seconds;
 };
+
+// "held", "spread", …
+std::string_view NameOf(DecisionReason reason);
 
 // Most busy by mean; 0 while nobody was busy.
 double Imbalance(const RouterService& service);

@@ -13,13 +13,26 @@ namespace reprise {
 RouterService::RouterService(RouterOptions its_options, boost::asio::io_context& io_context)
     : options(std::move(its_options)),
       io(io_context.get_executor()),
+      knowledge(io, {.reader = options.reader,
+                     .template_source = options.template_source,
+                     .max_blocks = options.max_blocks,
+                     .fleet_token = options.fleet_token}),
       replicas(io, TableEvents()),
       workers(io) {}
 
 ReplicaTable::Events RouterService::TableEvents() {
-  return {.on_change = [this](Replica&) { line.WakeAll(); },
-          .on_add = [this](const std::shared_ptr<ReplicaLink>&) { line.WakeFirst(); },
-          .on_remove = [](Replica&) {}};
+  return {.on_change =
+              [this](Replica& replica) {
+                knowledge.NoteHealth(replica);
+                line.WakeAll();
+              },
+          .on_add =
+              [this](const std::shared_ptr<ReplicaLink>& link) {
+                decider.Forget(link->replica.index);
+                knowledge.Follow(link);
+                line.WakeFirst();
+              },
+          .on_remove = [this](Replica& replica) { knowledge.Forget(replica); }};
 }
 
 Status RouterService::Start() {
@@ -29,10 +42,21 @@ Status RouterService::Start() {
                   fmt::format("A router has at most {} replicas.", limits::kMaxReplicas));
     }
   }
+  if (!options.replicas_from) return {};
+  names_ = std::make_shared<ReplicaNames>(
+      io, *options.replicas_from, [this](std::vector<ReplicaAddress> found) {
+        found.insert(found.begin(), options.replicas.begin(), options.replicas.end());
+        replicas.Set(found);
+      });
+  names_->Start();
   return {};
 }
 
-void RouterService::Stop() { replicas.Stop(); }
+void RouterService::Stop() {
+  if (names_ != nullptr) names_->Stop();
+  knowledge.Stop();
+  replicas.Stop();
+}
 
 ReplicaTurn::ReplicaTurn(RouterService& service, ReplicaLink& link)
     : service_(service), link_(link), begin_(std::chrono::steady_clock::now()) {

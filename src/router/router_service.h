@@ -10,9 +10,12 @@
 #include <string>
 #include <unordered_set>
 
+#include "fleet/decision.h"
 #include "http/api_keys.h"
 #include "http/body_workers.h"
 #include "http/message.h"
+#include "router/fleet_knowledge.h"
+#include "router/replica_names.h"
 #include "router/replica_table.h"
 #include "router/router_metrics.h"
 #include "router/router_options.h"
@@ -34,6 +37,8 @@ class RouterService {
   const boost::asio::any_io_executor io;
   std::optional<ApiKeys> keys;  // none: nobody needs one
   WaitingLine line;
+  Decider decider;
+  FleetKnowledge knowledge;
   ReplicaTable replicas;
   BodyWorkers workers;
   RouterMetrics metrics;
@@ -42,6 +47,8 @@ class RouterService {
 
  private:
   ReplicaTable::Events TableEvents();
+
+  std::shared_ptr<ReplicaNames> names_;  // null: all replicas are named
 };
 
 // A request at a replica, as long as it lives.

@@ -36,24 +36,30 @@ class TextPrefixes {
   // At most `max_pieces` of one replica. `holdings` outlives it.
   TextPrefixes(Holdings& holdings, size_t max_pieces);
 
-  // The replica has answered: it holds the whole prompt now. `reach` of the chain's pieces it was
-  // thought to hold before.
+  // The replica has answered: it holds the whole prompt now.
   void NoteAnswered(size_t replica, const std::vector<BlockName>& chain);
-  // What the reply said of it.
+  // What the reply said of it, where the replica was thought to hold `reach` pieces before. After
+  // NoteAnswered.
   void NoteUsage(size_t replica, const std::vector<BlockName>& chain, size_t reach,
                  const PromptUsage& usage);
   // The replica is gone, or begins anew.
   void Forget(size_t replica);
 
  private:
-  struct Recency {
-    std::list<BlockName> order;  // least recently used first
-    std::unordered_map<BlockName, std::list<BlockName>::iterator> at;
+  struct Piece {
+    BlockName name = 0;
+    uint64_t used = 0;    // when last: uses are numbered
+    uint64_t before = 0;  // when the time before
   };
-  void Drop(size_t replica, std::list<BlockName>::iterator piece);
+  struct Recency {
+    std::list<Piece> order;  // least recently used first
+    std::unordered_map<BlockName, std::list<Piece>::iterator> at;
+  };
+  void DropOldest(size_t replica);
 
   Holdings& holdings_;
   const size_t max_pieces_;
+  uint64_t uses_ = 0;
   std::vector<Recency> replicas_;  // by number
 };
 

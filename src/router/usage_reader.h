@@ -1,8 +1,8 @@
 #pragma once
 
 // How many of a prompt's tokens an engine read from its cache, found in the bytes of its reply as
-// they pass: "usage" of a whole body or of a stream's events, in the words of both vendors. Only
-// what numbers need is kept, at most limits::kUsageTailBytes; the bytes are not changed. A value;
+// they pass: "usage" of a whole body or of a stream's events, in the words of both vendors, and
+// llama-server's "timings". At most limits::kMaxUsageBytes are kept, and none is changed. A value;
 // one thread.
 
 #include <cstddef>
@@ -23,11 +23,11 @@ class UsageReader {
  public:
   void Put(std::string_view bytes);
   // What the reply has said last; none: nothing.
-  std::optional<PromptUsage> usage() const;
+  const std::optional<PromptUsage>& usage() const { return found_; }
 
  private:
-  std::string tail_;                  // what came last
-  std::optional<PromptUsage> found_;  // in what is not kept any more
+  std::string rest_;  // of what came last: where a usage may begin
+  std::optional<PromptUsage> found_;
 };
 
 }  // namespace reprise
