@@ -1,4 +1,5 @@
-"""A server on the real model that did some work, with a disk and a shared store below, and Prometheus over it."""
+"""A server on the real model that did some work, with a disk and a shared store below and a router before it, and
+Prometheus over both."""
 
 import pathlib
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
-from api.conftest import OPS, Guarded, Server, built, start  # noqa: E402,F401
+from api.conftest import OPS, Guarded, Router, Server, built, start  # noqa: E402,F401
 from scraper import Prometheus, free_port  # noqa: E402
 
 DOCUMENT = " ".join(f"Rule {i}: whoever comes as number {i * 7919 % 1009} waits." for i in range(30))
@@ -46,17 +47,23 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def watched(built, store, tmp_path_factory):
-    """Namespace of server and prometheus, after traffic at which Prometheus looked."""
+    """Namespace of server, router and prometheus, after traffic at which Prometheus looked."""
     folder = tmp_path_factory.mktemp("operators")
-    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store)
+    token = folder / "fleet-token"
+    token.write_text("token-of-the-operators-0123")
+    token.chmod(0o600)
+    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store, "--fleet-token", token)
     guarded = Guarded(Server, folder, *options)
-    prometheus = Prometheus(folder, guarded.server.port, OPS)
+    router = Router([guarded.server.own_port], "--api-keys", guarded.file, "--fleet-token", token)
+    prometheus = Prometheus(folder, guarded.server.own_port, router.port, OPS)
     try:
         until = time.monotonic() + 4  # a rate wants counts of several scrapes, each before and after
         while time.monotonic() < until:
             play(guarded.server)
+            play(router)
         prometheus.wait_for("reprise:read_share:rate10m > 0")
-        yield types.SimpleNamespace(server=guarded.server, prometheus=prometheus)
+        yield types.SimpleNamespace(server=guarded.server, router=router, prometheus=prometheus)
     finally:
         prometheus.stop()
+        router.stop()
         guarded.server.stop()
