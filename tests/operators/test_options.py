@@ -39,7 +39,7 @@ def of_commands(text):
     """Commands in a text's blocks of code: `reprise NAME …`, also in a container, up to the line's end; \\ goes on."""
     for block in re.findall(r"(?:^(?:    |# +).*\n)+", text, re.MULTILINE):
         block = re.sub(r"\\\n(?:#| )*", " ", block)
-        for command, rest in re.findall(r"\breprise (?:\\\s*)?(serve|route|pull|cache|inspect|simulate)\b(.*)", block):
+        for command, rest in re.findall(r"\breprise +(serve|route|pull|cache|inspect|simulate)\b(.*)", block):
             yield command, rest.split("  #")[0]
 
 
