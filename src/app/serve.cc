@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <utility>
 
 #include "app/machine.h"
+#include "app/secret_file.h"
 #include "app/stop_signals.h"
 #include "app/version.h"
 #include "base/clock.h"
@@ -57,18 +57,6 @@ void LogCache(const EngineStats& stats, const EngineOptions& options) {
       stats.cache.most_working_states);
 }
 
-// The file's, without what tells the parts of a split one apart.
-std::string ModelName(const GgufFile& file) {
-  constexpr std::string_view kPartEnding = "-00001-of-00003";
-  std::string name = std::filesystem::path(file.parts().front().path).stem().string();
-  if (file.parts().size() > 1) name.resize(name.size() - kPartEnding.size());
-  return name;
-}
-
-std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
-  return token ? std::string(tokenizer.Piece(*token)) : std::string();
-}
-
 void PrintInvitation(std::string host, int port, bool needs_key) {
   if (host == "0.0.0.0") host = "127.0.0.1";
   fmt::print("listening on http://{}:{}\n", host, port);
@@ -112,6 +100,11 @@ int RunServe(ServeOptions options) {
     Result<ApiKeys> keys = ApiKeys::Read(options.api_keys_file);
     if (!keys) return Complain(keys.error());
     options.server.api_keys = *std::move(keys);
+  }
+  if (!options.fleet_token_file.empty()) {
+    Result<std::string> token = ReadSecretFile(options.fleet_token_file);
+    if (!token) return Complain(token.error());
+    options.server.fleet_token = *std::move(token);
   }
   auto file = OpenModel(options.model.path);
   if (!file) return Complain(file.error());
