@@ -74,6 +74,7 @@ struct Server::Impl {
         .authenticate = [this](const HttpRequest& head) -> Result<Identity> {
           const Status origin = CheckOrigin(head, service.options.origins);
           if (!origin) return std::unexpected(origin.error());
+          if (ShowsFleetToken(head, service.options.fleet_token)) return Identity{};
           return Authenticate(head, service.keys ? &*service.keys : nullptr);
         },
         .handle =
@@ -94,7 +95,8 @@ struct Server::Impl {
     const TimePoint until = std::chrono::steady_clock::now() + longest;
     asio::steady_timer timer(io);
     const auto left = [&] {
-      return service.open_exchanges - (watchers_too ? 0 : service.watchers.count());
+      const size_t watching = service.watchers.count() + service.followers.count();
+      return service.open_exchanges - (watchers_too ? 0 : watching);
     };
     while (left() > 0 && std::chrono::steady_clock::now() < until) {
       timer.expires_after(std::chrono::milliseconds(5));
@@ -104,11 +106,13 @@ struct Server::Impl {
 
   asio::awaitable<void> Drain(Duration longest) {
     service.stopping = true;
-    listener.StopAccepting();
+    service.followers.TellDraining();
     service.watchers.Stop();
     AbortRuns(/*started_too=*/false);
     co_await WaitForExchanges(longest, /*watchers_too=*/false);
     AbortRuns(/*started_too=*/true);
+    service.followers.Stop();
+    listener.StopAccepting();
     co_await WaitForExchanges(std::chrono::milliseconds(limits::kStopFlushMs),
                               /*watchers_too=*/true);
     listener.Close();
@@ -117,6 +121,7 @@ struct Server::Impl {
   void Run() {
     listener.Start();
     asio::co_spawn(io, service.watchers.Run(), asio::detached);
+    asio::co_spawn(io, service.followers.Run(), asio::detached);
     thread = std::thread([this] {
       NameTraceThread("sockets");
       io.run();

@@ -26,6 +26,7 @@ Service::Service(Engine& served_engine, ServedModel served_model,
                  std::chrono::seconds(limits::kTreeWaitSeconds)),
       ledger(started_at),
       watchers(*this, io),
+      followers(*this, io),
       workers(io) {}
 
 uint64_t Service::NextRandom() {

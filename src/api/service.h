@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_set>
 
+#include "api/followers.h"
 #include "api/metrics.h"
 #include "api/server_options.h"
 #include "api/turns.h"
@@ -53,6 +54,7 @@ class Service {
   Turns tree_turns;  // of those who look at the tree
   Ledger ledger;
   Watchers watchers;
+  Followers followers;
   BodyWorkers workers;
   bool noted_billing_line = false;  // said once that it is left out
   bool stopping = false;            // nothing new is begun

@@ -239,6 +239,11 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
                   "answer only requests with a key of this file, read again at SIGHUP; its lines: "
                   "KEY ORGANISATION/WORKSPACE [admin]; default: no key is needed")
       ->type_name("FILE");
+  serve
+      .add_option("--fleet-token", options.fleet_token_file,
+                  "who shows this file's content may follow which blocks are cached here (GET "
+                  "/cache/events), as a router does; default: administrators' keys may")
+      ->type_name("FILE");
 }
 
 void AddCache(CLI::App& app, CacheOptions& options, Times& times) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "app/machine.h"
+#include "app/secret_file.h"
 #include "app/stop_signals.h"
 #include "app/version.h"
 #include "base/clock.h"
@@ -112,6 +113,11 @@ int RunServe(ServeOptions options) {
     Result<ApiKeys> keys = ApiKeys::Read(options.api_keys_file);
     if (!keys) return Complain(keys.error());
     options.server.api_keys = *std::move(keys);
+  }
+  if (!options.fleet_token_file.empty()) {
+    Result<std::string> token = ReadSecretFile(options.fleet_token_file);
+    if (!token) return Complain(token.error());
+    options.server.fleet_token = *std::move(token);
   }
   auto file = OpenModel(options.model.path);
   if (!file) return Complain(file.error());

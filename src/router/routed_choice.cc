@@ -10,8 +10,6 @@
 #include "base/log.h"
 #include "router/routed_request.h"
 
-// Of a request at the router: where it goes, and what its reply tells of that.
-
 namespace reprise {
 namespace asio = boost::asio;
 namespace {
@@ -55,8 +53,10 @@ std::shared_ptr<ReplicaLink> RoutedRequest::ChooseByPrompt() {
   std::vector<ReplicaLoad> loads(links.size());
   std::vector<Reach> reach(links.size());
   for (size_t i = 0; i < links.size(); ++i) {
-    if (links[i] != nullptr) loads[i] = links[i]->replica.told.load;
-    loads[i].ready = IsReady(links[i]);
+    if (!IsReady(links[i])) continue;
+    service_.knowledge.EstimateLoad(links[i]->replica, now);
+    loads[i] = links[i]->replica.told.load;
+    loads[i].ready = true;
   }
   service_.knowledge.Find(*prompt_, reach);
   decision_ = service_.decider.Choose(service_.knowledge.ShapeOf(*prompt_), reach, loads, now);
@@ -81,6 +81,7 @@ std::shared_ptr<ReplicaLink> RoutedRequest::ChooseLeastBusy() const {
 Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
   busy = false;
   decision_.reset();
+  reach_ = {};
   if (!named_.empty() && service_.replicas.Find(named_) == nullptr) {
     return Fail(ErrorCode::kNotFound, fmt::format("There is no replica {}.", named_));
   }
@@ -95,7 +96,7 @@ Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
     decision_ = {.replica = *stored_at_, .reason = DecisionReason::kNamed};
     return links[*stored_at_];
   }
-  const bool by_prompt = prompt_ && named_.empty() && !prompt_->previous_response;
+  const bool by_prompt = prompt_ != nullptr && named_.empty() && !prompt_->previous_response;
   std::shared_ptr<ReplicaLink> chosen = by_prompt ? ChooseByPrompt() : ChooseLeastBusy();
   busy = chosen == nullptr;
   return chosen;
@@ -138,7 +139,7 @@ asio::awaitable<void> RoutedRequest::ReadPrompt() {
       service_.knowledge.Reading(*route_.endpoint, request_.body, request_.identity.tenant);
   Result<RoutedPrompt> prompt = co_await service_.workers.OnWorker(order, std::move(read));
   if (prompt) {
-    prompt_ = *std::move(prompt);
+    prompt_ = std::make_shared<const RoutedPrompt>(*std::move(prompt));
     if (prompt_->previous_response) {
       stored_at_ = service_.knowledge.responses().Find(*prompt_->previous_response);
     }
@@ -149,23 +150,23 @@ asio::awaitable<void> RoutedRequest::ReadPrompt() {
 }
 
 void RoutedRequest::NoteHead(Replica& replica, const ReplyHead& head) {
-  if (head.status != 200) return;
-  if (const std::string_view id = head.Field(kStoredResponseField); !id.empty()) {
+  if (turn_) {
+    turn_->Begin(head);
+  } else if (const std::string_view id = head.Field(kStoredResponseField); !id.empty()) {
     service_.knowledge.responses().Note(std::string(id), replica.index);
   }
-  if (!prompt_) return;
+  if (!turn_ || head.status != 200) return;
   if (decision_) ++service_.metrics.decisions[NameOf(decision_->reason)];
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - sent_;
-  service_.knowledge.NoteAnswered(replica, *prompt_, reach_, took.count());
-  if (const auto usage = UsageOfField(head.Field("x-reprise-cache"))) CountUsage(replica, *usage);
+  const std::optional<PromptUsage> usage = UsageOfField(head.Field("x-reprise-cache"));
+  if (usage) CountUsage(replica, *usage);
+  counted_ = usage.has_value();
 }
 
 void RoutedRequest::NoteEnd(Replica& replica) {
-  if (!prompt_ || !service_.knowledge.approximate()) return;
-  const std::optional<PromptUsage> usage = usage_.usage();
-  if (!usage) return;
-  service_.knowledge.NoteUsage(replica, *prompt_, reach_, *usage);
-  if (usage->cached_tokens) CountUsage(replica, *usage);
+  if (!turn_) return;
+  turn_->End();
+  const std::optional<PromptUsage> usage = turn_->usage();
+  if (!counted_ && usage && usage->cached_tokens) CountUsage(replica, *usage);
 }
 
 void RoutedRequest::CountUsage(Replica& replica, const PromptUsage& usage) {

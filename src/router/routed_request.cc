@@ -146,7 +146,9 @@ asio::awaitable<void> RoutedRequest::PassToReplica() {
       }
       co_return;
     }
-    if (co_await Try(**chosen) == Outcome::kDone) co_return;
+    const Outcome outcome = co_await Try(**chosen);
+    turn_.reset();  // it is the replica's, which may go now
+    if (outcome == Outcome::kDone) co_return;
     if (aborted_) {
       co_await SendError(Stopping());
       co_return;
@@ -201,7 +203,10 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::Try(ReplicaLink& link) {
   const ReplicaTurn turn(service_, link);
   service_.metrics.overhead_seconds.Observe(ElapsedSeconds() - waited_seconds_);
   const std::string name = link.replica.name;
-  sent_ = std::chrono::steady_clock::now();
+  if (prompt_ != nullptr) {
+    turn_.emplace(service_.knowledge, link.replica, prompt_,
+                  decision_.value_or(Decision{.replica = link.replica.index}), reach_);
+  }
   Result<ReplyHead> head = co_await Ask(link);
   if (head && MeansElsewhere(head->status)) co_return co_await TakeRefusal(link, *std::move(head));
   Result<std::string> first = std::string();
@@ -266,7 +271,7 @@ asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
       co_return false;
     }
     const bool ended = bytes->empty();
-    if (prompt_ && service_.knowledge.approximate()) usage_.Put(*bytes);
+    if (turn_) turn_->Put(*bytes);
     if (ended && !events) co_return true;
     std::string data = ended    ? stream_.TakeRest()
                        : events ? stream_.Put(*std::move(bytes))

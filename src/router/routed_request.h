@@ -78,19 +78,19 @@ class RoutedRequest {
   HttpConnection& client_;
   RouterService& service_;
   const RequestRoute route_;
-  const std::string named_;             // replica; empty: any
-  std::optional<RoutedPrompt> prompt_;  // none: it is no prompt, or could not be read
-  std::optional<size_t> stored_at_;     // the replica that has the response which is meant
-  std::optional<Decision> decision_;    // the last
-  Reach reach_;                         // of the prompt, where it was sent
-  TimePoint sent_;
+  const std::string named_;                     // replica; empty: any
+  std::shared_ptr<const RoutedPrompt> prompt_;  // null: it is no prompt, or could not be read
+  std::optional<size_t> stored_at_;             // the replica that has the response which is meant
+  std::optional<Decision> decision_;            // the last
+  Reach reach_;                                 // of the prompt, where it was sent
   std::bitset<limits::kMaxReplicas> tried_;
   std::optional<Refusal> refusal_;
   std::unique_ptr<UpstreamConnection> upstream_;
   EventStream stream_;
-  UsageReader usage_;          // with --approximate
-  std::string replica_name_;   // that it went to
-  double waited_seconds_ = 0;  // in the line
+  std::optional<PromptTurn> turn_;  // of a prompt at a replica
+  bool counted_ = false;            // what the replica read
+  std::string replica_name_;        // that it went to
+  double waited_seconds_ = 0;       // in the line
   bool aborted_ = false;
   bool waits_in_line_ = false;
   bool completed_ = false;
