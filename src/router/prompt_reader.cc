@@ -31,8 +31,8 @@ ServedModel ForPromptsOnly(ServedModel model) {
   model.strict_model = false;
   model.policy.history = 0;  // where parts stand in the prompt is nobody's question here
   // Nothing is stored in it, but that responses are has a say in what is kept of their prompts.
-  model.responses = std::make_shared<ResponseStore>(
-      &kReaderClock, std::chrono::minutes(30), limits::kResponseStoreBytes);
+  model.responses = std::make_shared<ResponseStore>(&kReaderClock, std::chrono::minutes(30),
+                                                    limits::kResponseStoreBytes);
   return model;
 }
 
@@ -44,8 +44,7 @@ size_t LongestPrompt(const Call& call) {
 
 }  // namespace
 
-std::optional<std::string> PreviousResponseOf(const WireEndpoint& endpoint,
-                                              std::string_view body) {
+std::optional<std::string> PreviousResponseOf(const WireEndpoint& endpoint, std::string_view body) {
   constexpr std::string_view kField = "previous_response_id";
   const bool may_have = endpoint.path == kResponses.path && body.contains(kField);
   if (!may_have) return std::nullopt;

@@ -215,7 +215,8 @@ Status ReplicaEvents::TakeReply(const json::object& event) {
   const json::object* told = fields.Object("reply");
   if (told == nullptr) return Unreadable("a reply that says nothing");
   FieldReader reply(*told, "reply.reply");
-  WrittenReply written{.text = std::string(reply.String("text").value_or("")),
+  WrittenReply written{.calls = {},
+                       .text = std::string(reply.String("text").value_or("")),
                        .thinking = std::string(reply.String("thinking").value_or("")),
                        .written = std::string(reply.String("written").value_or(""))};
   const json::array* calls = reply.Array("calls", kManyNames);

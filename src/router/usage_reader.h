@@ -26,6 +26,8 @@ class UsageReader {
   const std::optional<PromptUsage>& usage() const { return found_; }
 
  private:
+  void Take(std::string_view object);
+
   std::string rest_;  // of what came last: where a usage may begin
   std::optional<PromptUsage> found_;
 };
