@@ -49,12 +49,9 @@ def store(tmp_path_factory):
 def watched(built, store, tmp_path_factory):
     """Namespace of server, router and prometheus, after traffic at which Prometheus looked."""
     folder = tmp_path_factory.mktemp("operators")
-    token = folder / "fleet-token"
-    token.write_text("token-of-the-operators-0123")
-    token.chmod(0o600)
-    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store, "--fleet-token", token)
+    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store)
     guarded = Guarded(Server, folder, *options)
-    router = Router([guarded.server.own_port], "--api-keys", guarded.file, "--fleet-token", token)
+    router = Router([guarded.server.own_port], "--api-keys", guarded.file)
     prometheus = Prometheus(folder, guarded.server.own_port, router.port, OPS)
     try:
         until = time.monotonic() + 4  # a rate wants counts of several scrapes, each before and after

@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import subprocess
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -115,7 +117,18 @@ def assert_permitted(unit, calls):
     assert [text for name, text in calls if name == "shmat" and "SHM_EXEC" in text] == []
 
 
+def healthy(address):
+    try:
+        return urllib.request.urlopen(f"{address}/health", timeout=60).status == 200
+    except urllib.error.HTTPError:
+        return False  # a router that has not found its replicas yet
+
+
 def complete(address):
+    until = time.monotonic() + 60
+    while not healthy(address):
+        assert time.monotonic() < until, f"{address} is not healthy"
+        time.sleep(0.1)
     body = b'{"prompt": "The cat sat on the mat. The cat sat on the mat. The cat sat on the mat.", "max_tokens": 3}'
     request = urllib.request.Request(f"{address}/v1/completions", body, {"Content-Type": "application/json"})
     assert urllib.request.urlopen(request, timeout=300).status == 200
