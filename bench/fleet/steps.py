@@ -12,151 +12,22 @@ in FILE.
 import argparse
 import concurrent.futures
 import contextlib
-import http.client
-import json
-import os
 import pathlib
 import random
 import shutil
-import socket
 import statistics
 import sys
 import threading
 import time
-import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server")]
 import page
 import programs
 from measure import prose
+from servers import FOLDER, Failed, Replica, about, ask, settle, store, two
 
-FOLDER = ROOT / "build/bench/steps"
 LONG, SHORT = 17_000, 6_000  # characters of a document: about 3,800 and 1,350 tokens
-SETTLE_SECONDS = 30  # for what is written behind a reply's back
-
-
-class Failed(Exception):
-    """A request that got no whole reply of status 200."""
-
-
-def ask(url, messages, max_tokens=1, timeout=120):
-    """One request on a connection of its own: its first token's seconds, tokens and text; Failed if there is no reply."""
-    address = urllib.parse.urlparse(url)
-    body = {"model": "m", "messages": messages, "max_tokens": max_tokens, "temperature": 0, "stream": True,
-            "stream_options": {"include_usage": True}}
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=timeout)
-    begin, first, text, usage = time.perf_counter(), None, "", None
-    try:
-        with contextlib.closing(connection):
-            connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            if response.status != 200:
-                raise Failed(f"{response.status}: {response.read(300)!r}")
-            for line in response:
-                if not line.startswith(b"data: {"):
-                    continue
-                event = json.loads(line[6:])
-                usage = event.get("usage") or usage
-                for choice in event.get("choices", []):
-                    text += choice["delta"].get("content") or ""
-                    if first is None and (text or choice.get("finish_reason")):
-                        first = time.perf_counter() - begin
-    except (OSError, http.client.HTTPException) as error:
-        raise Failed(repr(error)) from error
-    if usage is None:
-        raise Failed("the stream ended early")
-    return {"seconds": first, "prompt": usage["prompt_tokens"], "text": text,
-            "read": usage["prompt_tokens_details"]["cached_tokens"],
-            "replica": response.headers.get("x-reprise-replica")}
-
-
-def about(document, question):
-    return [{"role": "system", "content": document}, {"role": "user", "content": question}]
-
-
-def get(url, path):
-    address = urllib.parse.urlparse(url)
-    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=10)
-    with contextlib.closing(connection):
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-
-
-class Replica:
-    """A server at a port that it keeps over its restarts."""
-
-    def __init__(self, name, *options):
-        self.name, self.options, self.port = name, options, programs.free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        self.program = programs.Program(f"steps-{self.name}", [
-            programs.REPRISE, "serve", "--model", programs.MODEL, "--port", self.port, *self.options])
-        wait_until(lambda: healthy(self.url), f"{self.name} is there", self.program)
-        ask(self.url, about("Be brief.", "Say yes."), 4)  # the first request of a process is slower
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.program.stop()
-
-    def kill(self):
-        self.program.process.kill()
-        self.program.process.wait()
-
-    def written(self, tier):
-        return json.loads(get(self.url, "/cache")[1])[tier]["counters"]["written_blocks"]
-
-
-def healthy(url):
-    try:
-        return get(url, "/health")[0] == 200
-    except OSError:
-        return False
-
-
-def wait_until(met, what, program=None, seconds=120):
-    until = time.monotonic() + seconds
-    while not met():
-        if program and not program.alive():
-            program.fail("ended")
-        if time.monotonic() > until:
-            sys.exit(f"steps.py: not within {seconds} s: {what}")
-        time.sleep(0.02)
-
-
-def settle(count):
-    """Until `count`() has not changed for a second: what is written in the background is."""
-    last, since = count(), time.monotonic()
-    until = since + SETTLE_SECONDS
-    while time.monotonic() < min(until, since + 1):
-        if (now := count()) != last:
-            last, since = now, time.monotonic()
-        time.sleep(0.05)
-
-
-def halves():
-    """Options that give each of two servers half of the cores."""
-    cores = sorted(os.sched_getaffinity(0))
-    half = max(1, len(cores) // 2)
-    for part in (cores[:half], cores[half:] or cores):
-        yield ("--cpus", ",".join(map(str, part)), "--threads", str(len(part)))
-
-
-@contextlib.contextmanager
-def two(*options, each=lambda i: ()):
-    """Two servers and a router before them."""
-    with contextlib.ExitStack() as stack:
-        replicas = [stack.enter_context(Replica(f"replica-{i}", *half, *options, *each(i)))
-                    for i, half in enumerate(halves())]
-        router = stack.enter_context(programs.start_router("steps-router", programs.MODEL, [r.url for r in replicas]))
-        yield replicas, router
-        # Stopped here, and not last of all: what it follows would wait for it.
-        router.stop()
 
 
 def milliseconds(values):
@@ -298,10 +169,11 @@ def shared(repeats, progress):
                 first = [ask(front.url, about(text, "What is it about?")) for text in texts]
                 if kept:
                     settle(lambda: sum(replica.written("shared") for replica in replicas))
-                gone = replicas[0]
+                lost = {replica: [text for text, row in zip(texts, first) if str(replica.port) in row["replica"]]
+                        for replica in replicas}
+                gone = max(replicas, key=lambda replica: len(lost[replica]))
                 gone.kill()
-                lost = [text for text, row in zip(texts, first) if str(gone.port) in row["replica"]]
-                rows = [ask(front.url, about(text, "Who wrote it?")) for text in lost]
+                rows = [ask(front.url, about(text, "Who wrote it?")) for text in lost[gone]]
                 found[kept] += [row["seconds"] for row in rows]
                 reads[kept].append(share(rows))
     gain = f": {times(found[False], found[True])} times as soon"
@@ -309,21 +181,6 @@ def shared(repeats, progress):
         ["documents that a server held, asked about after it was killed", "read by the other", "first token"],
         [["each its own memory", percent(statistics.median(reads[False])), milliseconds(found[False])],
          ["`--shared`", percent(statistics.median(reads[True])), milliseconds(found[True]) + gain]], right=(1, 2))
-
-
-@contextlib.contextmanager
-def store():
-    """A redis-server; yields its URL."""
-    port = programs.free_port()
-    FOLDER.parent.mkdir(parents=True, exist_ok=True)
-    with programs.Program("steps-redis", ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-                                          "--dir", FOLDER.parent]) as running:
-        def listens():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        wait_until(listens, "redis-server is there", running)
-        yield f"redis://127.0.0.1:{port}"
 
 
 # -- An update ------------------------------------------------------------------------------------
@@ -337,11 +194,11 @@ def update(repeats, progress):
             progress(f"an update, {i + 1} of {repeats}: {way}")
             shutil.rmtree(FOLDER, ignore_errors=True)
             with two(each=lambda number: ("--disk", FOLDER / str(number), "--disk-size", "1G")) as (replicas, front):
-                urls = InTurn(front.url) if "route" in way else InTurn(*(replica.url for replica in replicas))
+                urls = [front.url] if "route" in way else [replica.url for replica in replicas]
                 runs.append(asked_meanwhile(urls, lambda: restart(replicas)))
     shutil.rmtree(FOLDER, ignore_errors=True)
     yield from page.table(
-        ["two servers restarted one after the other under load", "requests", "failed", "read of the prompts"],
+        ["two servers restarted one after the other under load", "requests in all", "failed", "read of the prompts"],
         [[way, f"{sum(run[0] for run in runs):,}", f"{sum(run[1] for run in runs):,}",
           percent(statistics.median(run[2] for run in runs))] for way, runs in ways.items()], right=(1, 2, 3))
 
@@ -350,19 +207,22 @@ def restart(replicas):
     for replica in replicas:
         replica.program.stop()
         replica.start()
-        time.sleep(2)  # a probe's time until others know that it is back
+        time.sleep(5)  # until others know that it is back, and it has had its share of work
 
 
 def asked_meanwhile(urls, change):
-    """(requests, of them failed, share read) of clients who ask about six documents while `change`() runs."""
-    texts = [prose(SHORT, random.getrandbits(40)) for _ in range(6)]
-    rows, failed, done = [], [], threading.Event()
+    """(requests, of them failed, share read) of clients who ask about four documents while `change`() runs."""
+    texts = [prose(SHORT, random.getrandbits(40)) for _ in range(4)]
+    for url in urls:
+        for text in texts:
+            ask(url, about(text, "What is it about?"))
+    rows, failed, done, turn = [], [], threading.Event(), InTurn(*urls)
 
     def client(number):
         draw = random.Random(number)
         while not done.is_set():
             try:
-                rows.append(ask(next(urls), about(draw.choice(texts), f"Question {draw.random()}?"), max_tokens=8))
+                rows.append(ask(next(turn), about(draw.choice(texts), f"Question {draw.random()}?"), max_tokens=8))
             except Failed as error:
                 failed.append(str(error))
                 time.sleep(0.05)  # as clients do before they try again

@@ -11,7 +11,7 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
-from api.conftest import OPS, Guarded, Router, Server, built, start  # noqa: E402,F401
+from api.conftest import OPS, Guarded, Router, Server, built, fleet_token, start  # noqa: E402,F401
 from scraper import Prometheus, free_port  # noqa: E402
 
 DOCUMENT = " ".join(f"Rule {i}: whoever comes as number {i * 7919 % 1009} waits." for i in range(30))
@@ -49,7 +49,7 @@ def store(tmp_path_factory):
 def watched(built, store, tmp_path_factory):
     """Namespace of server, router and prometheus, after traffic at which Prometheus looked."""
     folder = tmp_path_factory.mktemp("operators")
-    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store)
+    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store, "--fleet-token", fleet_token())
     guarded = Guarded(Server, folder, *options)
     router = Router([guarded.server.own_port], "--api-keys", guarded.file)
     prometheus = Prometheus(folder, guarded.server.own_port, router.port, OPS)
