@@ -160,22 +160,22 @@ def here(name, folder, ports, smaller):
 
 
 def answer(port, path, key=None, body=None):
-    """The status; 0 where nobody listens."""
+    """(status, body); the status is 0 where nobody listens."""
     headers = {"Content-Type": "application/json", **({"x-api-key": key} if key else {})}
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as reply:
-            return reply.status
+            return reply.status, reply.read().decode()
     except urllib.error.HTTPError as refusal:
-        return refusal.code
+        return refusal.code, ""
     except OSError:
-        return 0
+        return 0, ""
 
 
 def wait_for(port, path, processes):
     until = time.monotonic() + 120
-    while answer(port, path) != 200:
+    while answer(port, path)[0] != 200:
         for process in processes:
             assert process.poll() is None, f"{process.args} ended with {process.returncode}"
         assert time.monotonic() < until, f"port {port} does not answer {path}"
@@ -215,10 +215,17 @@ def test_the_containers_arguments_start_a_fleet(fleet):
     wait_for(ports[REPLICA], "/health", processes.values())
     wait_for(ports[ROUTER], "/health", processes.values())
     for port in (ports[REPLICA], ports[ROUTER]):
-        assert answer(port, "/v1/models") == 401
-        assert answer(port, "/v1/models", "sk-of-a-client-0123") == 200
-    body = {"prompt": "Whoever comes first waits. " * 40, "max_tokens": 1}
-    assert answer(ports[ROUTER], "/v1/completions", "sk-of-a-client-0123", body) == 200
+        assert answer(port, "/metrics")[0] == answer(port, "/metrics", "sk-of-nobody-01234")[0] == 401
+        assert answer(port, "/v1/models", "sk-of-a-client-0123")[0] == 200
+    # The router knows by keys and token what its replica holds, of this tenant.
+    expected = 0
+    until = time.monotonic() + 60
+    while expected == 0:
+        assert time.monotonic() < until, "the router never expected a hit"
+        body = {"prompt": "Whoever comes first waits. " * 40, "max_tokens": 1}
+        assert answer(ports[ROUTER], "/v1/completions", "sk-of-a-client-0123", body)[0] == 200
+        page = answer(ports[ROUTER], "/metrics", "sk-of-the-operator")[1]
+        expected = float(re.search(r"^reprise_router_expected_tokens_total (\S+)$", page, re.MULTILINE).group(1))
     store = valkey.Valkey(port=ports[STORE], password=PASSWORD)
     until = time.monotonic() + 60
     while store.dbsize() == 0:
