@@ -68,6 +68,15 @@ def test_both_files_name_one_model():
     assert len({name for value in values for name in re.findall(r"--model (\S+)", value)}) == 1
 
 
+def test_the_units_user_is_made():
+    (words,) = re.findall(r"^u .*$", (FOLDER / "reprise.sysusers.conf").read_text(), re.MULTILINE)
+    done = subprocess.run(
+        ["systemd-sysusers", "--dry-run", FOLDER / "reprise.sysusers.conf"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0 and "'reprise'" in done.stdout + done.stderr, done.stderr
+    assert {settings(unit)["User"][0] for unit in UNITS} == {words.split()[1]}
+
+
 def permitted(unit):
     """The system calls that the unit's filter lets through."""
     groups, group = {}, None
