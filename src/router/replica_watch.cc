@@ -113,10 +113,11 @@ asio::awaitable<void> ReplicaWatch::Run() {
     events_.End();
     if (stopped_) break;
     // One that is dead has been said to be so, and the same again is said once.
+    if (followed) said.clear();
     if (link_->replica.health == Replica::Health::kLive && why.message != said) {
       LogWarning("what replica {} holds is not known: {}", link_->replica.name, why.message);
+      said = why.message;
     }
-    said = followed ? "" : why.message;
     pause_ms =
         followed ? limits::kEventsPauseMs : std::min(2 * pause_ms, limits::kMaxEventsPauseMs);
     pause_.expires_after(std::chrono::milliseconds(pause_ms));
