@@ -86,6 +86,7 @@ asio::awaitable<Error> ReplicaWatch::FollowOnce() {
                                 refused ? ": give both the same --fleet-token" : ""),
                     ""};
   }
+  if (link_->replica.health != Replica::Health::kLive) link_->LookNow();
   SseReader reader;
   for (;;) {
     const Result<std::string> bytes = co_await connection->ReadBody();
