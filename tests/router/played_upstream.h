@@ -47,11 +47,11 @@ class PlayedConnection {
     Send(data);
     Send("\r\n");
   }
-  // Whether the other side closes within ten seconds.
-  bool SeesEnd() const {
+  // Whether the other side closes within `ms`.
+  bool SeesEnd(int ms) const {
     pollfd poll_for{socket_, POLLIN, 0};
     char byte = 0;
-    return poll(&poll_for, 1, 10'000) == 1 && recv(socket_, &byte, 1, MSG_PEEK) <= 0;
+    return poll(&poll_for, 1, ms) == 1 && recv(socket_, &byte, 1, MSG_PEEK) <= 0;
   }
   // As a process that is killed: with a reset where `reset`.
   void Close(bool reset = false) {

@@ -75,19 +75,34 @@ TEST_F(ProxyTest, AReplyWithoutALengthEndsWithItsConnection) {
 }
 
 TEST_F(ProxyTest, AClientThatGoesAwayEndsTheReplicasRequest) {
-  std::promise<bool> ended;
-  Play([&](const PlayedRequest&, PlayedConnection& connection) {
-    connection.Send(kPlayedStream);
-    connection.Chunk("data: 1\n\n");
-    ended.set_value(connection.SeesEnd());
+  std::promise<void> asked;
+  std::promise<bool> unanswered, streaming;
+  Play([&](const PlayedRequest& request, PlayedConnection& connection) {
+    if (request.head.starts_with("POST /v1/messages")) {
+      asked.set_value();
+      unanswered.set_value(connection.SeesEnd(10'000));
+    } else {
+      connection.Send(kPlayedStream);
+      bool ended = false;
+      for (int i = 0; i < 1000 && !ended; ++i) {
+        connection.Chunk("data: 1\n\n");
+        ended = connection.SeesEnd(10);
+      }
+      streaming.set_value(ended);
+    }
     connection.Close();
   });
   Start();
-  TestClient client(router_->port());
-  client.Post("/v1/chat/completions", "{}");
-  EXPECT_TRUE(client.ReadUntil("data: 1\n\n"));
-  client.Close();
-  EXPECT_TRUE(ended.get_future().get());
+  TestClient first(router_->port());
+  first.Post("/v1/chat/completions", "{}");
+  EXPECT_TRUE(first.ReadUntil("data: 1\n\n"));
+  first.Close();
+  EXPECT_TRUE(streaming.get_future().get());
+  TestClient second(router_->port());
+  second.Post("/v1/messages", "{}");
+  asked.get_future().wait();
+  second.Close();
+  EXPECT_TRUE(unanswered.get_future().get());
 }
 
 TEST_F(ProxyTest, ConnectionsToReplicasAreKept) {
