@@ -107,7 +107,7 @@ TEST_F(ProxyTest, AClientThatGoesAwayEndsTheReplicasRequest) {
 
 TEST_F(ProxyTest, ConnectionsToReplicasAreKept) {
   std::atomic<int> answered = 0;
-  Play([&](const PlayedRequest&, PlayedConnection& connection) {
+  PlayedUpstream& replica = Play([&](const PlayedRequest&, PlayedConnection& connection) {
     connection.Send(PlayedAnswer("200 OK", "{}"));
     // Closed behind the second, as an engine does whose patience is short.
     if (++answered == 2) connection.Close();
@@ -115,6 +115,8 @@ TEST_F(ProxyTest, ConnectionsToReplicasAreKept) {
   Start();
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Chat().status, 200) << i;
   EXPECT_EQ(answered, 5);
+  EXPECT_LE(replica.connections, 4)
+      << "one more behind the one that closed, and who asks for health";
 }
 
 TEST_F(ProxyTest, HeadIsAnsweredWithoutABody) {
