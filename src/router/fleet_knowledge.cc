@@ -48,7 +48,7 @@ FleetKnowledge::~FleetKnowledge() = default;
 void FleetKnowledge::Follow(const std::shared_ptr<ReplicaLink>& link) {
   if (!lore_) return;
   auto& watch = watches_[link->replica.index];
-  watch = std::make_shared<ReplicaWatch>(io_, link, *lore_, options_.fleet_token);
+  watch = std::make_shared<ReplicaWatch>(io_, link, *lore_, options_.fleet_token, options_.silence);
   watch->Start();
 }
 
