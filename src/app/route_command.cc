@@ -10,11 +10,14 @@
 
 #include "app/load.h"
 #include "app/machine.h"
+#include "app/secret_file.h"
 #include "app/stop_signals.h"
 #include "app/version.h"
 #include "base/fleet_limits.h"
 #include "base/limits.h"
+#include "model/model.h"
 #include "router/router.h"
+#include "vendor/served_model.h"
 
 namespace reprise {
 namespace {
@@ -25,6 +28,44 @@ CLI::AsNumberWithUnit AsWaitSeconds() {
 }
 
 Duration FromWaitSeconds(double seconds) { return Duration(static_cast<int64_t>(seconds * 1e9)); }
+
+void AddReplicas(CLI::App& route, RouteOptions& options) {
+  route.add_option(
+      "-m,--model", options.model,
+      "the replicas' model, a GGUF file or its name on the hub: only its tokenizer and "
+      "chat template are read");
+  route.add_flag("--approximate", options.approximate,
+                 "without a model: prefixes by their texts, for llama-server, vLLM, SGLang and the "
+                 "like");
+  // One value each, so that what follows is not taken for another.
+  route.add_option("--replica", options.replicas, "a server, http://HOST:PORT; once for each")
+      ->type_name("URL")
+      ->allow_extra_args(false);
+  route
+      .add_option("--replicas-from", options.replicas_from,
+                  "servers at all addresses of this name, asked again every five seconds")
+      ->type_name("NAME:PORT");
+  route
+      .add_option("--fleet-token", options.fleet_token_file,
+                  "what the replicas want to be shown before they tell what they hold (serve "
+                  "--fleet-token): the same file")
+      ->type_name("FILE");
+  route
+      .add_option("--chat-template", options.chat_template_file,
+                  "the replicas' chat template, where it is not the model's own")
+      ->type_name("FILE");
+  route
+      .add_option("--tool-format", options.tool_format,
+                  "the replicas' --tool-format: " + ToolFormatNames() +
+                      "; default: as the words of the chat template tell")
+      ->check([](const std::string& name) {
+        return ToolFormatOf(name) ? std::string() : "one of " + ToolFormatNames() + " is meant";
+      });
+  route
+      .add_option("--max-blocks", options.router.max_blocks,
+                  "blocks that are known of all replicas together, 64 bytes each; default: 4M")
+      ->transform(CLI::AsSizeValue(false));
+}
 
 void AddRouterDefences(CLI::App& route, RouteOptions& options) {
   RouterOptions& router = options.router;
@@ -74,8 +115,31 @@ void AddLine(CLI::App& route, RouteOptions& options) {
       ->check(CLI::NonNegativeNumber);
 }
 
-// From the command line's words to the router's options.
-Status ReadRouteOptions(RouteOptions& options) {
+// The model's texts; its weights are not looked at.
+Status ReadRouterModel(RouteOptions& options) {
+  const auto path = FindModel(options.model);
+  if (!path) return std::unexpected(path.error());
+  auto file = GgufFile::Open(*path);
+  if (!file) return std::unexpected(file.error());
+  auto config = Model::ReadConfig(*file);
+  if (!config) return std::unexpected(config.error());
+  auto text = LoadText(*file, options.chat_template_file);
+  if (!text) return std::unexpected(text.error());
+  const Vocabulary& vocabulary = text->tokenizer->vocabulary();
+  ServedModel model = DescribeTexts({.tokenizer = text->tokenizer,
+                                     .chat_template = text->chat_template,
+                                     .chat_template_source = text->chat_template_source,
+                                     .bos_token = TokenText(*text->tokenizer, vocabulary.bos),
+                                     .eos_token = TokenText(*text->tokenizer, vocabulary.eos),
+                                     .tool_format = ToolFormatOf(options.tool_format)});
+  model.name = ModelName(*file);
+  model.vocabulary = config->vocabulary;
+  options.router.template_source = text->chat_template_source;
+  options.router.reader = std::make_shared<PromptReader>(std::move(model));
+  return {};
+}
+
+Status ReadReplicas(RouteOptions& options) {
   RouterOptions& router = options.router;
   for (const std::string& url : options.replicas) {
     auto address = ParseReplicaAddress(url);
@@ -84,6 +148,38 @@ Status ReadRouteOptions(RouteOptions& options) {
       return Fail(ErrorCode::kInvalidArgument, fmt::format("--replica {} is named twice", url));
     }
     router.replicas.push_back(*std::move(address));
+  }
+  if (!options.replicas_from.empty()) {
+    auto name = ParseReplicaAddress(options.replicas_from);
+    if (!name) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  fmt::format("--replicas-from {}: NAME:PORT is meant", options.replicas_from));
+    }
+    router.replicas_from = *std::move(name);
+  }
+  if (router.replicas.empty() && !router.replicas_from) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "which servers? --replica http://HOST:PORT for each, or --replicas-from NAME:PORT");
+  }
+  return {};
+}
+
+// From the command line's words to the router's options.
+Status ReadRouteOptions(RouteOptions& options) {
+  RouterOptions& router = options.router;
+  if (Status read = ReadReplicas(options); !read) return read;
+  if (options.approximate != options.model.empty()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "either --model FILE, the model of the replicas, or --approximate, for other "
+                "engines than this one");
+  }
+  if (!options.fleet_token_file.empty()) {
+    auto token = ReadSecretFile(options.fleet_token_file);
+    if (!token) return std::unexpected(token.error());
+    router.fleet_token = *std::move(token);
+  }
+  if (!options.approximate) {
+    if (Status read = ReadRouterModel(options); !read) return read;
   }
   if (!options.api_keys_file.empty()) {
     auto keys = ApiKeys::Read(options.api_keys_file);
@@ -111,9 +207,13 @@ void PrintRouterInvitation(std::string host, int port) {
 
 CLI::App& AddRoute(CLI::App& app, RouteOptions& options) {
   CLI::App& route = *app.add_subcommand(
-      "route", "Pass requests on to several servers, each to the one that holds its prefix");
-  route.add_option("--replica", options.replicas, "a server, http://HOST:PORT; once for each")
-      ->type_name("URL");
+      "route",
+      "Pass requests on to several servers, each to the one that is expected to give its first "
+      "token first, since it\nholds the prompt's beginning\n\n"
+      "  reprise route --model FILE --replica http://10.0.0.7:8080 --replica http://10.0.0.8:8080\n"
+      "  reprise route --model FILE --replicas-from replicas.example:8080\n"
+      "  reprise route --approximate --replica http://10.0.0.7:8000 …   before other engines");
+  AddReplicas(route, options);
   route.add_option("--host", options.router.host, "address to listen on");
   route.add_option("--port", options.router.port, "port to listen on; 0: any free one")
       ->check(CLI::Range(0, 65535));

@@ -18,7 +18,10 @@ namespace reprise {
 struct RouteOptions {
   RouterOptions router;
   std::vector<std::string> replicas;  // URLs, as they were given
-  std::string model;               // a GGUF file, or its name on the hub; empty with --approximate
+  std::string model;  // a GGUF file, or its name on the hub; empty with --approximate
+  bool approximate = false;
+  std::string replicas_from;       // NAME:PORT; empty: none
+  std::string tool_format;         // as the replicas have it; empty: as the template's words tell
   std::string chat_template_file;  // as the replicas have it; empty: the model's own
   std::string api_keys_file;       // empty: nobody needs a key
   std::string fleet_token_file;    // empty: none

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <utility>
 
 #include "app/machine.h"
@@ -56,18 +55,6 @@ void LogCache(const EngineStats& stats, const EngineOptions& options) {
       "behind prompts",
       stats.cache.total_states, static_cast<double>(stats.state_bytes) / 1e6,
       stats.cache.most_working_states);
-}
-
-// The file's, without what tells the parts of a split one apart.
-std::string ModelName(const GgufFile& file) {
-  constexpr std::string_view kPartEnding = "-00001-of-00003";
-  std::string name = std::filesystem::path(file.parts().front().path).stem().string();
-  if (file.parts().size() > 1) name.resize(name.size() - kPartEnding.size());
-  return name;
-}
-
-std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
-  return token ? std::string(tokenizer.Piece(*token)) : std::string();
 }
 
 void PrintInvitation(std::string host, int port, bool needs_key) {

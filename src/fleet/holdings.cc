@@ -138,7 +138,8 @@ void Holdings::Find(std::span<const BlockName> chain, std::span<Reach> reach) co
       __builtin_prefetch(&table_[HomeOf(chain[depth + kPrefetched])]);
     }
     const Entry& entry = table_[SlotOf(chain[depth])];
-    const auto& [in_memory, on_disk, in_store] = entry.holders;
+    const auto& [told, on_disk, in_store, coming] = entry.holders;
+    const uint64_t in_memory = told | coming;
     const uint64_t here = in_memory | on_disk;
     const uint64_t shared = in_store != 0 ? sharing_ : 0;
     End(memory & ~in_memory, depth, reach, &Reach::memory_blocks);

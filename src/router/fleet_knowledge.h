@@ -74,6 +74,8 @@ class FleetKnowledge {
     std::deque<double> paces;       // seconds per token, of the last answers
   };
 
+  // The prompt's blocks as this replica names them; none where that is not known.
+  const std::vector<BlockName>& ChainAt(size_t replica, const RoutedPrompt& prompt) const;
   // Of the replicas that are followed, each once.
   std::vector<ChainBasis> Bases() const;
 
@@ -119,8 +121,9 @@ class PromptTurn {
   const size_t expected_read_tokens_;
   const Reach reach_;
   const TimePoint sent_;
-  bool awaited_ = true;    // no answer has begun
-  bool answered_ = false;  // an answer that is no refusal has
+  std::vector<BlockName> coming_;  // that it is expected to hold soon
+  bool awaited_ = true;            // no answer has begun
+  bool answered_ = false;          // an answer that is no refusal has
   UsageReader usage_;
 };
 

@@ -87,6 +87,7 @@ asio::awaitable<Error> ReplicaWatch::FollowOnce() {
                                 refused ? ": give both the same --fleet-token" : ""),
                     ""};
   }
+  if (link_->replica.health != Replica::Health::kLive) link_->LookNow();
   SseReader reader;
   for (;;) {
     const Result<std::string> bytes = co_await connection->ReadBody();
@@ -114,10 +115,11 @@ asio::awaitable<void> ReplicaWatch::Run() {
     events_.End();
     if (stopped_) break;
     // One that is dead has been said to be so, and the same again is said once.
+    if (followed) said.clear();
     if (link_->replica.health == Replica::Health::kLive && why.message != said) {
       LogWarning("what replica {} holds is not known: {}", link_->replica.name, why.message);
+      said = why.message;
     }
-    said = followed ? "" : why.message;
     pause_ms =
         followed ? limits::kEventsPauseMs : std::min(2 * pause_ms, limits::kMaxEventsPauseMs);
     pause_.expires_after(std::chrono::milliseconds(pause_ms));

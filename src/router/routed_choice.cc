@@ -44,7 +44,7 @@ bool RoutedRequest::MayTry(const ReplicaLink& link) const {
 
 bool RoutedRequest::IsReady(const std::shared_ptr<ReplicaLink>& link) const {
   return link != nullptr && MayTry(*link) &&
-         link->replica.outstanding < service_.options.max_outstanding;
+         (!route_.TakesPlace() || link->replica.outstanding < service_.options.max_outstanding);
 }
 
 std::shared_ptr<ReplicaLink> RoutedRequest::ChooseByPrompt() {
@@ -104,7 +104,7 @@ Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
 
 asio::awaitable<Result<std::shared_ptr<ReplicaLink>>> RoutedRequest::Choose() {
   bool busy = false;
-  if (service_.line.size() == 0 || tried_.any()) {
+  if (service_.line.size() == 0 || tried_.any() || !route_.TakesPlace()) {
     Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
     if (!busy) co_return now;
   }

@@ -51,7 +51,7 @@ class RouterService {
   std::shared_ptr<ReplicaNames> names_;  // null: all replicas are named
 };
 
-// A request at a replica, as long as it lives.
+// A request that takes a place at a replica, as long as it lives.
 class ReplicaTurn {
  public:
   // REQUIRES: both outlive it.
