@@ -89,7 +89,10 @@ Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
   const auto may_try = [this](const std::shared_ptr<ReplicaLink>& link) {
     return link != nullptr && MayTry(*link);
   };
-  if (std::ranges::none_of(links, may_try)) return std::unexpected(NoReplica());
+  if (std::ranges::none_of(links, may_try)) {
+    busy = service_.awaits_names();  // some may come
+    return std::unexpected(NoReplica());
+  }
   // Nobody else has a response that is stored; without it there is nothing to go on from.
   if (stored_at_ && *stored_at_ < links.size() && may_try(links[*stored_at_])) {
     busy = !IsReady(links[*stored_at_]);

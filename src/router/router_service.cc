@@ -46,6 +46,7 @@ Status RouterService::Start() {
   names_ = std::make_shared<ReplicaNames>(
       io, *options.replicas_from, [this](std::vector<ReplicaAddress> found) {
         found.insert(found.begin(), options.replicas.begin(), options.replicas.end());
+        names_found_ = true;
         replicas.Set(found);
       });
   names_->Start();
