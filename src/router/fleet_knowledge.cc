@@ -163,7 +163,11 @@ PromptTurn::PromptTurn(FleetKnowledge& knowledge, Replica& replica,
 
 PromptTurn::~PromptTurn() {
   Answered();
-  for (const BlockName name : coming_) {
+  ForgetComing();
+}
+
+void PromptTurn::ForgetComing() {
+  for (const BlockName name : std::exchange(coming_, {})) {
     knowledge_.holdings_.Remove(replica_.index, Level::kComing, name);
   }
 }
@@ -176,7 +180,7 @@ void PromptTurn::Answered() {
 
 void PromptTurn::Begin(const ReplyHead& head) {
   Answered();
-  if (head.status != 200) return;
+  if (head.status != 200) return ForgetComing();
   answered_ = true;
   const std::string_view stored = head.Field(kStoredResponseField);
   if (!stored.empty()) knowledge_.responses_.Note(std::string(stored), replica_.index);

@@ -113,6 +113,7 @@ class PromptTurn {
 
  private:
   void Answered();
+  void ForgetComing();
 
   FleetKnowledge& knowledge_;
   Replica& replica_;
