@@ -10,6 +10,7 @@
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/pull_command.h"
+#include "app/simulate_command.h"
 #include "app/tokenize.h"
 #include "app/version.h"
 #include "base/limits.h"
@@ -331,6 +332,9 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   PullCommand pull;
   AddPull(app, pull);
 
+  SimulateOptions simulate;
+  AddSimulate(app, simulate);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
@@ -355,6 +359,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);
   if (app.got_subcommand("cache")) return RunCache(cache);
   if (app.got_subcommand("pull")) return RunPull(pull);
+  if (app.got_subcommand("simulate")) return RunSimulate(simulate);
   if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
   return RunInspect(inspect);
 }
