@@ -175,6 +175,10 @@ void RoutedRequest::NoteEnd(Replica& replica) {
 void RoutedRequest::CountUsage(Replica& replica, const PromptUsage& usage) {
   const size_t read = usage.cached_tokens.value_or(0);
   const size_t expected = decision_ ? decision_->expected_read_tokens : 0;
+  if (decision_ && decision_->reason != DecisionReason::kNamed) {
+    service_.decider.NoteRead(service_.knowledge.ShapeOf(*prompt_), *decision_, read,
+                              replica.told.load);
+  }
   replica.hits += read > 0;
   replica.prompt_tokens += usage.prompt_tokens;
   replica.read_tokens += read;
