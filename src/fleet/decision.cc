@@ -89,7 +89,11 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
     const double share = mean > 0 ? Lately(replica, now) / mean : 1;
     const double work = WorkSeconds(shape, reach[replica], pace);
     const double expected = work + AheadSeconds(replica, loads[replica], now);
-    const double here = share > kMostShare ? 0 : TokensOf(shape, reach[replica].loadable_blocks);
+    // What was promised to be kept stays a reason to come.
+    const uint32_t reached = reach[replica].loadable_blocks;
+    const double here = TokensOf(
+        shape, share > kMostShare ? std::min(reached, static_cast<uint32_t>(shape.marked_blocks))
+                                  : reached);
     const double again = ComputeSeconds(here, held, pace);
     const double price = expected + kAgainWeight * again + kPlaceWeight * work * share;
     if (price >= least) continue;

@@ -11,8 +11,8 @@
 // second prices that; a hot prefix still spreads, once waiting costs more than kAgainWeight times
 // computing it. The third puts what nobody holds where least was computed lately, hence where what
 // it pushes out has been unused the longest. A replica that worked more than kMostShare of the mean
-// gets no credit in the second line for what it holds. docs/design/fleet.md has the figures behind
-// each.
+// gets no credit in the second line for what it holds beyond the prompt's marks.
+// docs/design/fleet.md has the figures behind each.
 //
 // Equal prices: by `tie`, so that equal prefixes go to equal places. Deterministic; time comes in.
 // One thread.

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <stdexcept>
 #include <unordered_map>
 #include <utility>
 
@@ -26,15 +27,17 @@ constexpr size_t kBlockTokens = 512;  // Mooncake's; smaller ones are taken toge
 // Numbers whole prefixes in the order in which they are seen.
 class PrefixNumbers {
  public:
-  // One for every `group` ids; a rest is a block too. Since an id stands for a whole prefix, the
-  // last one of a group names it.
+  // One for every `group` ids; a rest is a block too.
   std::vector<TokenId> Of(const json::array& ids, uint64_t salt, size_t group = 1) {
     std::vector<TokenId> numbers;
     numbers.reserve(ids.size() / group + 1);
     uint64_t parent = salt;
     for (size_t first = 0; first < ids.size(); first += group) {
-      const json::value& id = ids[std::min(first + group, ids.size()) - 1];
-      const Link link{parent, id.to_number<int64_t>()};
+      uint64_t ids_in_one = 0;
+      for (size_t i = first; i < std::min(first + group, ids.size()); ++i) {
+        ids_in_one = (ids_in_one ^ ids[i].to_number<uint64_t>()) * 0x9E3779B97F4A7C15u;
+      }
+      const Link link{parent, ids_in_one};
       const auto [found, _] = numbers_.try_emplace(link, static_cast<TokenId>(numbers_.size()));
       numbers.push_back(found->second);
       parent = kRoots + static_cast<uint64_t>(found->second);
@@ -47,20 +50,25 @@ class PrefixNumbers {
   static constexpr uint64_t kRoots = 1u << 30;  // salts are below
   struct Link {
     uint64_t parent;
-    int64_t id;
+    uint64_t ids;
     bool operator==(const Link&) const = default;
   };
   struct Hash {
     size_t operator()(const Link& link) const {
-      return (link.parent * 0x9E3779B97F4A7C15u) ^
-             static_cast<uint64_t>(link.id) * 0xBF58476D1CE4E5B9u;
+      return (link.parent * 0x9E3779B97F4A7C15u) ^ link.ids * 0xBF58476D1CE4E5B9u;
     }
   };
   std::unordered_map<Link, TokenId, Hash> numbers_;
 };
 
 uint32_t NumberAt(const json::object& object, const char* key) {
-  return static_cast<uint32_t>(object.at(key).to_number<int64_t>());
+  return object.at(key).to_number<uint32_t>();
+}
+
+size_t BlockSizeOf(const json::object& file) {
+  const size_t size = file.at("block_size").to_number<size_t>();
+  if (size == 0) throw std::invalid_argument("block_size is 0");
+  return size;
 }
 
 Trace ReadMooncake(std::ifstream& file, size_t most) {
@@ -97,8 +105,7 @@ Trace ReadMooncake(std::ifstream& file, size_t most) {
 
 void AddSession(const json::object& file, uint32_t session, double begin, PrefixNumbers& numbers,
                 Trace& trace) {
-  const size_t group =
-      std::max<size_t>(1, kBlockTokens / file.at("block_size").to_number<size_t>());
+  const size_t group = std::max<size_t>(1, kBlockTokens / BlockSizeOf(file));
   double end_before = 0;
   bool first = true;
   for (const json::value& value : file.at("requests").as_array()) {
@@ -131,7 +138,7 @@ Trace ReadAgents(const std::vector<fs::path>& paths, const TraceQuery& query) {
       std::stringstream text;
       text << file.rdbuf();
       const json::value value = json::parse(text.str());
-      const size_t size = value.as_object().at("block_size").to_number<size_t>();
+      const size_t size = BlockSizeOf(value.as_object());
       trace.block_tokens = std::max<size_t>(1, kBlockTokens / size) * size;
       AddSession(value.as_object(), session++, begins(random), numbers, trace);
     }

@@ -121,6 +121,16 @@ TEST_F(DecisionTest, WhoWorkedFarMoreThanOthersGetsNoCreditForWhatHeHolds) {
   EXPECT_EQ(Choose().replica, 1u);
 }
 
+TEST_F(DecisionTest, WhatIsMarkedGoesWhereItIsKeptHoweverMuchThatReplicaWorked) {
+  Hold(0, 100);
+  for (size_t replica = 0; replica < 3; ++replica) Work(replica, replica == 0 ? 40 : 5);
+  Tell();
+  loads_[0].ahead_seconds = 20;
+  EXPECT_NE(Choose().replica, 0u);
+  const PromptShape marked{.tokens = 3200, .block_tokens = 32, .marked_blocks = 100, .tie = 0};
+  EXPECT_EQ(decider_.Choose(marked, reach_, loads_, now_)->replica, 0u);
+}
+
 TEST_F(DecisionTest, WhatWasExpectedAndWasNotReadIsWorkToo) {
   const PromptShape shape{.tokens = 3200, .block_tokens = 32};
   for (size_t replica = 0; replica < 3; ++replica) Work(replica, 1);

@@ -160,6 +160,34 @@ TEST_F(ProxyTest, WhatConcernsOneReplicaGoesToTheOneThatIsNamed) {
   EXPECT_EQ(asked("GET /cache?replica=nobody:1" + end), "404");
 }
 
+TEST_F(ProxyTest, RepliesThatAreBeingWrittenCount) {
+  std::atomic<bool> hold = false;
+  const auto answer = [&](const PlayedRequest&, PlayedConnection& connection) {
+    while (hold) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    connection.Send(PlayedAnswer("200 OK", "{}"));
+  };
+  const PlayedUpstream& first = Play(answer);
+  const PlayedUpstream& second = Play(answer);
+  Start();
+  const auto body = [](const std::string& text) {
+    return PostBytes("/v1/chat/completions",
+                     R"({"messages":[{"role":"user","content":")" + text + R"("}]})");
+  };
+  // By its work alone, one has done its share for all the small prompts that follow.
+  EXPECT_EQ(Ask(body(std::string(40'000, 'a'))).status, 200);
+  hold = true;
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (size_t i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<TestClient>(router_->port()));
+    clients.back()->Send(body(std::to_string(i) + " is a number"));
+    EXPECT_TRUE(Until([&] { return first.requests().size() + second.requests().size() == i + 2; }));
+  }
+  EXPECT_GE(first.requests().size(), 3u);
+  EXPECT_GE(second.requests().size(), 3u);
+  hold = false;
+  for (const auto& client : clients) EXPECT_EQ(client->Read().status, 200);
+}
+
 TEST_F(ProxyTest, KeysAreLookedAtHereWhereTheyAreKnown) {
   PlayedUpstream& replica = Play([](const PlayedRequest&, PlayedConnection& connection) {
     connection.Send(PlayedAnswer("200 OK", "{}"));
