@@ -17,7 +17,7 @@ inline constexpr int kUpstreamIdleSeconds = 60;  // unused connections to replic
 inline constexpr size_t kMaxIdleUpstreams = 64;  // of one replica; the oldest is closed
 inline constexpr size_t kMaxRefusalBytes = 1u << 20;       // of a replica's refusal: cut there
 inline constexpr int kHealthPauseMs = 1000;                // between two looks at a replica …
-inline constexpr int kMaxHealthPauseMs = 8000;             // … and at a dead one, at most
+inline constexpr int kMaxHealthPauseMs = 4000;             // … and at a dead one, at most
 inline constexpr int kHealthTimeoutMs = 3000;              // a look without an answer: missed
 inline constexpr int kMissedLooks = 2;                     // so many in a row: it is dead
 inline constexpr size_t kMaxPartialEventBytes = 1u << 20;  // of a stream: passed on unfinished
@@ -34,7 +34,7 @@ inline constexpr size_t kMaxUsageBytes = 8192;  // of one usage in a reply; long
 inline constexpr size_t kTextPieceBytes = 256;  // of text prefixes (--approximate)
 
 // -- What a replica holds, told as it changes ----------------------------------------------------
-inline constexpr size_t kMaxToldBlocks = 4096;       // a snapshot's part; more come in several
+inline constexpr size_t kMaxToldBlocks = 4096;       // of one event; more come in several
 inline constexpr size_t kMaxKnownBlocks = 1u << 20;  // of shared stores; the earliest are forgotten
 inline constexpr size_t kMaxFollowers = 16;          // of GET /cache/events: 429
 // What waits for one of them, in its form: about twelve million blocks' names. One that reads more

@@ -21,7 +21,16 @@
 
 namespace reprise {
 
-enum class Level : uint8_t { kMemory, kDisk, kShared };
+enum class Level : uint8_t {
+  kMemory,
+  kDisk,
+  kShared,
+  // Not told, but to be expected: of a prompt that was sent there and waits or is being computed.
+  // It counts as in memory, since a replica takes prompts in turn: whoever is sent behind it finds
+  // it. Stored by who sends, for the blocks that the replica does not hold; removed when the
+  // replica has told of them or the request is over.
+  kComing,
+};
 
 // Leading blocks of a chain that a replica holds: memory <= disk <= loadable.
 struct Reach {
@@ -34,7 +43,7 @@ struct Reach {
 
 class Holdings {
  public:
-  // At most so many different blocks. Memory grows with what is known, to 64 bytes a block.
+  // At most so many different blocks. Memory grows with what is known: 53 to 107 bytes a block.
   explicit Holdings(size_t max_blocks);
 
   // REQUIRES of all: replica < limits::kMaxReplicas.
@@ -54,18 +63,19 @@ class Holdings {
   // Of this replica; for kShared: that it told of, and which nobody told to be gone.
   size_t blocks(size_t replica, Level level = Level::kMemory) const;
   uint64_t refused() const { return refused_; }
-  size_t memory_bytes() const { return table_.capacity() * sizeof(Entry); }
+  size_t memory_bytes() const { return table_.size() * sizeof(Entry); }
 
  private:
-  static constexpr size_t kLevels = 3;
+  static constexpr size_t kLevels = 4;
   struct Entry {
     BlockName name = 0;
     std::array<uint64_t, kLevels> holders = {};  // a bit for each replica; all 0: a free entry
 
-    bool free() const { return (holders[0] | holders[1] | holders[2]) == 0; }
+    bool free() const { return (holders[0] | holders[1] | holders[2] | holders[3]) == 0; }
   };
 
   size_t HomeOf(BlockName name) const;
+  void Prefetch(BlockName name) const;
   size_t SlotOf(BlockName name) const;  // of its entry, or the free one where it would be
   void Erase(size_t slot);
   void Grow();

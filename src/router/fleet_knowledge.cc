@@ -48,7 +48,7 @@ FleetKnowledge::~FleetKnowledge() = default;
 void FleetKnowledge::Follow(const std::shared_ptr<ReplicaLink>& link) {
   if (!lore_) return;
   auto& watch = watches_[link->replica.index];
-  watch = std::make_shared<ReplicaWatch>(io_, link, *lore_, options_.fleet_token);
+  watch = std::make_shared<ReplicaWatch>(io_, link, *lore_, options_.fleet_token, options_.silence);
   watch->Start();
 }
 
@@ -130,6 +130,18 @@ void FleetKnowledge::EstimateLoad(Replica& replica, TimePoint now) {
   replica.told.load.told = now;
 }
 
+const std::vector<BlockName>& FleetKnowledge::ChainAt(size_t replica,
+                                                      const RoutedPrompt& prompt) const {
+  static const std::vector<BlockName> kNone;
+  if (texts_) return prompt.chains.empty() ? kNone : prompt.chains.front().names;
+  if (replica >= watches_.size() || watches_[replica] == nullptr) return kNone;
+  const std::optional<ChainBasis>& basis = watches_[replica]->events().basis();
+  for (const RoutedPrompt::Chain& chain : prompt.chains) {
+    if (basis && chain.basis == *basis) return chain.names;
+  }
+  return kNone;
+}
+
 PromptTurn::PromptTurn(FleetKnowledge& knowledge, Replica& replica,
                        std::shared_ptr<const RoutedPrompt> prompt, const Decision& decision,
                        const Reach& reach)
@@ -141,9 +153,24 @@ PromptTurn::PromptTurn(FleetKnowledge& knowledge, Replica& replica,
       reach_(reach),
       sent_(std::chrono::steady_clock::now()) {
   knowledge_.guesses_[replica_.index].unanswered_seconds += expected_work_seconds_;
+  const std::vector<BlockName>& chain = knowledge_.ChainAt(replica_.index, *prompt_);
+  const size_t held = std::min<size_t>(reach_.memory_blocks, chain.size());
+  coming_.assign(chain.begin() + static_cast<ptrdiff_t>(held), chain.end());
+  for (const BlockName name : coming_) {
+    knowledge_.holdings_.Store(replica_.index, Level::kComing, name);
+  }
 }
 
-PromptTurn::~PromptTurn() { Answered(); }
+PromptTurn::~PromptTurn() {
+  Answered();
+  ForgetComing();
+}
+
+void PromptTurn::ForgetComing() {
+  for (const BlockName name : std::exchange(coming_, {})) {
+    knowledge_.holdings_.Remove(replica_.index, Level::kComing, name);
+  }
+}
 
 void PromptTurn::Answered() {
   if (!std::exchange(awaited_, false)) return;
@@ -153,7 +180,7 @@ void PromptTurn::Answered() {
 
 void PromptTurn::Begin(const ReplyHead& head) {
   Answered();
-  if (head.status != 200) return;
+  if (head.status != 200) return ForgetComing();
   answered_ = true;
   const std::string_view stored = head.Field(kStoredResponseField);
   if (!stored.empty()) knowledge_.responses_.Note(std::string(stored), replica_.index);

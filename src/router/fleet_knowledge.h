@@ -6,6 +6,7 @@
 
 #include <array>
 #include <boost/asio/any_io_executor.hpp>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -39,6 +40,7 @@ class FleetKnowledge {
     std::string template_source;           // of the reader's model
     size_t max_blocks = 0;
     std::string fleet_token;
+    Duration silence = std::chrono::milliseconds(limits::kEventsSilenceMs);  // of events: too long
   };
   FleetKnowledge(boost::asio::any_io_executor io, Options options);
   ~FleetKnowledge();
@@ -72,6 +74,8 @@ class FleetKnowledge {
     std::deque<double> paces;       // seconds per token, of the last answers
   };
 
+  // The prompt's blocks as this replica names them; none where that is not known.
+  const std::vector<BlockName>& ChainAt(size_t replica, const RoutedPrompt& prompt) const;
   // Of the replicas that are followed, each once.
   std::vector<ChainBasis> Bases() const;
 
@@ -109,6 +113,7 @@ class PromptTurn {
 
  private:
   void Answered();
+  void ForgetComing();
 
   FleetKnowledge& knowledge_;
   Replica& replica_;
@@ -117,8 +122,9 @@ class PromptTurn {
   const size_t expected_read_tokens_;
   const Reach reach_;
   const TimePoint sent_;
-  bool awaited_ = true;    // no answer has begun
-  bool answered_ = false;  // an answer that is no refusal has
+  std::vector<BlockName> coming_;  // that it is expected to hold soon
+  bool awaited_ = true;            // no answer has begun
+  bool answered_ = false;          // an answer that is no refusal has
   UsageReader usage_;
 };
 

@@ -42,11 +42,15 @@ void ReplicaLink::Stop() {
   pool.Clear();
 }
 
+void ReplicaLink::LookNow() {
+  look_now_ = true;
+  pause_.cancel();
+}
+
 void ReplicaLink::NoteFailure(std::string_view what, bool unreachable) {
   if (unreachable) Become(Replica::Health::kDead, what);
   pool.Clear();
-  look_now_ = true;
-  pause_.cancel();
+  LookNow();
 }
 
 void ReplicaLink::Become(Replica::Health health, std::string_view why) {
@@ -104,6 +108,7 @@ asio::awaitable<void> ReplicaLink::Look() {
   int pause_ms = limits::kHealthPauseMs;
   while (!stopped_) {
     std::string trouble;
+    look_now_ = false;
     try {
       const Replica::Health health = co_await LookOnce(trouble);
       if (stopped_) break;
@@ -115,7 +120,7 @@ asio::awaitable<void> ReplicaLink::Look() {
     pause_ms = replica.health == Replica::Health::kDead
                    ? std::min(2 * pause_ms, limits::kMaxHealthPauseMs)
                    : limits::kHealthPauseMs;
-    if (!std::exchange(look_now_, false) || missed_ > 0) {
+    if (!look_now_) {
       pause_.expires_after(std::chrono::milliseconds(pause_ms));
       co_await pause_.async_wait(kAsTuple);
     }

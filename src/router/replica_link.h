@@ -27,6 +27,8 @@ class ReplicaLink : public std::enable_shared_from_this<ReplicaLink> {
   // Looks again and again until Stop.
   void Start();
   void Stop();
+  // It has been reached otherwise: looks at once.
+  void LookNow();
   // A request could not reach it, or lost it: looks at once.
   void NoteFailure(std::string_view what, bool unreachable);
 

@@ -30,6 +30,12 @@ struct RequestRoute {
   std::string_view label;                  // for counts: a path, or "other"
   const WireEndpoint* endpoint = nullptr;  // of kGenerate
   std::string response_id;                 // of kStoredResponse
+
+  // Whether it is work that a replica has so much of at a time. What is about one replica is short,
+  // or somebody who watches as long as they like.
+  bool TakesPlace() const {
+    return kind == RequestKind::kGenerate || kind == RequestKind::kAnyReplica;
+  }
 };
 
 RequestRoute RouteOf(std::string_view method, std::string_view path);

@@ -200,7 +200,8 @@ asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
 
 asio::awaitable<RoutedRequest::Outcome> RoutedRequest::Try(ReplicaLink& link) {
   tried_.set(link.replica.index);
-  const ReplicaTurn turn(service_, link);
+  std::optional<ReplicaTurn> place;
+  if (route_.TakesPlace()) place.emplace(service_, link);
   service_.metrics.overhead_seconds.Observe(ElapsedSeconds() - waited_seconds_);
   const std::string name = link.replica.name;
   if (prompt_ != nullptr) {
@@ -245,8 +246,9 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::TakeRefusal(ReplicaLink& 
 }
 
 asio::awaitable<void> RoutedRequest::PassOn(ReplicaLink& link, ReplyHead head, std::string first) {
-  const bool events =
-      route_.endpoint != nullptr && head.Field("content-type").starts_with("text/event-stream");
+  const bool stream = head.Field("content-type").starts_with("text/event-stream");
+  const bool events = stream && route_.endpoint != nullptr;
+  watches_ = stream && route_.kind == RequestKind::kOneReplica;
   NoteHead(link.replica, head);
   if (!co_await client_.BeginStream(PassedHead(replica_name_, head))) co_return;
   if (!co_await PassBody(std::move(first), events)) {
@@ -262,9 +264,11 @@ asio::awaitable<void> RoutedRequest::PassOn(ReplicaLink& link, ReplyHead head, s
 asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
   for (Result<std::string> bytes = std::move(first);;) {
     if (!bytes) {
-      ++service_.metrics.broken_replies;
-      LogWarning("replica {} failed in the middle of a reply: {}", replica_name_,
-                 bytes.error().message);
+      if (!aborted_) {
+        ++service_.metrics.broken_replies;
+        LogWarning("replica {} failed in the middle of a reply: {}", replica_name_,
+                   bytes.error().message);
+      }
       Error gone = {ErrorCode::kIo, "The server that wrote this reply is gone; ask again.", ""};
       if (aborted_) gone = Stopping();
       co_await EndBroken(gone, events);
@@ -284,6 +288,10 @@ asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
 
 asio::awaitable<void> RoutedRequest::EndBroken(const Error& error, bool events) {
   upstream_ = nullptr;
+  if (watches_ && aborted_) {
+    completed_ = co_await client_.EndStream();  // as the replica itself does when it stops
+    co_return;
+  }
   if (!events) {
     client_.Close();
     co_return;

@@ -33,7 +33,8 @@ class RoutedRequest {
   boost::asio::awaitable<void> Run();
   // The router stops: ends as if the replica had failed, and asks nobody else.
   void Abort();
-  bool waits_in_line() const { return waits_in_line_; }
+  // Whether there is nothing to be finished: it has not been sent, or is a stream without end.
+  bool may_end() const { return waits_in_line_ || watches_; }
 
  private:
   enum class Outcome : uint8_t { kDone, kElsewhere };
@@ -93,6 +94,7 @@ class RoutedRequest {
   double waited_seconds_ = 0;       // in the line
   bool aborted_ = false;
   bool waits_in_line_ = false;
+  bool watches_ = false;  // a replica's own stream, which goes on until somebody stops
   bool completed_ = false;
 };
 

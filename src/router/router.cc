@@ -59,7 +59,7 @@ struct Router::Impl {
   void Abort(bool passing_on_too) {
     // Aborting resumes no coroutine at once, so the set stays as it is meanwhile.
     for (RoutedRequest* request : service.requests) {
-      if (passing_on_too || request->waits_in_line()) request->Abort();
+      if (passing_on_too || request->may_end()) request->Abort();
     }
   }
 

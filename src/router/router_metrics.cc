@@ -84,6 +84,24 @@ void WriteReplicas(MetricsText& text, const RouterService& service) {
     if (link != nullptr) ++states[StateName(link->replica)];
   }
   for (const auto& [state, count] : states) text.Sample({{"state", std::string(state)}}, count);
+  const Holdings& holdings = service.knowledge.holdings();
+  text.Begin(Kind::kGauge, "reprise_router_known_blocks",
+             "Blocks that a replica has told to hold, or with --approximate pieces of text that it "
+             "is taken to hold.");
+  constexpr std::array<std::string_view, 3> kPlaces = {"memory", "disk", "shared"};
+  for (const auto& link : service.replicas.links()) {
+    for (size_t level = 0; link != nullptr && level < kPlaces.size(); ++level) {
+      text.Sample({{"replica", link->replica.name}, {"place", std::string(kPlaces[level])}},
+                  holdings.blocks(link->replica.index, static_cast<Level>(level)));
+    }
+  }
+  text.Counter("reprise_router_unknown_blocks_total",
+               "Blocks told that stayed unknown, since --max-blocks were known.",
+               holdings.refused());
+  text.Begin(Kind::kGauge, "reprise_router_replica_followed",
+             "1: what the replica holds is known; 0: not, or not yet.");
+  SampleReplicas(text, service,
+                 [](const Replica& replica) { return replica.told.followed ? 1 : 0; });
   text.Gauge("reprise_router_queue_length", "Requests that wait for a replica now.",
              service.line.size());
   text.Begin(Kind::kGauge, "reprise_router_replica_outstanding", "Requests at a replica now.");
