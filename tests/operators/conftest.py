@@ -1,6 +1,7 @@
 """A server on the real model that did some work, with a disk and a shared store below and a router before it, and
 Prometheus over both."""
 
+import contextlib
 import pathlib
 import subprocess
 import sys
@@ -50,17 +51,16 @@ def watched(built, store, tmp_path_factory):
     """Namespace of server, router and prometheus, after traffic at which Prometheus looked."""
     folder = tmp_path_factory.mktemp("operators")
     options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store, "--fleet-token", fleet_token())
-    guarded = Guarded(Server, folder, *options)
-    router = Router([guarded.server.own_port], "--api-keys", guarded.file)
-    prometheus = Prometheus(folder, guarded.server.own_port, router.port, OPS)
-    try:
+    with contextlib.ExitStack() as stack:
+        guarded = Guarded(Server, folder, *options)
+        stack.callback(guarded.server.stop)
+        router = Router([guarded.server.own_port], "--api-keys", guarded.file)
+        stack.callback(router.stop)
+        prometheus = Prometheus(folder, guarded.server.own_port, router.port, OPS)
+        stack.callback(prometheus.stop)
         until = time.monotonic() + 4  # a rate wants counts of several scrapes, each before and after
         while time.monotonic() < until:
             play(guarded.server)
             play(router)
         prometheus.wait_for("reprise:read_share:rate10m > 0")
         yield types.SimpleNamespace(server=guarded.server, router=router, prometheus=prometheus)
-    finally:
-        prometheus.stop()
-        router.stop()
-        guarded.server.stop()

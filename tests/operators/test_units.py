@@ -94,25 +94,23 @@ def permitted(unit):
     return calls(allowed) - {call for each in refused for call in calls(each.removeprefix("~"))}
 
 
-def traced(trace, words, ask, environment=None):
+def traced(trace, words, ask):
     """What a program asked of the kernel while it started, `ask`(its address) and SIGTERM came: [(call, arguments)]."""
     command = ["strace", "-f", "-qq", "-s", "0", "-o", trace, *words]
     process = subprocess.Popen(
-        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        env={**os.environ, **(environment or {})},
-    )  # yapf: disable
+        [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     try:
         for line in process.stdout:
             if found := re.search(r"listening on (http://127\.0\.0\.1:\d+)", line):
                 ask(found.group(1))
                 break
-        first = int(trace.read_text(errors="replace").split(maxsplit=1)[0])
-        os.kill(first, signal.SIGTERM)
-        process.stdout.read()
-        assert process.wait(timeout=60) == 0
     finally:
-        process.kill()
-        process.wait()
+        # The program itself, whose end is strace's; it is the first process that the trace tells of.
+        if process.poll() is None:
+            os.kill(int(trace.read_text(errors="replace").split(maxsplit=1)[0]), signal.SIGTERM)
+        process.stdout.read()
+    assert process.wait(timeout=60) == 0
     return re.findall(r"^\d+ +(\w+)\((.*)$", trace.read_text(errors="replace"), re.MULTILINE)
 
 
