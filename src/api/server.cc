@@ -32,25 +32,18 @@ const SystemClock kStoreClock;  // of stored responses
 
 ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer> tokenizer,
                           std::shared_ptr<const ChatTemplate> tmpl, const ServerOptions& options) {
-  ServedModel model;
-  model.tokenizer = std::move(tokenizer);
-  model.chat_template = std::move(tmpl);
+  ServedModel model = DescribeTexts({.tokenizer = std::move(tokenizer),
+                                     .chat_template = std::move(tmpl),
+                                     .chat_template_source = options.chat_template_source,
+                                     .bos_token = options.bos_token,
+                                     .eos_token = options.eos_token,
+                                     .tool_format = options.tool_format});
   model.name = options.model_name;
-  model.bos_token = options.bos_token;
-  model.eos_token = options.eos_token;
   model.strict_model = options.strict_model;
   model.default_max_tokens = options.default_max_tokens;
   model.policy = options.policy;
-  if (model.chat_template != nullptr) {
-    model.template_traits =
-        DetectTraits(*model.chat_template, options.bos_token, options.eos_token);
-  }
-  model.replies = std::make_shared<ReplyMemory>(limits::kReplyMemoryBytes);
   model.responses = std::make_shared<ResponseStore>(&kStoreClock, options.response_retention,
                                                     limits::kResponseStoreBytes);
-  model.dialect = DialectOf(options.chat_template_source, model.template_traits.tools);
-  if (options.tool_format) model.dialect.tools = *options.tool_format;
-  model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);
   if (auto grammars = GrammarCompiler::Create(model.tokenizer)) {
     model.grammars = std::move(*grammars);
   } else {

@@ -10,6 +10,8 @@
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/pull_command.h"
+#include "app/route_command.h"
+#include "app/simulate_command.h"
 #include "app/tokenize.h"
 #include "app/version.h"
 #include "base/limits.h"
@@ -337,6 +339,12 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   PullCommand pull;
   AddPull(app, pull);
 
+  RouteOptions route;
+  AddRoute(app, route);
+
+  SimulateOptions simulate;
+  AddSimulate(app, simulate);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
@@ -361,6 +369,8 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);
   if (app.got_subcommand("cache")) return RunCache(cache);
   if (app.got_subcommand("pull")) return RunPull(pull);
+  if (app.got_subcommand("route")) return RunRoute(std::move(route));
+  if (app.got_subcommand("simulate")) return RunSimulate(simulate);
   if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
   return RunInspect(inspect);
 }

@@ -1,5 +1,7 @@
-"""A server on the real model that did some work, with a disk and a shared store below, and Prometheus over it."""
+"""A server on the real model that did some work, with a disk and a shared store below and a router before it, and
+Prometheus over both."""
 
+import contextlib
 import pathlib
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import pytest
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
-from api.conftest import OPS, Guarded, Server, built  # noqa: E402,F401
+from api.conftest import OPS, Guarded, Router, Server, built, fleet_token, start  # noqa: E402,F401
 from scraper import Prometheus, free_port  # noqa: E402
 
 DOCUMENT = " ".join(f"Rule {i}: whoever comes as number {i * 7919 % 1009} waits." for i in range(30))
@@ -46,17 +48,19 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def watched(built, store, tmp_path_factory):
-    """Namespace of server and prometheus, after traffic at which Prometheus looked."""
+    """Namespace of server, router and prometheus, after traffic at which Prometheus looked."""
     folder = tmp_path_factory.mktemp("operators")
-    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store)
-    guarded = Guarded(Server, folder, *options)
-    prometheus = Prometheus(folder, guarded.server.port, OPS)
-    try:
+    options = ("--disk", folder / "disk", "--disk-size", "1G", "--shared", store, "--fleet-token", fleet_token())
+    with contextlib.ExitStack() as stack:
+        guarded = Guarded(Server, folder, *options)
+        stack.callback(guarded.server.stop)
+        router = Router([guarded.server.own_port], "--api-keys", guarded.file)
+        stack.callback(router.stop)
+        prometheus = Prometheus(folder, guarded.server.own_port, router.port, OPS)
+        stack.callback(prometheus.stop)
         until = time.monotonic() + 4  # a rate wants counts of several scrapes, each before and after
         while time.monotonic() < until:
             play(guarded.server)
+            play(router)
         prometheus.wait_for("reprise:read_share:rate10m > 0")
-        yield types.SimpleNamespace(server=guarded.server, prometheus=prometheus)
-    finally:
-        prometheus.stop()
-        guarded.server.stop()
+        yield types.SimpleNamespace(server=guarded.server, router=router, prometheus=prometheus)

@@ -1,4 +1,4 @@
-"""Debian's Prometheus over one server, with the configuration and the rules of deploy/prometheus."""
+"""Debian's Prometheus over one server and its router, with the configuration and the rules of deploy/prometheus."""
 
 import json
 import pathlib
@@ -19,11 +19,12 @@ def free_port():
         return free.getsockname()[1]
 
 
-def configuration(port, key_file, seconds):
-    """The example, with what it tells a reader to adapt adapted: target, key, and how often."""
+def configuration(port, router_port, key_file, seconds):
+    """The example, with what it tells a reader to adapt adapted: targets, key, and how often."""
     text = (DEPLOY / "prometheus/prometheus.yml").read_text()
     text = re.sub(r"(scrape|evaluation)_interval: \w+", rf"\1_interval: {seconds}s", text)
     text = text.replace("reprise.rules.yml", str(RULES)).replace("localhost:8080", f"127.0.0.1:{port}")
+    text = text.replace("localhost:8090", f"127.0.0.1:{router_port}")
     text = re.sub(r"^    # (authorization|  type|  credentials_file)", r"    \1", text, flags=re.MULTILINE)
     return re.sub(r"credentials_file: \S+", f"credentials_file: {key_file}", text)
 
@@ -31,11 +32,11 @@ def configuration(port, key_file, seconds):
 class Prometheus:
     """Scrapes once a second. Its storage is in the folder; it listens on loopback alone."""
 
-    def __init__(self, folder, server_port, key):
+    def __init__(self, folder, server_port, router_port, key):
         key_file = folder / "key"
         key_file.write_text(key)
         config = folder / "prometheus.yml"
-        config.write_text(configuration(server_port, key_file, 1))
+        config.write_text(configuration(server_port, router_port, key_file, 1))
         self.address = f"http://127.0.0.1:{free_port()}"
         self.log = (folder / "prometheus.log").open("w")
         self.process = subprocess.Popen(
@@ -43,7 +44,7 @@ class Prometheus:
              f"--web.listen-address={self.address.removeprefix('http://')}"],
             stdout=self.log, stderr=subprocess.STDOUT,
         )  # yapf: disable
-        self.wait_for("up == 1")
+        self.wait_for("count(up == 1) == 2")
 
     def stop(self):
         self.process.terminate()

@@ -68,6 +68,25 @@ def flat(name, value, labels=""):
     return [series(name, f"{value}x360", labels)]
 
 
+def router_up(value):
+    return [{"series": 'up{job="reprise-router", instance="a"}', "values": f"{value}x360"}]
+
+
+def expected(prompt, read):
+    return [
+        series("reprise_router_expected_tokens_total", f"0+{prompt}x360"),
+        series("reprise_router_read_tokens_total", f"0+{read}x360"),
+    ]
+
+
+def busy(most, others):
+    """Ten-second shares of three replicas in which each had a request."""
+    return [
+        series("reprise_router_replica_busy_seconds_total", f"0+{share}x540", f'replica="{name}"')
+        for name, share in (("x", most), ("y", others), ("z", others))
+    ]
+
+
 # alert: (fires, does not fire, minutes, labels beside the server's)
 CASES = {
     "RepriseDown": (flat("up", 0), flat("up", 1), 5, {}),
@@ -107,6 +126,27 @@ CASES = {
         15,
         {},
     ),
+    "RepriseRouterDown": (router_up(0), router_up(1), 5, {"job": "reprise-router"}),
+    "RepriseReplicaAway": (
+        flat("reprise_router_replicas", 1, 'state="dead"'),
+        flat("reprise_router_replicas", 0, 'state="dead"') + flat("reprise_router_replicas", 3, 'state="live"'),
+        10,
+        {},
+    ),
+    "RepriseRouterRefuses": (
+        [series("reprise_router_refused_total", "0x30 1x330")],
+        flat("reprise_router_refused_total", 3),
+        10,
+        {},
+    ),
+    "RepriseRepliesBroken": (
+        [series("reprise_router_broken_replies_total", "0x30 1x330")],
+        flat("reprise_router_broken_replies_total", 3),
+        10,
+        {},
+    ),
+    "RepriseLessReadThanExpected": (expected(1000, 790), expected(1000, 810), 50, {}),
+    "RepriseFleetUneven": (busy(9, 2), busy(6, 2), 80, {}),
 }
 ALERTS = {
     rule["alert"]: rule
@@ -164,11 +204,21 @@ def test_few_tokens_say_nothing_of_the_share(tmp_path):
     promtool(tmp_path, "RepriseReadShareFell", tokens(100, 0.8, 0.2), 78, False, {})
 
 
+def test_few_tokens_say_nothing_of_what_was_expected(tmp_path):
+    promtool(tmp_path, "RepriseLessReadThanExpected", expected(100, 10), 50, False, {})
+
+
+def test_an_idle_fleet_is_not_uneven(tmp_path):
+    promtool(tmp_path, "RepriseFleetUneven", busy(0.9, 0.2), 80, False, {})
+
+
 def test_rules_and_the_example_are_good_configuration(tmp_path):
     (tmp_path / "key").write_text("secret")
     adapted = tmp_path / "prometheus.yml"
-    adapted.write_text(configuration(8080, tmp_path / "key", 1))
+    adapted.write_text(configuration(8080, 8090, tmp_path / "key", 1))
     for words in (["rules", RULES], ["config", DEPLOY / "prometheus/prometheus.yml"], ["config", adapted]):
         done = subprocess.run(["promtool", "check", *words], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0 and "FAILED" not in done.stdout, done.stdout + done.stderr
-    assert yaml.safe_load(adapted.read_text())["scrape_configs"][0]["authorization"]["type"] == "Bearer"
+    scraped = yaml.safe_load(adapted.read_text())["scrape_configs"]
+    assert [each["job_name"] for each in scraped] == ["reprise", "reprise-router"]
+    assert all(each["authorization"]["type"] == "Bearer" for each in scraped)

@@ -54,6 +54,14 @@ def test_the_share_read_is_what_the_cache_page_says(watched):
     assert share == pytest.approx(tokens["read"] / tokens["prompt"])
 
 
+def test_the_router_expects_what_is_read(watched):
+    """Of prompts that came again, known by their replica's own events."""
+    (_, share), = watched.prometheus.query("reprise_router_expected_tokens_total / reprise_router_prompt_tokens_total")
+    assert share > 0.3
+    (_, kept), = watched.prometheus.query("reprise_router_read_tokens_total / reprise_router_expected_tokens_total")
+    assert kept > 0.8
+
+
 def test_every_recording_rule_has_data(watched):
     for rule in rules_of(watched, "recording"):
         assert watched.prometheus.query(rule["query"]), rule["query"]

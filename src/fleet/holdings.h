@@ -1,0 +1,91 @@
+#pragma once
+
+// Which replica holds which blocks, as the replicas tell it. A table of a fixed number of blocks,
+// each with one bit for each replica and level; what does not fit stays unknown, which costs a
+// request sent to the wrong place and nothing else.
+//
+// Blocks are known by name alone (base/block_name.h): a name stands for a whole prefix, so a
+// replica can read a prompt as far as it holds the names of its chain, one behind another.
+//
+// What lies in a shared store counts for every replica that reads that store (SetSharing), whoever
+// told of it. One thread.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/block_name.h"
+#include "base/fleet_limits.h"
+
+namespace reprise {
+
+enum class Level : uint8_t {
+  kMemory,
+  kDisk,
+  kShared,
+  // Not told, but to be expected: of a prompt that was sent there and waits or is being computed.
+  // It counts as in memory, since a replica takes prompts in turn: whoever is sent behind it finds
+  // it. Stored by who sends, for the blocks that the replica does not hold; removed when the
+  // replica has told of them or the request is over.
+  kComing,
+};
+
+// Leading blocks of a chain that a replica holds: memory <= disk <= loadable.
+struct Reach {
+  uint32_t memory_blocks = 0;
+  uint32_t disk_blocks = 0;      // in its memory or on its disk
+  uint32_t loadable_blocks = 0;  // in its memory, on its disk or in the shared store
+
+  bool operator==(const Reach&) const = default;
+};
+
+class Holdings {
+ public:
+  // At most so many different blocks. Memory grows with what is known: 53 to 107 bytes a block.
+  explicit Holdings(size_t max_blocks);
+
+  // REQUIRES of all: replica < limits::kMaxReplicas.
+
+  // false: the table is full, and the block stays unknown (counted by refused()).
+  bool Store(size_t replica, Level level, BlockName block);
+  void Remove(size_t replica, Level level, BlockName block);
+  // Forgets everything that the replica told of this level. O(blocks known).
+  void Clear(size_t replica, Level level);
+  // Whether the replica reads the shared store. Nobody does at first.
+  void SetSharing(size_t replica, bool sharing);
+
+  // reach[replica] for the first reach.size() replicas.
+  void Find(std::span<const BlockName> chain, std::span<Reach> reach) const;
+
+  size_t size() const { return size_; }  // different blocks known
+  // Of this replica; for kShared: that it told of, and which nobody told to be gone.
+  size_t blocks(size_t replica, Level level = Level::kMemory) const;
+  uint64_t refused() const { return refused_; }
+  size_t memory_bytes() const { return table_.size() * sizeof(Entry); }
+
+ private:
+  static constexpr size_t kLevels = 4;
+  struct Entry {
+    BlockName name = 0;
+    std::array<uint64_t, kLevels> holders = {};  // a bit for each replica; all 0: a free entry
+
+    bool free() const { return (holders[0] | holders[1] | holders[2] | holders[3]) == 0; }
+  };
+
+  size_t HomeOf(BlockName name) const;
+  void Prefetch(BlockName name) const;
+  size_t SlotOf(BlockName name) const;  // of its entry, or the free one where it would be
+  void Erase(size_t slot);
+  void Grow();
+
+  size_t max_blocks_;
+  std::vector<Entry> table_;  // open addressing, a power of two, never more than 3/4 full
+  size_t size_ = 0;
+  uint64_t sharing_ = 0;
+  uint64_t refused_ = 0;
+  std::array<std::array<size_t, kLevels>, limits::kMaxReplicas> counts_ = {};
+};
+
+}  // namespace reprise
