@@ -28,7 +28,7 @@ ReplicaTable::Events RouterService::TableEvents() {
               },
           .on_add =
               [this](const std::shared_ptr<ReplicaLink>& link) {
-                decider.Forget(link->replica.index);
+                decider.Forget(link->replica.index, std::chrono::steady_clock::now());
                 knowledge.Follow(link);
                 line.WakeFirst();
               },

@@ -41,7 +41,7 @@ class Fleet:
     """`replicas`: servers; `router`: what stands before them; `key`: an administrator's, where they have keys. A replica's name is its address, as the router has it."""
 
     def __init__(self, replicas, *options, router=(), model=True, key=None):
-        self.options, self.key = options, key
+        self.options, self.key, self.model = options, key, model
         self.replicas = [self._start() for _ in range(replicas)]
         self.ended = []
         more = {} if model else {"model": None}
@@ -72,7 +72,7 @@ class Fleet:
         """Until that many are in that state; of live ones the router also knows what they hold."""
         def there():
             found = [each for each in self.fleet()["replicas"] if each["state"] == state]
-            known = [each for each in found if state != "live" or each.get("followed", True)]
+            known = [each for each in found if state != "live" or each["followed"] or not self.model]
             return len(known) == count
         wait_until(there, f"{count} replicas are {state}: {self.fleet()}")
 
@@ -111,9 +111,9 @@ class Fleet:
         return not any(json.loads(page)["requests"].values())
 
     def wait_heard(self):
-        """Until the router knows as many blocks of each replica as that holds."""
+        """Until the router knows as many blocks of each replica as that has in memory."""
         def heard():
-            return all(self.page(each)["blocks"] == len(set().union(*told(each).values())) for each in self.replicas)
+            return all(self.page(each)["blocks"]["memory"] == len(told(each)["memory"]) for each in self.replicas)
         wait_until(heard, "the router knows what the replicas hold")
 
     def stop(self):

@@ -106,6 +106,7 @@ class PlayedUpstream {
     return requests_;
   }
   std::atomic<int> health = 200;
+  std::atomic<int> connections = 0;  // taken so far
 
  private:
   void Accept(const std::stop_token& stop) {
@@ -114,6 +115,7 @@ class PlayedUpstream {
       if (poll(&poll_for, 1, 20) != 1) continue;
       const int socket = accept(listener_, nullptr, nullptr);
       if (socket < 0) continue;
+      ++connections;
       conversations_.emplace_back([this, socket] { Converse(socket); });
     }
   }

@@ -40,9 +40,9 @@ def test_the_router_knows_to_the_block_what_will_be_read(fleet):
     requests = 0
     for conversation in Traffic("to the block", documents=3, conversations=5, turns=3).order:
         together.settle()
-        expected = together.router.fleet()["tokens"]["expected"]
+        expected = together.fleet()["expected_tokens"]
         prompt, read = conversation.take(conversation.ask(together.router.port))
-        expected = together.router.fleet()["tokens"]["expected"] - expected
+        expected = together.fleet()["expected_tokens"] - expected
         # Besides whole blocks a replica reads the part of one that is equal, and computes the last token always.
         assert expected <= read + 1 and read < expected + BLOCK, f"request {requests}: {prompt} tokens"
         requests += 1
@@ -276,7 +276,7 @@ def test_one_that_comes_back_is_cold_and_used_again(fleet):
     conversation.take(first)
     together.settle()
     replica = together.named(first.replica)
-    assert together.page(replica)["blocks"] > 0
+    assert together.page(replica)["blocks"]["memory"] > 0
     together.kill(replica)
     together.wait_for_states("dead", 1)
     away = conversation.ask(together.router.port)
@@ -285,7 +285,7 @@ def test_one_that_comes_back_is_cold_and_used_again(fleet):
     replica = together.restart(replica)
     together.wait_for_states("live", 2)
     together.settle()
-    assert together.page(replica)["blocks"] == 0
+    assert together.page(replica)["blocks"]["memory"] == 0
     there = conversation.ask(together.router.port)
     conversation.take(there)
     assert there.replica == away.replica, "the one that came back has nothing of it"
