@@ -74,7 +74,7 @@ std::vector<Body> MessagesBodies() {
   const auto messages = [](std::string text) { return Body{&kMessages, std::move(text)}; };
   return {messages(R"({"max_tokens":9,"messages":[{"role":"user","content":"hello"}]})"),
           messages(R"({"max_tokens":9,"system":[
-        {"type":"text","text":"x-anthropic-billing-header: cc_version=1.2; cch=abc;"},
+        {"type":"text","text":"x-anthropic-billing-header: cc_version=1.2; cc_entrypoint=cli; cch=abc;"},
         {"type":"text","text":"You are careful.","cache_control":{"type":"ephemeral"}}],
         "messages":[{"role":"user","content":[{"type":"text","text":"A document.",
         "cache_control":{"type":"ephemeral","ttl":"1h"}},{"type":"text","text":"Why?"}]}]})"),

@@ -273,6 +273,9 @@ TEST_F(ReplicaNamesTest, ReplicasComeAndGoWithTheNamesAddresses) {
   Ask(std::vector{b});
   ASSERT_EQ(taken_.size(), 2U);
   EXPECT_EQ(taken_[1], std::vector{b});
+  Ask(std::vector{a});
+  ASSERT_EQ(taken_.size(), 3U);
+  EXPECT_EQ(taken_[2], std::vector{a});
 }
 
 TEST_F(ReplicaNamesTest, WhileANameCannotBeResolvedWhatIsKnownStays) {

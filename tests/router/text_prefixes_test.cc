@@ -50,9 +50,11 @@ TEST(TextPromptTest, LaterTurnsBeginLikeEarlierOnes) {
 
 TEST(TextPromptTest, TextInPartsAndMovingMarksChangeNothing) {
   const std::string plain = fmt::format(
-      R"({{"system":"{}","messages":[{{"role":"user","content":"{}"}}]}})", Words('s'), Words('u'));
+      R"({{"system":"{}","messages":[{{"role":"user","content":"{}"}}],"tools":[{{"name":"t"}}]}})",
+      Words('s'), Words('u'));
   const std::string marked = fmt::format(
-      R"({{"messages":[{{"role":"user","content":[{{"type":"text","text":"{}",
+      R"({{"tools":[{{"name":"t","cache_control":{{"type":"ephemeral"}}}}],
+      "messages":[{{"role":"user","content":[{{"type":"text","text":"{}",
       "cache_control":{{"type":"ephemeral"}}}}]}}],"system":[{{"type":"text","text":"{}",
       "cache_control":{{"type":"ephemeral"}}}}]}})",
       Words('u'), Words('s'));

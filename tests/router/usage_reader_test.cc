@@ -60,8 +60,8 @@ TEST(UsageReaderTest, WhatTheModelWritesIsNoUsage) {
 
 TEST(UsageReaderTest, AUsageWithoutAnEndIsGivenUp) {
   UsageReader reader;
-  reader.Put("{\"usage\":{\"text\":\"" + std::string(2 * limits::kMaxUsageBytes, 'x'));
-  reader.Put("\"}} {\"usage\":{\"prompt_tokens\":3}}");
+  reader.Put("{\"usage\":{\"open\":" + std::string(2 * limits::kMaxUsageBytes, ' '));
+  reader.Put("{\"usage\":{\"prompt_tokens\":3}}");
   EXPECT_EQ(reader.usage(), (PromptUsage{3, std::nullopt}));
 }
 
