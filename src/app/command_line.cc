@@ -11,6 +11,7 @@
 #include "app/perplexity.h"
 #include "app/pull_command.h"
 #include "app/route_command.h"
+#include "app/simulate_command.h"
 #include "app/tokenize.h"
 #include "app/version.h"
 #include "base/limits.h"
@@ -340,6 +341,9 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   RouteOptions route;
   AddRoute(app, route);
 
+  SimulateOptions simulate;
+  AddSimulate(app, simulate);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
@@ -365,6 +369,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (app.got_subcommand("cache")) return RunCache(cache);
   if (app.got_subcommand("pull")) return RunPull(pull);
   if (app.got_subcommand("route")) return RunRoute(std::move(route));
+  if (app.got_subcommand("simulate")) return RunSimulate(simulate);
   if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
   return RunInspect(inspect);
 }

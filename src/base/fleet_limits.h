@@ -34,7 +34,7 @@ inline constexpr size_t kMaxUsageBytes = 8192;  // of one usage in a reply; long
 inline constexpr size_t kTextPieceBytes = 256;  // of text prefixes (--approximate)
 
 // -- What a replica holds, told as it changes ----------------------------------------------------
-inline constexpr size_t kMaxToldBlocks = 4096;       // a snapshot's part; more come in several
+inline constexpr size_t kMaxToldBlocks = 4096;       // of one event; more come in several
 inline constexpr size_t kMaxKnownBlocks = 1u << 20;  // of shared stores; the earliest are forgotten
 inline constexpr size_t kMaxFollowers = 16;          // of GET /cache/events: 429
 // What waits for one of them, in its form: about twelve million blocks' names. One that reads more

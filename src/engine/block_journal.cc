@@ -111,20 +111,29 @@ void BlockJournal::DropPassing() {
 void BlockJournal::Tell() {
   if (changes_.empty()) return;
   DropPassing();
+  std::vector<Change> changes = std::exchange(changes_, {});
   BlockChanges told;
-  for (const Change& change : changes_) {
+  if (held_ == 0) {
+    // What was stored meanwhile has passed.
+    told.cleared = !changes.empty();
+    changes.clear();
+  }
+  size_t blocks = 0;
+  for (const Change& change : changes) {
+    if (blocks++ == limits::kMaxToldBlocks) {
+      Send(std::exchange(told, {}));
+      blocks = 1;
+    }
     if (change.stored) {
       AddTo(told.stored, change.parent, change.block, change.tokens);
     } else {
       told.removed.push_back(change.block);
     }
   }
-  changes_.clear();
-  if (told.removed.empty() && told.stored.empty()) return;
-  if (held_ == 0) {
-    told.cleared = true;
-    told.removed.clear();
-  }
+  if (told.cleared || blocks > 0) Send(std::move(told));
+}
+
+void BlockJournal::Send(BlockChanges told) {
   told.sequence = ++sequence_;
   const auto shared = std::make_shared<const BlockChanges>(std::move(told));
   std::erase_if(sinks_, [&](const BlockSink& sink) { return !sink(shared); });

@@ -46,6 +46,7 @@ class BlockJournal final : public BlockListener {
   };
 
   void DropPassing();
+  void Send(BlockChanges told);
 
   const Sha256 identity_;
   std::vector<BlockKey> keys_;   // by block; of those in the tree

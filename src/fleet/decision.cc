@@ -1,6 +1,7 @@
 #include "fleet/decision.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -11,20 +12,52 @@ constexpr Duration kRemembered = std::chrono::seconds(10);  // load is told ever
 
 double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
+double TokensOf(const PromptShape& shape, uint32_t blocks) {
+  return static_cast<double>(
+      std::min(static_cast<size_t>(blocks) * shape.block_tokens, shape.tokens));
+}
+
+// Tokens from `first` to `end`, of which token i attends to i keys.
+double ComputeSeconds(double first, double end, const ReplicaLoad& pace) {
+  return (end - first) * pace.seconds_per_token +
+         (end * end - first * first) / 2 * pace.seconds_per_token_and_key;
+}
+
 // What the work of a prompt takes there.
-double WorkSeconds(const PromptShape& shape, const Reach& reach, const ReplicaLoad& load) {
-  const auto tokens = [&](uint32_t blocks) {
-    return static_cast<double>(
-        std::min(static_cast<size_t>(blocks) * shape.block_tokens, shape.tokens));
-  };
-  const double all = static_cast<double>(shape.tokens);
-  const double memory = tokens(reach.memory_blocks);
-  const double disk = tokens(reach.disk_blocks), loadable = tokens(reach.loadable_blocks);
-  // Token i attends to i keys.
-  const double pairs = (all * all - loadable * loadable) / 2;
-  return (all - loadable) * load.seconds_per_token + pairs * load.seconds_per_token_and_key +
-         (disk - memory) * load.disk_seconds_per_token +
-         (loadable - disk) * load.shared_seconds_per_token;
+double WorkSeconds(const PromptShape& shape, const Reach& reach, const ReplicaLoad& pace) {
+  const double memory = TokensOf(shape, reach.memory_blocks);
+  const double disk = TokensOf(shape, reach.disk_blocks);
+  const double loadable = TokensOf(shape, reach.loadable_blocks);
+  return ComputeSeconds(loadable, static_cast<double>(shape.tokens), pace) +
+         (disk - memory) * pace.disk_seconds_per_token +
+         (loadable - disk) * pace.shared_seconds_per_token;
+}
+
+// Rates that a replica does not know yet are the greatest of the others', or 1 a token if nobody
+// knows any: then work is counted in tokens, which compares as well.
+ReplicaLoad Slowest(std::span<const ReplicaLoad> loads) {
+  ReplicaLoad slowest;
+  for (const ReplicaLoad& load : loads) {
+    slowest.seconds_per_token = std::max(slowest.seconds_per_token, load.seconds_per_token);
+    slowest.seconds_per_token_and_key =
+        std::max(slowest.seconds_per_token_and_key, load.seconds_per_token_and_key);
+  }
+  if (slowest.seconds_per_token == 0) slowest.seconds_per_token = 1;
+  return slowest;
+}
+
+ReplicaLoad PaceOf(const ReplicaLoad& load, const ReplicaLoad& slowest) {
+  if (load.seconds_per_token > 0) return load;
+  ReplicaLoad pace = load;
+  pace.seconds_per_token = slowest.seconds_per_token;
+  pace.seconds_per_token_and_key = slowest.seconds_per_token_and_key;
+  return pace;
+}
+
+DecisionReason ReasonOf(size_t ready, uint32_t longest, uint32_t here) {
+  if (ready == 1) return DecisionReason::kOnly;
+  if (longest == 0) return DecisionReason::kFree;
+  return here < longest ? DecisionReason::kSpread : DecisionReason::kHeld;
 }
 
 }  // namespace
@@ -33,39 +66,80 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
                                         std::span<const ReplicaLoad> loads, TimePoint now) const {
   CHECK(reach.size() == loads.size() && loads.size() <= limits::kMaxReplicas,
         "reach and load are of the same replicas");
-  std::optional<Decision> best;
   size_t ready = 0;
   uint32_t longest = 0;
-  for (size_t turn = 0; turn < loads.size(); ++turn) {
-    const size_t replica = (shape.tie + turn) % loads.size();  // of equal ones the first wins
+  double lately = 0;
+  for (size_t replica = 0; replica < loads.size(); ++replica) {
     if (!loads[replica].ready) continue;
     ++ready;
     longest = std::max(longest, reach[replica].loadable_blocks);
-    const double work = WorkSeconds(shape, reach[replica], loads[replica]);
+    lately += Lately(replica, now);
+  }
+  if (ready == 0) return std::nullopt;
+  const double mean = lately / static_cast<double>(ready);
+  const ReplicaLoad slowest = Slowest(loads);
+  const double held = TokensOf(shape, longest);
+
+  Decision best;
+  double least = INFINITY;
+  for (size_t turn = 0; turn < loads.size(); ++turn) {
+    const size_t replica = (shape.tie + turn) % loads.size();  // of equal ones the first
+    if (!loads[replica].ready) continue;
+    const ReplicaLoad pace = PaceOf(loads[replica], slowest);
+    const double share = mean > 0 ? Lately(replica, now) / mean : 1;
+    const double work = WorkSeconds(shape, reach[replica], pace);
     const double expected = work + AheadSeconds(replica, loads[replica], now);
-    if (best && expected >= best->expected_seconds) continue;
+    // What was promised to be kept stays a reason to come.
+    const uint32_t reached = reach[replica].loadable_blocks;
+    const double here = TokensOf(
+        shape, share > kMostShare ? std::min(reached, static_cast<uint32_t>(shape.marked_blocks))
+                                  : reached);
+    const double again = ComputeSeconds(here, held, pace);
+    const double price = expected + kAgainWeight * again + kPlaceWeight * work * share;
+    if (price >= least) continue;
+    least = price;
     best = {.replica = replica,
+            .reason = ReasonOf(ready, longest, reach[replica].loadable_blocks),
             .expected_seconds = expected,
             .work_seconds = work,
             .expected_read_tokens =
-                std::min(reach[replica].loadable_blocks * shape.block_tokens, shape.tokens)};
+                static_cast<size_t>(TokensOf(shape, reach[replica].loadable_blocks))};
   }
-  if (!best) return std::nullopt;
-  const uint32_t here = reach[best->replica].loadable_blocks;
-  best->reason = ready == 1       ? DecisionReason::kOnly
-                 : longest == 0   ? DecisionReason::kFree
-                 : here < longest ? DecisionReason::kSpread
-                                  : DecisionReason::kHeld;
   return best;
 }
 
 void Decider::NoteSent(const Decision& decision, TimePoint now) {
-  std::deque<Sent>& sent = accounts_[decision.replica].sent;
-  while (!sent.empty() && now - sent.front().at > kRemembered) sent.pop_front();
-  sent.push_back({now, decision.work_seconds});
+  Account& account = accounts_[decision.replica];
+  while (!account.sent.empty() && now - account.sent.front().at > kRemembered) {
+    account.sent.pop_front();
+  }
+  account.sent.push_back({now, decision.work_seconds});
+  account.work_seconds = Lately(decision.replica, now) + decision.work_seconds;
+  account.as_of = now;
 }
 
-void Decider::Forget(size_t replica) { accounts_[replica].sent.clear(); }
+void Decider::NoteRead(const PromptShape& shape, const Decision& decision, size_t read_tokens,
+                       const ReplicaLoad& load) {
+  const double all = static_cast<double>(shape.tokens);
+  const auto work = [&](size_t read) {
+    return ComputeSeconds(std::min(static_cast<double>(read), all), all, load);
+  };
+  accounts_[decision.replica].work_seconds +=
+      work(read_tokens) - work(decision.expected_read_tokens);
+}
+
+void Decider::Forget(size_t replica, TimePoint now) {
+  double sum = 0;
+  size_t others = 0;
+  for (size_t other = 0; other < accounts_.size(); ++other) {
+    const double lately = other == replica ? 0 : Lately(other, now);
+    sum += lately;
+    others += lately > 0;
+  }
+  accounts_[replica] = {.sent = {},
+                        .work_seconds = others == 0 ? 0 : sum / static_cast<double>(others),
+                        .as_of = now};
+}
 
 double Decider::AheadSeconds(size_t replica, const ReplicaLoad& load, TimePoint now) const {
   double ahead = load.ahead_seconds;
@@ -73,6 +147,11 @@ double Decider::AheadSeconds(size_t replica, const ReplicaLoad& load, TimePoint 
     if (sent.at > load.told) ahead += sent.seconds;
   }
   return std::max(0.0, ahead - Seconds(now - load.told));
+}
+
+double Decider::Lately(size_t replica, TimePoint now) const {
+  const Account& account = accounts_[replica];
+  return account.work_seconds * std::exp(-Seconds(now - account.as_of) / kLatelySeconds);
 }
 
 }  // namespace reprise

@@ -1,7 +1,21 @@
 #pragma once
 
-// Where a request goes: to the replica that is expected to give its first token first.
-// Deterministic; time comes in. One thread.
+// Where a request goes: to the replica with the least price,
+//
+//   price = expected time to the first token        what waits there before it + its own work
+//         + kAgainWeight * work done again          what some replica holds and this one does not
+//         + kPlaceWeight * its own work * share     share: the replica's work lately ÷ the mean
+//
+// The first line is what the request itself wants; alone it hops at every moment's queue, leaves
+// copies behind that push out others' prefixes, and reads 80 % of what one machine would. The
+// second prices that; a hot prefix still spreads, once waiting costs more than kAgainWeight times
+// computing it. The third puts what nobody holds where least was computed lately, hence where what
+// it pushes out has been unused the longest. A replica that worked more than kMostShare of the mean
+// gets no credit in the second line for what it holds beyond the prompt's marks.
+// docs/design/fleet.md has the figures behind each.
+//
+// Equal prices: by `tie`, so that equal prefixes go to equal places. Deterministic; time comes in.
+// One thread.
 
 #include <array>
 #include <cstddef>
@@ -36,9 +50,9 @@ struct PromptShape {
 
 enum class DecisionReason : uint8_t {
   kOnly,    // no other replica is ready
-  kHeld,    // it holds most of the prompt, as far as anybody does
-  kSpread,  // another one holds more, but would take longer
-  kFree,    // nobody holds any of it: the one with the least work
+  kHeld,    // nobody who is ready holds more of it
+  kSpread,  // another one holds more, but would take too long
+  kFree,    // nobody holds any of it
   kNamed,   // the request itself names it (the router's, not the decider's)
 };
 
@@ -52,6 +66,11 @@ struct Decision {
 
 class Decider {
  public:
+  static constexpr double kAgainWeight = 16;
+  static constexpr double kPlaceWeight = 2;
+  static constexpr double kMostShare = 1.2;
+  static constexpr double kLatelySeconds = 1200;  // work counts 1/e after so long
+
   // nullopt: no replica is ready. REQUIRES: reach and loads are of the same replicas, at most
   // limits::kMaxReplicas.
   std::optional<Decision> Choose(const PromptShape& shape, std::span<const Reach> reach,
@@ -59,8 +78,12 @@ class Decider {
   // The request goes there: until the replica tells of its load the next time, its work waits
   // there.
   void NoteSent(const Decision& decision, TimePoint now);
-  // The replica is another one now, or begins anew: nothing was sent to it.
-  void Forget(size_t replica);
+  // Its reply says how much was read. What was expected and had gone meanwhile is work too.
+  void NoteRead(const PromptShape& shape, const Decision& decision, size_t read_tokens,
+                const ReplicaLoad& load);
+  // The replica is another one now, or begins anew: nothing was sent to it. What it worked lately
+  // is taken to be the mean, so that it is not flooded.
+  void Forget(size_t replica, TimePoint now);
 
   // What a request that came now would wait for.
   double AheadSeconds(size_t replica, const ReplicaLoad& load, TimePoint now) const;
@@ -71,8 +94,12 @@ class Decider {
     double seconds = 0;
   };
   struct Account {
-    std::deque<Sent> sent;  // lately, the oldest first
+    std::deque<Sent> sent;    // lately, the oldest first
+    double work_seconds = 0;  // done lately, as of …
+    TimePoint as_of{};        // … this time
   };
+
+  double Lately(size_t replica, TimePoint now) const;
 
   std::array<Account, limits::kMaxReplicas> accounts_;
 };

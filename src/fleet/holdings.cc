@@ -126,16 +126,23 @@ void Holdings::Grow() {
   }
 }
 
+// An entry may lie across two lines of the processor's cache.
+void Holdings::Prefetch(BlockName name) const {
+  const Entry* entry = &table_[HomeOf(name)];
+  __builtin_prefetch(entry);
+  __builtin_prefetch(reinterpret_cast<const std::byte*>(entry + 1) - 1);
+}
+
 void Holdings::Find(std::span<const BlockName> chain, std::span<Reach> reach) const {
   const uint64_t all = BitsBelow(reach.size());
   uint64_t memory = all, disk = all, loadable = all;
   uint32_t depth = 0;
   for (size_t i = 0; i < std::min(kPrefetched, chain.size()); ++i) {
-    __builtin_prefetch(&table_[HomeOf(chain[i])]);
+    Prefetch(chain[i]);
   }
   for (; depth < chain.size() && loadable != 0; ++depth) {
     if (depth + kPrefetched < chain.size()) {
-      __builtin_prefetch(&table_[HomeOf(chain[depth + kPrefetched])]);
+      Prefetch(chain[depth + kPrefetched]);
     }
     const Entry& entry = table_[SlotOf(chain[depth])];
     const auto& [told, on_disk, in_store, coming] = entry.holders;

@@ -75,6 +75,7 @@ class Holdings {
   };
 
   size_t HomeOf(BlockName name) const;
+  void Prefetch(BlockName name) const;
   size_t SlotOf(BlockName name) const;  // of its entry, or the free one where it would be
   void Erase(size_t slot);
   void Grow();

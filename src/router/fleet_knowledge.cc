@@ -48,7 +48,7 @@ FleetKnowledge::~FleetKnowledge() = default;
 void FleetKnowledge::Follow(const std::shared_ptr<ReplicaLink>& link) {
   if (!lore_) return;
   auto& watch = watches_[link->replica.index];
-  watch = std::make_shared<ReplicaWatch>(io_, link, *lore_, options_.fleet_token);
+  watch = std::make_shared<ReplicaWatch>(io_, link, *lore_, options_.fleet_token, options_.silence);
   watch->Start();
 }
 
@@ -163,7 +163,11 @@ PromptTurn::PromptTurn(FleetKnowledge& knowledge, Replica& replica,
 
 PromptTurn::~PromptTurn() {
   Answered();
-  for (const BlockName name : coming_) {
+  ForgetComing();
+}
+
+void PromptTurn::ForgetComing() {
+  for (const BlockName name : std::exchange(coming_, {})) {
     knowledge_.holdings_.Remove(replica_.index, Level::kComing, name);
   }
 }
@@ -176,7 +180,7 @@ void PromptTurn::Answered() {
 
 void PromptTurn::Begin(const ReplyHead& head) {
   Answered();
-  if (head.status != 200) return;
+  if (head.status != 200) return ForgetComing();
   answered_ = true;
   const std::string_view stored = head.Field(kStoredResponseField);
   if (!stored.empty()) knowledge_.responses_.Note(std::string(stored), replica_.index);

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <boost/asio/any_io_executor.hpp>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -39,6 +40,7 @@ class FleetKnowledge {
     std::string template_source;           // of the reader's model
     size_t max_blocks = 0;
     std::string fleet_token;
+    Duration silence = std::chrono::milliseconds(limits::kEventsSilenceMs);  // of events: too long
   };
   FleetKnowledge(boost::asio::any_io_executor io, Options options);
   ~FleetKnowledge();
@@ -111,6 +113,7 @@ class PromptTurn {
 
  private:
   void Answered();
+  void ForgetComing();
 
   FleetKnowledge& knowledge_;
   Replica& replica_;

@@ -18,10 +18,11 @@ namespace reprise {
 namespace asio = boost::asio;
 
 ReplicaWatch::ReplicaWatch(asio::any_io_executor io, std::shared_ptr<ReplicaLink> link,
-                           ReplicaLore& lore, std::string token)
+                           ReplicaLore& lore, std::string token, Duration silence)
     : io_(io),
       link_(std::move(link)),
       token_(std::move(token)),
+      silence_longest_(silence),
       events_(link_->replica, lore),
       pause_(io),
       silence_(io) {}
@@ -40,7 +41,7 @@ void ReplicaWatch::Stop() {
 
 // What is silent for too long is closed, by which whoever reads from it wakes.
 void ReplicaWatch::AwaitSilence() {
-  silence_.expires_after(std::chrono::milliseconds(limits::kEventsSilenceMs));
+  silence_.expires_after(silence_longest_);
   silence_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
     if (cancelled || self->open_ == nullptr) return;
     self->silent_ = true;

@@ -1,7 +1,7 @@
 #pragma once
 
 // Follows one replica's GET /cache/events for as long as it is there. When the stream ends, breaks
-// its own rules or is silent for limits::kEventsSilenceMs, it is begun anew after a pause, and the
+// its own rules or is silent for too long, it is begun anew after a pause, and the
 // replica is cold until its snapshot is whole. I/O thread only.
 
 #include <boost/asio/any_io_executor.hpp>
@@ -18,9 +18,10 @@ namespace reprise {
 
 class ReplicaWatch : public std::enable_shared_from_this<ReplicaWatch> {
  public:
-  // `lore` outlives the I/O context's work; `token`: of the fleet, empty: none.
+  // `lore` outlives the I/O context's work; `token`: of the fleet, empty: none; `silence`: too
+  // long.
   ReplicaWatch(boost::asio::any_io_executor io, std::shared_ptr<ReplicaLink> link,
-               ReplicaLore& lore, std::string token);
+               ReplicaLore& lore, std::string token, Duration silence);
 
   void Start();
   void Stop();
@@ -38,6 +39,7 @@ class ReplicaWatch : public std::enable_shared_from_this<ReplicaWatch> {
   const boost::asio::any_io_executor io_;
   const std::shared_ptr<ReplicaLink> link_;
   const std::string token_;
+  const Duration silence_longest_;
   ReplicaEvents events_;
   boost::asio::steady_timer pause_;
   boost::asio::steady_timer silence_;

@@ -1,6 +1,7 @@
 #include "router/reply_parser.h"
 
 #include <boost/asio/buffer.hpp>
+#include <charconv>
 #include <limits>
 
 #include "base/ascii.h"
@@ -16,7 +17,7 @@ std::string_view ReplyHead::Field(std::string_view name) const {
   return {};
 }
 
-ReplyParser::ReplyParser(bool head_only) {
+ReplyParser::ReplyParser(bool head_only) : head_only_(head_only) {
   header_limit(limits::kMaxHeaderBytes);
   body_limit(std::numeric_limits<uint64_t>::max());
   eager(true);
@@ -52,7 +53,15 @@ void ReplyParser::on_field_impl(http::field /*name*/, string_view text, string_v
   head_.fields.emplace_back(std::string(text), std::string(value));
 }
 
-void ReplyParser::on_header_impl(error_code& /*error*/) { head_.keep_alive = keep_alive(); }
+void ReplyParser::on_header_impl(error_code& /*error*/) {
+  head_.keep_alive = keep_alive();
+  // Of a body that does not come; Beast has checked the number.
+  const std::string_view length = head_.Field("content-length");
+  if (!head_only_ || length.empty()) return;
+  uint64_t bytes = 0;
+  std::from_chars(length.data(), length.data() + length.size(), bytes);
+  head_.length = bytes;
+}
 
 void ReplyParser::on_body_init_impl(const boost::optional<uint64_t>& length,
                                     error_code& /*error*/) {

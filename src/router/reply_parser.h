@@ -57,6 +57,7 @@ class ReplyParser final : public boost::beast::http::basic_parser<false> {
   size_t on_chunk_body_impl(uint64_t left, string_view bytes, error_code& error) override;
   void on_finish_impl(error_code& error) override;
 
+  const bool head_only_;
   ReplyHead head_;
   std::string body_;
 };

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,25 @@ Error NoReplica() {
   return {ErrorCode::kCancelled, "No replica is there to answer; ask again in a moment.", ""};
 }
 
+// Each reply that is being written takes part in every step, and a step with its row takes longer
+// by about as many tokens of a prompt. What is computed of prompts is told by the replicas.
+constexpr double kReplyTokens = 16;
+
+// What they told, as of now, with the replies that they write for us.
+void CountReplies(const RouterService& service, std::span<ReplicaLoad> loads, TimePoint now) {
+  double slowest = 0;
+  for (const ReplicaLoad& load : loads) slowest = std::max(slowest, load.seconds_per_token);
+  if (slowest == 0) slowest = 1;  // nobody knows: work is counted in tokens, as by the decider
+  for (size_t i = 0; i < loads.size(); ++i) {
+    ReplicaLoad& load = loads[i];
+    if (!load.ready) continue;
+    const double pace = load.seconds_per_token > 0 ? load.seconds_per_token : slowest;
+    const auto replies = static_cast<double>(service.replicas.links()[i]->replica.outstanding);
+    load.ahead_seconds = service.decider.AheadSeconds(i, load, now) + replies * kReplyTokens * pace;
+    load.told = now;
+  }
+}
+
 }  // namespace
 
 bool RoutedRequest::MayTry(const ReplicaLink& link) const {
@@ -58,6 +78,7 @@ std::shared_ptr<ReplicaLink> RoutedRequest::ChooseByPrompt() {
     loads[i] = links[i]->replica.told.load;
     loads[i].ready = true;
   }
+  CountReplies(service_, loads, now);
   service_.knowledge.Find(*prompt_, reach);
   decision_ = service_.decider.Choose(service_.knowledge.ShapeOf(*prompt_), reach, loads, now);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - now;
@@ -89,7 +110,10 @@ Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
   const auto may_try = [this](const std::shared_ptr<ReplicaLink>& link) {
     return link != nullptr && MayTry(*link);
   };
-  if (std::ranges::none_of(links, may_try)) return std::unexpected(NoReplica());
+  if (std::ranges::none_of(links, may_try)) {
+    busy = service_.awaits_names();  // some may come
+    return std::unexpected(NoReplica());
+  }
   // Nobody else has a response that is stored; without it there is nothing to go on from.
   if (stored_at_ && *stored_at_ < links.size() && may_try(links[*stored_at_])) {
     busy = !IsReady(links[*stored_at_]);
@@ -172,6 +196,10 @@ void RoutedRequest::NoteEnd(Replica& replica) {
 void RoutedRequest::CountUsage(Replica& replica, const PromptUsage& usage) {
   const size_t read = usage.cached_tokens.value_or(0);
   const size_t expected = decision_ ? decision_->expected_read_tokens : 0;
+  if (decision_ && decision_->reason != DecisionReason::kNamed) {
+    service_.decider.NoteRead(service_.knowledge.ShapeOf(*prompt_), *decision_, read,
+                              replica.told.load);
+  }
   replica.hits += read > 0;
   replica.prompt_tokens += usage.prompt_tokens;
   replica.read_tokens += read;

@@ -28,7 +28,7 @@ ReplicaTable::Events RouterService::TableEvents() {
               },
           .on_add =
               [this](const std::shared_ptr<ReplicaLink>& link) {
-                decider.Forget(link->replica.index);
+                decider.Forget(link->replica.index, std::chrono::steady_clock::now());
                 knowledge.Follow(link);
                 line.WakeFirst();
               },
@@ -46,6 +46,7 @@ Status RouterService::Start() {
   names_ = std::make_shared<ReplicaNames>(
       io, *options.replicas_from, [this](std::vector<ReplicaAddress> found) {
         found.insert(found.begin(), options.replicas.begin(), options.replicas.end());
+        names_found_ = true;
         replicas.Set(found);
       });
   names_->Start();

@@ -33,6 +33,9 @@ class RouterService {
   Status Start();
   void Stop();
 
+  // No replica has been there yet, but the DNS has been asked for some.
+  bool awaits_names() const { return names_ != nullptr && !names_found_; }
+
   const RouterOptions options;
   const boost::asio::any_io_executor io;
   std::optional<ApiKeys> keys;  // none: nobody needs one
@@ -49,6 +52,7 @@ class RouterService {
   ReplicaTable::Events TableEvents();
 
   std::shared_ptr<ReplicaNames> names_;  // null: all replicas are named
+  bool names_found_ = false;             // once
 };
 
 // A request that takes a place at a replica, as long as it lives.

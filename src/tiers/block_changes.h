@@ -2,8 +2,8 @@
 
 // What a replica holds, told as it changes: for each place first a snapshot, then every change, by
 // the blocks' names (base/block_name.h). Whoever applies them in order knows at each moment which
-// full blocks are there. Memory's are told exactly, behind one another and with their tokens; of the
-// stores below, names alone are known:
+// full blocks are there. Memory's are told exactly, behind one another and with their tokens; of
+// the stores below, names alone are known:
 //
 //   disk    what the folder holds, other models' blocks too: nobody asks for those names. Exact.
 //   shared  what this process stored there or found. What others store, what the store evicts and
@@ -49,6 +49,7 @@ struct BlockRun {
   bool operator==(const BlockRun&) const = default;
 };
 
+// Of at most limits::kMaxToldBlocks blocks: more come in several, one behind the other.
 struct BlockChanges {
   enum class Kind : uint8_t { kSnapshot, kChange };
 
@@ -57,11 +58,11 @@ struct BlockChanges {
   // snapshot have the number of the last change that is in it.
   uint64_t sequence = 0;
   Kind kind = Kind::kChange;
-  // Of a snapshot, which may come in several parts of at most limits::kMaxToldBlocks blocks each;
-  // no change of its place comes between them. With the first, what was known of the place is void.
+  // Of a snapshot, which may come in several parts; no change of its place comes between them. With
+  // the first, what was known of the place is void.
   bool begins = false, ends = false;
   // Of a change. To be applied in this order, though no block is in both lists.
-  bool cleared = false;  // nothing is left of what the place held
+  bool cleared = false;                 // nothing is left of what the place held
   std::vector<BlockName> removed = {};  // of a store also what was not told before
   std::vector<BlockRun> stored = {};
 };

@@ -64,22 +64,31 @@ void TierJournal::TellLocked() {
   if (changes_.empty() && !cleared_) return;
   std::unordered_map<BlockName, bool> last;  // whether it is there
   for (const Change& change : changes_) last[change.block] = change.stored;
+  const bool cleared = std::exchange(cleared_, false);
   BlockChanges told;
-  told.place = place_;
-  told.sequence = ++sequence_;
-  told.cleared = std::exchange(cleared_, false);
+  told.cleared = cleared;
   BlockRun stored;
+  const auto send = [&] {
+    if (!stored.blocks.empty()) told.stored.push_back(std::exchange(stored, {}));
+    Send(std::exchange(told, {}));
+  };
   for (const Change& change : std::exchange(changes_, {})) {
     const auto found = last.find(change.block);
     if (found == last.end()) continue;  // told already
     if (found->second) {
       stored.blocks.push_back(change.block);
-    } else if (!told.cleared) {
+    } else if (!cleared) {
       told.removed.push_back(change.block);
     }
     last.erase(found);
+    if (stored.blocks.size() + told.removed.size() == limits::kMaxToldBlocks) send();
   }
-  if (!stored.blocks.empty()) told.stored.push_back(std::move(stored));
+  if (told.cleared || !stored.blocks.empty() || !told.removed.empty()) send();
+}
+
+void TierJournal::Send(BlockChanges told) {
+  told.place = place_;
+  told.sequence = ++sequence_;
   const auto shared = std::make_shared<const BlockChanges>(std::move(told));
   std::erase_if(sinks_, [&](const BlockSink& sink) { return !sink(shared); });
 }

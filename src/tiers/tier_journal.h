@@ -35,7 +35,9 @@ class TierJournal final : public StoreListener {
     bool stored = false;
   };
 
-  void TellLocked();  // REQUIRES: mutex_ held
+  // REQUIRES, of both: mutex_ held.
+  void TellLocked();
+  void Send(BlockChanges told);
   bool SendSnapshot(const std::vector<BlockName>& names, const BlockSink& sink) const;
 
   const BlockPlace place_;

@@ -102,6 +102,28 @@ TEST_F(BlockJournalTest, WithNobodyThereKeysAreKeptAndNothingIsTold) {
   EXPECT_EQ(told_.back().stored, (std::vector<BlockRun>{{names_[2], {names_[3]}, {7, 8}}}));
 }
 
+TEST_F(BlockJournalTest, ManyChangesComeInSeveralOfFollowingNumbers) {
+  constexpr uint32_t kBlocks = 2 * limits::kMaxToldBlocks;
+  BlockJournal journal(Sha256{}, kBlocks);
+  std::vector<BlockChanges> told;
+  journal.Watch(cache_, Sink(told));
+  const auto root = [&](uint32_t block) {
+    const std::array<TokenId, 2> tokens = {static_cast<TokenId>(block), 0};
+    journal.OnStored("tenant", std::nullopt, BlockId{block}, tokens);
+  };
+  for (uint32_t block = 0; block < kBlocks; ++block) root(block);
+  journal.Tell();
+  ASSERT_EQ(told.size(), 3U);
+  for (uint32_t block = 1; block < kBlocks; ++block) journal.OnRemoved(BlockId{block});
+  journal.Tell();
+  ASSERT_EQ(told.size(), 5U);
+  for (size_t i = 1; i < told.size(); ++i) EXPECT_EQ(told[i].sequence, i);
+  EXPECT_EQ(told[1].stored.size(), limits::kMaxToldBlocks);
+  EXPECT_EQ(told[2].stored.size(), limits::kMaxToldBlocks);
+  EXPECT_EQ(told[3].removed.size(), limits::kMaxToldBlocks);
+  EXPECT_EQ(told[4].removed.size(), limits::kMaxToldBlocks - 1);
+}
+
 TEST_F(BlockJournalTest, ALargeTreesSnapshotComesInPartsThatFollowOneAnother) {
   constexpr size_t kBlocks = limits::kMaxToldBlocks + 100;
   const auto pool = BlockPool::Create(kBlocks, 64).value();

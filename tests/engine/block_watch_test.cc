@@ -193,6 +193,13 @@ class BlockWatchTest : public EngineTest {
     return names;
   }
 
+  bool WaitUntilWritten() {
+    for (int i = 0; i < 6000 && SettledStats().tiers.at(0).queue_bytes > 0; ++i) {
+      std::this_thread::sleep_for(10ms);
+    }
+    return SettledStats().tiers.at(0).queue_bytes == 0;
+  }
+
   // Conversations that share beginnings, some cut short; more than the arena holds.
   void RandomTraffic(uint64_t seed, int rounds) {
     std::mt19937_64 random(seed);
@@ -257,6 +264,7 @@ TEST_F(BlockWatchTest, WhoWantsNoMoreIsToldNoMore) {
   engine_->WatchBlocks(late_.Sink());
   AskAndWait(Request(Prompt(100), 1));
   ASSERT_TRUE(early_.WaitFor(BlockPlace::kMemory, 3));
+  ASSERT_TRUE(late_.WaitFor(BlockPlace::kMemory, 3));
   late_.GrowTired();
   for (TokenId i = 1; i < 4; ++i) AskAndWait(Request(Prompt(100, i), 1));
   ASSERT_TRUE(early_.WaitFor(BlockPlace::kMemory, 12));
@@ -268,11 +276,19 @@ TEST_F(BlockWatchTest, WhatIsToldOfADiskComesToWhatItsFolderHolds) {
   engine_->WatchBlocks(early_.Sink());
   for (uint64_t seed = 0; seed < 6; ++seed) {
     RandomTraffic(100 + seed, 6);
+    AskAndWait(Request(Prompt(300, 50 + static_cast<TokenId>(seed)), 1));
+    ASSERT_TRUE(WaitUntilWritten());
     EXPECT_TRUE(early_.WaitUntil(BlockPlace::kDisk, [this] { return OnDisk(); }));
     Settle();
     EXPECT_EQ(early_.At(BlockPlace::kMemory), InTree());
   }
-  EXPECT_GT(SettledStats().tiers.at(0).evicted, 20U);
+  // More than fit.
+  for (TokenId i = 0; i < 6; ++i) {
+    AskAndWait(Request(Prompt(300, 70 + i), 1));
+    ASSERT_TRUE(WaitUntilWritten());
+  }
+  EXPECT_GT(SettledStats().tiers.at(0).evicted, 10U);
+  EXPECT_TRUE(early_.WaitUntil(BlockPlace::kDisk, [this] { return OnDisk(); }));
   // A process that comes to the same folder tells all of it.
   const std::set<BlockName> held = OnDisk();
   StartWithDisk(40);

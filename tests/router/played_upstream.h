@@ -47,11 +47,11 @@ class PlayedConnection {
     Send(data);
     Send("\r\n");
   }
-  // Whether the other side closes within ten seconds.
-  bool SeesEnd() const {
+  // Whether the other side closes within `ms`.
+  bool SeesEnd(int ms) const {
     pollfd poll_for{socket_, POLLIN, 0};
     char byte = 0;
-    return poll(&poll_for, 1, 10'000) == 1 && recv(socket_, &byte, 1, MSG_PEEK) <= 0;
+    return poll(&poll_for, 1, ms) == 1 && recv(socket_, &byte, 1, MSG_PEEK) <= 0;
   }
   // As a process that is killed: with a reset where `reset`.
   void Close(bool reset = false) {
@@ -106,6 +106,7 @@ class PlayedUpstream {
     return requests_;
   }
   std::atomic<int> health = 200;
+  std::atomic<int> connections = 0;  // taken so far
 
  private:
   void Accept(const std::stop_token& stop) {
@@ -114,6 +115,7 @@ class PlayedUpstream {
       if (poll(&poll_for, 1, 20) != 1) continue;
       const int socket = accept(listener_, nullptr, nullptr);
       if (socket < 0) continue;
+      ++connections;
       conversations_.emplace_back([this, socket] { Converse(socket); });
     }
   }

@@ -244,7 +244,7 @@ TEST_F(ProxyFailureTest, WhatIsNotOverWhenARouterStopsEndsWithAnErrorEvent) {
   Play([&](const PlayedRequest&, PlayedConnection& connection) {
     connection.Send(kPlayedStream);
     connection.Chunk("data: 1\n\n");
-    EXPECT_TRUE(connection.SeesEnd());
+    EXPECT_TRUE(connection.SeesEnd(10'000));
     connection.Close();
   });
   Start();

@@ -75,24 +75,39 @@ TEST_F(ProxyTest, AReplyWithoutALengthEndsWithItsConnection) {
 }
 
 TEST_F(ProxyTest, AClientThatGoesAwayEndsTheReplicasRequest) {
-  std::promise<bool> ended;
-  Play([&](const PlayedRequest&, PlayedConnection& connection) {
-    connection.Send(kPlayedStream);
-    connection.Chunk("data: 1\n\n");
-    ended.set_value(connection.SeesEnd());
+  std::promise<void> asked;
+  std::promise<bool> unanswered, streaming;
+  Play([&](const PlayedRequest& request, PlayedConnection& connection) {
+    if (request.head.starts_with("POST /v1/messages")) {
+      asked.set_value();
+      unanswered.set_value(connection.SeesEnd(10'000));
+    } else {
+      connection.Send(kPlayedStream);
+      bool ended = false;
+      for (int i = 0; i < 1000 && !ended; ++i) {
+        connection.Chunk("data: 1\n\n");
+        ended = connection.SeesEnd(10);
+      }
+      streaming.set_value(ended);
+    }
     connection.Close();
   });
   Start();
-  TestClient client(router_->port());
-  client.Post("/v1/chat/completions", "{}");
-  EXPECT_TRUE(client.ReadUntil("data: 1\n\n"));
-  client.Close();
-  EXPECT_TRUE(ended.get_future().get());
+  TestClient first(router_->port());
+  first.Post("/v1/chat/completions", "{}");
+  EXPECT_TRUE(first.ReadUntil("data: 1\n\n"));
+  first.Close();
+  EXPECT_TRUE(streaming.get_future().get());
+  TestClient second(router_->port());
+  second.Post("/v1/messages", "{}");
+  asked.get_future().wait();
+  second.Close();
+  EXPECT_TRUE(unanswered.get_future().get());
 }
 
 TEST_F(ProxyTest, ConnectionsToReplicasAreKept) {
   std::atomic<int> answered = 0;
-  Play([&](const PlayedRequest&, PlayedConnection& connection) {
+  PlayedUpstream& replica = Play([&](const PlayedRequest&, PlayedConnection& connection) {
     connection.Send(PlayedAnswer("200 OK", "{}"));
     // Closed behind the second, as an engine does whose patience is short.
     if (++answered == 2) connection.Close();
@@ -100,6 +115,8 @@ TEST_F(ProxyTest, ConnectionsToReplicasAreKept) {
   Start();
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Chat().status, 200) << i;
   EXPECT_EQ(answered, 5);
+  EXPECT_LE(replica.connections, 4)
+      << "one more behind the one that closed, and who asks for health";
 }
 
 TEST_F(ProxyTest, HeadIsAnsweredWithoutABody) {
@@ -141,6 +158,34 @@ TEST_F(ProxyTest, WhatConcernsOneReplicaGoesToTheOneThatIsNamed) {
             second.name());
   EXPECT_EQ(asked("DELETE /cache" + end), "400") << "of whom is not said";
   EXPECT_EQ(asked("GET /cache?replica=nobody:1" + end), "404");
+}
+
+TEST_F(ProxyTest, RepliesThatAreBeingWrittenCount) {
+  std::atomic<bool> hold = false;
+  const auto answer = [&](const PlayedRequest&, PlayedConnection& connection) {
+    while (hold) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    connection.Send(PlayedAnswer("200 OK", "{}"));
+  };
+  const PlayedUpstream& first = Play(answer);
+  const PlayedUpstream& second = Play(answer);
+  Start();
+  const auto body = [](const std::string& text) {
+    return PostBytes("/v1/chat/completions",
+                     R"({"messages":[{"role":"user","content":")" + text + R"("}]})");
+  };
+  // By its work alone, one has done its share for all the small prompts that follow.
+  EXPECT_EQ(Ask(body(std::string(40'000, 'a'))).status, 200);
+  hold = true;
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (size_t i = 0; i < 8; ++i) {
+    clients.push_back(std::make_unique<TestClient>(router_->port()));
+    clients.back()->Send(body(std::to_string(i) + " is a number"));
+    EXPECT_TRUE(Until([&] { return first.requests().size() + second.requests().size() == i + 2; }));
+  }
+  EXPECT_GE(first.requests().size(), 3u);
+  EXPECT_GE(second.requests().size(), 3u);
+  hold = false;
+  for (const auto& client : clients) EXPECT_EQ(client->Read().status, 200);
 }
 
 TEST_F(ProxyTest, KeysAreLookedAtHereWhereTheyAreKnown) {

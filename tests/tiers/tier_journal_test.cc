@@ -111,6 +111,20 @@ TEST_F(TierJournalTest, OfSeveralChangesOfOneBlockTheLastIsTold) {
   EXPECT_EQ(told_.size(), 3U) << "nothing had changed";
 }
 
+TEST_F(TierJournalTest, ManyChangesComeInSeveralOfFollowingNumbers) {
+  const TestChain chain("many", limits::kMaxToldBlocks + 10);
+  ASSERT_TRUE(journal_.Watch(store_, Sink()));
+  journal_.OnCleared();
+  for (const BlockKey& key : chain.keys) journal_.OnStored(key);
+  journal_.Tell();
+  ASSERT_EQ(told_.size(), 3U);
+  EXPECT_TRUE(told_[1].cleared && !told_[2].cleared);
+  EXPECT_EQ(told_[1].sequence, 1U);
+  EXPECT_EQ(told_[2].sequence, 2U);
+  EXPECT_EQ(told_[1].stored.at(0).blocks.size(), limits::kMaxToldBlocks);
+  EXPECT_EQ(Stored(), Names(std::span(chain.keys).last(10)));
+}
+
 TEST_F(TierJournalTest, ASnapshotComesBehindTheChangesThatAreInIt) {
   const TestChain chain("few", 2);
   ASSERT_TRUE(journal_.Watch(store_, Sink()));
