@@ -127,7 +127,7 @@ std::string ReplicaEvents::TroubleOf(const json::object& hello, const ReplicaTer
   if (lore_.terms) alike.context = lore_.terms->context;
   if (lore_.terms && alike != *lore_.terms) {
     return "it reads prompts otherwise than the other replicas: give all the same "
-           "--cache-key-isolates, --keep-billing-line and --cache-minimum";
+           "--cache-key-isolates, --keep-billing-line and --cache-minimum-tokens";
   }
   return "";
 }
