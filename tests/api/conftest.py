@@ -262,9 +262,9 @@ def start(built):
     one whose replies the test writes."""
     running = []
 
-    def begin(*options, clocked=False, scripted=False):
+    def begin(*options, clocked=False, scripted=False, **more):
         binary = CLOCKED_BINARY if clocked else SCRIPTED_BINARY if scripted else BINARY
-        running.append(Server(*options, binary=binary))
+        running.append(Server(*options, binary=binary, **more))
         return running[-1]
 
     yield begin

@@ -221,7 +221,7 @@ TEST_F(FollowServerTest, AServerThatStopsSaysSoAtOnceAndEndsTheStreamWhenReplies
   engine_.Send(0, Text("a"));
   ASSERT_TRUE(asking.ReadUntil("\"content\":\"a\""));
   TestClient idle(server_->port());
-  std::future<void> stopped = std::async(std::launch::async, [&] { server_->Stop(60s); });
+  std::future<void> stopped = std::async(std::launch::async, [&] { server_->Stop(90s); });
   EXPECT_TRUE(Next(*client, "draining").is_object());
   EXPECT_EQ(stopped.wait_for(0s), std::future_status::timeout);
   // Meanwhile new connections are answered, so that who asks can go elsewhere.
@@ -236,7 +236,7 @@ TEST_F(FollowServerTest, AServerThatStopsSaysSoAtOnceAndEndsTheStreamWhenReplies
   engine_.Send(0, Finished(engine_.request(0), 0, {5}));
   EXPECT_EQ(asking.Read().status, 200);
   EXPECT_TRUE(client->ReadUntil("\r\n0\r\n\r\n")) << "the stream has its end";
-  stopped.wait();
+  EXPECT_EQ(stopped.wait_for(45s), std::future_status::ready) << "who follows is not waited for";
 }
 
 TEST_F(FollowServerTest, NoMoreFollowThanTheLimit) {

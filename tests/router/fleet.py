@@ -195,6 +195,9 @@ class Reply:
         assert self.ended.wait(300), f"{self.path} has not ended"
         return self
 
+    def json(self):
+        return json.loads(self.text)
+
     def events(self):
         """(name, data) of each event of a stream; half of one at the end fails the test."""
         text = self.text.decode()
@@ -218,7 +221,7 @@ class Reply:
         if self.error or self.status != 200:
             return False
         if not self.streamed:
-            return bool(json.loads(self.text))
+            return bool(self.json())
         name, data = self.events()[-1]
         return name == "message_stop" if self.path == "/v1/messages" else data == "[DONE]"
 
@@ -227,7 +230,7 @@ class Reply:
         assert self.whole(), self
         read = _read_messages if self.path == "/v1/messages" else _read_chat
         return read([json.loads(data) for _, data in self.events() if data != "[DONE]"] if self.streamed
-                    else json.loads(self.text))
+                    else self.json())
 
     def __repr__(self):
         return f"{self.path} from {self.replica}: {self.status}, {self.error!r}, {self.text[-400:]!r}"

@@ -124,12 +124,12 @@ def test_without_a_model_prefixes_are_known_by_their_text(fleet):
     together = fleet(3, *small(96), model=False, router=("--approximate",))
     asked, read = Traffic("approximately", documents=3, conversations=6, turns=3).play(together.router.port)
     places = {}
-    for conversation in [Conversation(document(f"approximately {i}"), f"approximately {i}") for i in range(4)]:
+    for conversation in [Conversation(document(f"a text {i}"), f"a conversation {i}") for i in range(6)]:
         for _ in range(3):
             reply = conversation.ask(together.router.port)
             conversation.take(reply)
             places.setdefault(conversation, set()).add(reply.replica)
-    assert [len(found) for found in places.values()] == [1] * 4, "a conversation stays where it is"
+    assert [len(found) for found in places.values()] == [1] * 6, "a conversation stays where it is"
     assert len(set.union(*places.values())) > 1, "all went to one"
     print(f"of {asked} tokens {read} were read")
     assert read > 0.6 * asked
