@@ -100,12 +100,11 @@ def _wait(program, ready):
     return program
 
 
-def start_reprise(name, model, *options, binary=REPRISE, **popen):
-    """Reprise on `model`; ready when it says where it listens."""
+def _listening(name, binary, arguments, popen):
+    """Ready when it says where it listens."""
     if not pathlib.Path(binary).exists():
         raise DidNotStart(f"{binary} has not been built: ./run builds it")
-    program = Program(name, [binary, "serve", "--model", model, "--port", "0", *options],
-                      **popen)
+    program = Program(name, [binary, *arguments], **popen)
 
     def ready():
         found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", program.log.read_text())
@@ -113,6 +112,18 @@ def start_reprise(name, model, *options, binary=REPRISE, **popen):
         return bool(found)
 
     return _wait(program, ready)
+
+
+def start_reprise(name, model, *options, binary=REPRISE, **popen):
+    """Reprise on `model`; ready when it says where it listens."""
+    return _listening(name, binary, ["serve", "--model", model, "--port", "0", *options], popen)
+
+
+def start_router(name, model, urls, *options, binary=REPRISE, **popen):
+    """A router before the servers at `urls`; ready when it says where it listens."""
+    replicas = [word for url in urls for word in ("--replica", url)]
+    return _listening(name, binary, ["route", "--model", model, "--port", "0", *replicas, *options],
+                      popen)
 
 
 def without_guesses(binary=REPRISE):

@@ -37,7 +37,11 @@ json::object ModelJson(const Service& service) {
 }  // namespace
 
 asio::awaitable<void> HandleHealth(Exchange& exchange) {
-  co_await exchange.SendJson(R"({"status":"ok"})");
+  HttpResponse response;
+  const bool stopping = exchange.service.stopping;
+  response.status = stopping ? 503 : 200;
+  response.body = stopping ? R"({"status":"stopping"})" : R"({"status":"ok"})";
+  co_await exchange.Send(std::move(response));
 }
 
 asio::awaitable<void> HandleMetrics(Exchange& exchange) {

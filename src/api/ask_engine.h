@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "api/mailbox.h"
+#include "http/mailbox.h"
 #include "api/service.h"
 
 namespace reprise {

@@ -39,7 +39,7 @@ asio::awaitable<void> HandleCompletion(Exchange& exchange, const WireEndpoint& e
     return std::make_shared<const Call>(std::move(*call));
   };
   WorkOrder order = exchange.Order();
-  Result<CallPointer> call = co_await service.OnWorker(std::move(order), std::move(read));
+  Result<CallPointer> call = co_await service.workers.OnWorker(std::move(order), std::move(read));
   if (call && service.stopping) call = std::unexpected(StoppingError());
   if (!call) {
     co_await exchange.SendError(call.error());
@@ -59,7 +59,7 @@ asio::awaitable<void> HandleCountTokens(Exchange& exchange) {
        &model = exchange.service.model] { return CountMessageTokens(body, caller, model); };
   WorkOrder order = exchange.Order();
   const Result<size_t> tokens =
-      co_await exchange.service.OnWorker(std::move(order), std::move(count));
+      co_await exchange.service.workers.OnWorker(std::move(order), std::move(count));
   if (tokens) {
     co_await exchange.SendJson(fmt::format(R"({{"input_tokens":{}}})", *tokens));
   } else {

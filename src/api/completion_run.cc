@@ -60,11 +60,13 @@ CompletionRun::CompletionRun(Exchange& exchange, const WireEndpoint& endpoint,
       reply_memory_(exchange.request.memory->Another()),
       generation_(service_.engine, service_.io, reply_memory_) {
   service_.runs.insert(this);
+  service_.followers.NoteLoad();
   service_.watchers.NoteRequest(number_);
 }
 
 CompletionRun::~CompletionRun() {
   service_.runs.erase(this);
+  service_.followers.NoteLoad();
   NoteFigures();
   CountWork(Service::SecondsSince1970());
   service_.history.NoteEnd(number_, EndState());
@@ -281,6 +283,9 @@ HttpResponse CompletionRun::ResponseHead() const {
   if (!call_->ignored.empty()) head.headers.emplace_back("x-reprise-ignored", call_->ignored);
   if (std::string warning = Warning(); !warning.empty()) {
     head.headers.emplace_back("x-reprise-cache-warning", std::move(warning));
+  }
+  if (std::string id = format_->stored_id(); !id.empty()) {
+    head.headers.emplace_back("x-reprise-stored-response", std::move(id));
   }
   if (streams()) {
     head.content_type = kSseContentType;

@@ -39,12 +39,15 @@ void PrepareNextTurn(Service& service, const WorkOrder& order, std::shared_ptr<c
   std::vector<TokenId> reply = choice.finished->reply;
   WrittenReply written = WrittenReplyOf(choice, service.model);
   boost::json::object message = MessageOf(written);
-  if (!written.calls.empty()) service.model.replies->Remember(call->tenant, std::move(written));
+  if (!written.calls.empty()) {
+    service.followers.TellReply(call->tenant, written);
+    service.model.replies->Remember(call->tenant, std::move(written));
+  }
   if (reply.empty() || choice.text.empty() || call->parameters.cache == CacheUse::kNone) return;
   // Without it the reply went on in the last message, so no turn of its own will follow.
   if (!call->template_variables.at("add_generation_prompt").as_bool()) return;
-  service.InBackground(order, [&service, call = std::move(call), reply = std::move(reply),
-                               message = std::move(message)] {
+  service.workers.InBackground(order, [&service, call = std::move(call), reply = std::move(reply),
+                                       message = std::move(message)] {
     GenerationRequest request;
     request.scope = CacheScope(*call);
     request.prompt =

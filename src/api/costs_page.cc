@@ -120,7 +120,8 @@ asio::awaitable<void> HandleCosts(Exchange& exchange) {
        &tokenizer = *service.model.tokenizer]() mutable -> Result<std::string> {
     return Reckon(std::move(history), tokenizer, std::move(body));
   };
-  Result<std::string> answer = co_await service.OnWorker(std::move(order), std::move(reckon));
+  Result<std::string> answer =
+      co_await service.workers.OnWorker(std::move(order), std::move(reckon));
   if (answer) {
     co_await exchange.SendJson(std::move(*answer));
   } else {

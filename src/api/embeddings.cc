@@ -61,7 +61,8 @@ asio::awaitable<void> HandleEmbeddings(Exchange& exchange) {
   };
   WorkOrder order = exchange.Order();
   const std::shared_ptr<MemoryShare> memory = order.memory;
-  const Result<CallPointer> call = co_await service.OnWorker(std::move(order), std::move(read));
+  const Result<CallPointer> call =
+      co_await service.workers.OnWorker(std::move(order), std::move(read));
   if (!call) {
     co_await exchange.SendError(call.error());
     co_return;

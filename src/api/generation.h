@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "api/mailbox.h"
+#include "http/mailbox.h"
 #include "base/memory_budget.h"
 #include "engine/engine.h"
 #include "generation/request.h"

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include "api/metrics_engine.h"
-#include "api/metrics_process.h"
-#include "api/metrics_text.h"
+#include "metrics/metrics_text.h"
+#include "metrics/process_metrics.h"
 
 namespace reprise {
 

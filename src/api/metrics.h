@@ -11,11 +11,11 @@
 #include <string_view>
 #include <utility>
 
-#include "api/metrics_histogram.h"
 #include "api/server_options.h"
 #include "engine/engine.h"
 #include "generation/request.h"
 #include "http/listener.h"
+#include "metrics/histogram.h"
 
 namespace reprise {
 

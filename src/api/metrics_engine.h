@@ -3,8 +3,8 @@
 // The engine's part of /metrics: requests, tokens, memory, recurrent states, the stores below.
 // Pure.
 
-#include "api/metrics_text.h"
 #include "engine/engine.h"
+#include "metrics/metrics_text.h"
 
 namespace reprise {
 

@@ -15,6 +15,7 @@
 #include "api/costs_page.h"
 #include "api/embeddings.h"
 #include "api/error_response.h"
+#include "api/follow_stream.h"
 #include "api/history_page.h"
 #include "api/page.h"
 #include "api/savings_page.h"
@@ -42,6 +43,8 @@ asio::awaitable<void> Complete(Exchange& exchange) {
   co_await HandleCompletion(exchange, endpoint);
 }
 
+constexpr std::string_view kHealthPath = "/health";  // also answered while the server stops
+
 const std::array kRoutes = {
     HandledRoute{{"POST", kChatCompletions.path}, Complete<kChatCompletions>},
     HandledRoute{{"POST", kTextCompletions.path}, Complete<kTextCompletions>},
@@ -53,7 +56,7 @@ const std::array kRoutes = {
     HandledRoute{{"POST", "/v1/embeddings"}, HandleEmbeddings},
     HandledRoute{{"GET", "/v1/models"}, HandleModels},
     HandledRoute{{"GET", "/v1/models/"}, HandleModel},
-    HandledRoute{{"GET", "/health", /*quiet=*/true}, HandleHealth},
+    HandledRoute{{"GET", kHealthPath, /*quiet=*/true}, HandleHealth},
     HandledRoute{{"GET", "/metrics", /*quiet=*/true, /*admin=*/true}, HandleMetrics},
     HandledRoute{{"GET", "/props"}, HandleProps},
     HandledRoute{{"GET", "/cache"}, HandleCache},
@@ -66,6 +69,7 @@ const std::array kRoutes = {
     HandledRoute{{"POST", "/cache/tree/", /*quiet=*/false, /*admin=*/true}, HandleKeepTreeNode},
     HandledRoute{{"GET", "/cache/series", /*quiet=*/true}, HandleSeries},
     HandledRoute{{"GET", "/cache/watch", /*quiet=*/true}, HandleWatch},
+    HandledRoute{{"GET", "/cache/events", /*quiet=*/true, /*admin=*/true}, HandleFollow},
     HandledRoute{{"GET", "/savings", /*quiet=*/true}, HandleSavings},
     HandledRoute{{"GET", "/cache/costs", /*quiet=*/true}, HandleCosts},
     HandledRoute{{"GET", "/prices", /*quiet=*/true}, HandlePrices},
@@ -123,7 +127,7 @@ bool IsJson(std::string_view content_type) {
 
 // Why a request is not handled at all.
 std::optional<Error> Refusal(const HttpRequest& request, const Route& route, bool stopping) {
-  if (stopping) return StoppingError();
+  if (stopping && route.path != kHealthPath) return StoppingError();
   if (request.refusal) return request.refusal;
   if (route.admin && !request.identity.admin) return NotForThisKey();
   if (request.method == "POST" && !route.path.empty() && !IsJson(request.content_type)) {

@@ -32,25 +32,18 @@ const SystemClock kStoreClock;  // of stored responses
 
 ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer> tokenizer,
                           std::shared_ptr<const ChatTemplate> tmpl, const ServerOptions& options) {
-  ServedModel model;
-  model.tokenizer = std::move(tokenizer);
-  model.chat_template = std::move(tmpl);
+  ServedModel model = DescribeTexts({.tokenizer = std::move(tokenizer),
+                                     .chat_template = std::move(tmpl),
+                                     .chat_template_source = options.chat_template_source,
+                                     .bos_token = options.bos_token,
+                                     .eos_token = options.eos_token,
+                                     .tool_format = options.tool_format});
   model.name = options.model_name;
-  model.bos_token = options.bos_token;
-  model.eos_token = options.eos_token;
   model.strict_model = options.strict_model;
   model.default_max_tokens = options.default_max_tokens;
   model.policy = options.policy;
-  if (model.chat_template != nullptr) {
-    model.template_traits =
-        DetectTraits(*model.chat_template, options.bos_token, options.eos_token);
-  }
-  model.replies = std::make_shared<ReplyMemory>(limits::kReplyMemoryBytes);
   model.responses = std::make_shared<ResponseStore>(&kStoreClock, options.response_retention,
                                                     limits::kResponseStoreBytes);
-  model.dialect = DialectOf(options.chat_template_source, model.template_traits.tools);
-  if (options.tool_format) model.dialect.tools = *options.tool_format;
-  model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);
   if (auto grammars = GrammarCompiler::Create(model.tokenizer)) {
     model.grammars = std::move(*grammars);
   } else {
@@ -81,6 +74,7 @@ struct Server::Impl {
         .authenticate = [this](const HttpRequest& head) -> Result<Identity> {
           const Status origin = CheckOrigin(head, service.options.origins);
           if (!origin) return std::unexpected(origin.error());
+          if (ShowsFleetToken(head, service.options.fleet_token)) return Identity{};
           return Authenticate(head, service.keys ? &*service.keys : nullptr);
         },
         .handle =
@@ -101,7 +95,8 @@ struct Server::Impl {
     const TimePoint until = std::chrono::steady_clock::now() + longest;
     asio::steady_timer timer(io);
     const auto left = [&] {
-      return service.open_exchanges - (watchers_too ? 0 : service.watchers.count());
+      const size_t watching = service.watchers.count() + service.followers.count();
+      return service.open_exchanges - (watchers_too ? 0 : watching);
     };
     while (left() > 0 && std::chrono::steady_clock::now() < until) {
       timer.expires_after(std::chrono::milliseconds(5));
@@ -111,11 +106,13 @@ struct Server::Impl {
 
   asio::awaitable<void> Drain(Duration longest) {
     service.stopping = true;
-    listener.StopAccepting();
+    service.followers.TellDraining();
     service.watchers.Stop();
     AbortRuns(/*started_too=*/false);
     co_await WaitForExchanges(longest, /*watchers_too=*/false);
     AbortRuns(/*started_too=*/true);
+    service.followers.Stop();
+    listener.StopAccepting();
     co_await WaitForExchanges(std::chrono::milliseconds(limits::kStopFlushMs),
                               /*watchers_too=*/true);
     listener.Close();
@@ -124,6 +121,7 @@ struct Server::Impl {
   void Run() {
     listener.Start();
     asio::co_spawn(io, service.watchers.Run(), asio::detached);
+    asio::co_spawn(io, service.followers.Run(), asio::detached);
     thread = std::thread([this] {
       NameTraceThread("sockets");
       io.run();
@@ -172,8 +170,8 @@ void Server::Stop(Duration drain) {
   if (!impl_->thread.joinable()) return;
   asio::co_spawn(impl_->io, impl_->Drain(drain), asio::detached);
   impl_->thread.join();
-  impl_->service
-      .StopWork();  // what replies have left to do in the background submits to the engine
+  // What replies have left to do in the background submits to the engine.
+  impl_->service.workers.Stop();
 }
 
 }  // namespace reprise

@@ -35,9 +35,9 @@ class Server {
   // When this returns, requests whose header is not complete yet are judged by these keys. What is
   // being answered is answered to its end. REQUIRES: not stopped.
   void ReplaceKeys(ApiKeys keys);
-  // Accepts nothing more, tells what waits that the server is stopping (503, or an error event),
-  // lets what the engine has taken up go on for `drain`, tells the rest of it the same, and joins
-  // the threads: after it nothing touches the engine. Idempotent.
+  // Tells who follows it that the server is stopping, then what waits and what comes meanwhile
+  // (503, or an error event), lets what the engine has taken up go on for `drain`, tells the rest
+  // of it the same, and joins the threads: after it nothing touches the engine. Idempotent.
   void Stop(Duration drain = Duration::zero());
 
  private:

@@ -53,6 +53,7 @@ struct ServerOptions {
   // a program that is built around the server.
   std::function<void(const Call&, const Tokenizer&, GenerationRequest&)> before_submit;
   std::optional<ApiKeys> api_keys;  // none: nobody needs a key
+  std::string fleet_token;          // who shows it may follow GET /cache/events; empty: nobody
   OriginPolicy origins;             // which web pages may use the server
   // Bytes that bodies, the work on them and replies hold together; beyond, requests are refused.
   size_t request_memory = 0;  // 0: limits::kMinRequestMemory

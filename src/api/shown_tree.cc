@@ -29,7 +29,7 @@ const char* StateOf(const TreeChain& chain) {
 }
 
 // The first characters.
-std::string Excerpt(const TokenId* tokens, size_t count, const Tokenizer& tokenizer) {
+std::string NodeExcerpt(const TokenId* tokens, size_t count, const Tokenizer& tokenizer) {
   constexpr size_t kMostBytes = 4 * limits::kExcerptCharacters;
   std::string text;
   for (size_t i = 0; i < count && text.size() < kMostBytes; ++i) text += tokenizer.Piece(tokens[i]);
@@ -113,7 +113,7 @@ json::object ShownTree::Shown(const Node& node, const Tokenizer& tokenizer, bool
                         {"tokens_below", chain.tokens_below - before},
                         {"part", ToText(label)},
                         {"name", NameOf(label)},
-                        {"excerpt", Excerpt(TokensOf(node), node.tokens, tokenizer)},
+                        {"excerpt", NodeExcerpt(TokensOf(node), node.tokens, tokenizer)},
                         {"state", StateOf(chain)},
                         {"readers", chain.leases},
                         {"reads", chain.reads},

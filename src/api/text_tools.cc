@@ -113,7 +113,7 @@ asio::awaitable<void> Handle(Exchange& exchange, Work work) {
     return work(*object, model, tenant);
   };
   const std::shared_ptr<MemoryShare> memory = order.memory;
-  ReplyBody answer = co_await exchange.service.OnWorker(std::move(order), std::move(task));
+  ReplyBody answer = co_await exchange.service.workers.OnWorker(std::move(order), std::move(task));
   if (answer && !memory->Resize(answer->size())) answer = std::unexpected(NoRequestMemory());
   if (answer) {
     co_await exchange.SendJson(std::move(*answer));

@@ -59,7 +59,8 @@ asio::awaitable<Result<Tree>> TakeTree(Exchange& exchange, size_t most_nodes) {
 asio::awaitable<void> SendWritten(Exchange& exchange, std::function<Result<std::string>()> write) {
   WorkOrder order = exchange.Order();
   const std::shared_ptr<MemoryShare> memory = order.memory;
-  Result<std::string> body = co_await exchange.service.OnWorker(std::move(order), std::move(write));
+  Result<std::string> body =
+      co_await exchange.service.workers.OnWorker(std::move(order), std::move(write));
   if (body && !memory->Resize(body->size())) body = std::unexpected(NoRequestMemory());
   if (body) {
     co_await exchange.SendJson(std::move(*body));

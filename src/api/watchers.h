@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "api/mailbox.h"
+#include "http/mailbox.h"
 #include "engine/engine.h"
 #include "http/connection.h"
 #include "http/identity.h"

@@ -10,6 +10,7 @@
 #include "app/inspect.h"
 #include "app/perplexity.h"
 #include "app/pull_command.h"
+#include "app/route_command.h"
 #include "app/simulate_command.h"
 #include "app/tokenize.h"
 #include "app/version.h"
@@ -239,6 +240,11 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
                   "answer only requests with a key of this file, read again at SIGHUP; its lines: "
                   "KEY ORGANISATION/WORKSPACE [admin]; default: no key is needed")
       ->type_name("FILE");
+  serve
+      .add_option("--fleet-token", options.fleet_token_file,
+                  "who shows this file's content may follow which blocks are cached here (GET "
+                  "/cache/events), as a router does; default: administrators' keys may")
+      ->type_name("FILE");
 }
 
 void AddCache(CLI::App& app, CacheOptions& options, Times& times) {
@@ -332,6 +338,9 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   PullCommand pull;
   AddPull(app, pull);
 
+  RouteOptions route;
+  AddRoute(app, route);
+
   SimulateOptions simulate;
   AddSimulate(app, simulate);
 
@@ -359,6 +368,7 @@ int RunCommandLine(int argc, char** argv, ServeOptions serve) {
   if (app.got_subcommand("perplexity")) return RunPerplexity(perplexity);
   if (app.got_subcommand("cache")) return RunCache(cache);
   if (app.got_subcommand("pull")) return RunPull(pull);
+  if (app.got_subcommand("route")) return RunRoute(std::move(route));
   if (app.got_subcommand("simulate")) return RunSimulate(simulate);
   if (app.got_subcommand("tokenize")) return RunTokenize(tokenize);
   return RunInspect(inspect);

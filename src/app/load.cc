@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <utility>
@@ -75,6 +76,17 @@ Result<LoadedText> LoadText(const GgufFile& file, const std::string& chat_templa
     text.chat_template_source = std::move(**source);
   }
   return text;
+}
+
+std::string ModelName(const GgufFile& file) {
+  constexpr std::string_view kPartEnding = "-00001-of-00003";
+  std::string name = std::filesystem::path(file.parts().front().path).stem().string();
+  if (file.parts().size() > 1) name.resize(name.size() - kPartEnding.size());
+  return name;
+}
+
+std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
+  return token ? std::string(tokenizer.Piece(*token)) : std::string();
 }
 
 Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOptions& options) {

@@ -3,6 +3,7 @@
 // Opens a GGUF file and makes everything a command needs of it. Called once at start.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -39,6 +40,11 @@ Result<GgufFile> OpenModel(const std::string& model);
 // `chat_template_file`: a template in place of the file's own; empty: none. kIo, kInvalidArgument
 // or kTooLarge where it cannot be read or is no template.
 Result<LoadedText> LoadText(const GgufFile& file, const std::string& chat_template_file = "");
+
+// The file's, without what tells the parts of a split one apart.
+std::string ModelName(const GgufFile& file);
+// As it is written; empty: there is none.
+std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token);
 
 // Packs the weights; logs progress where that takes longer than a second.
 Result<std::unique_ptr<Model>> LoadModel(const GgufFile& file, const ModelOptions& options);

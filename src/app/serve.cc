@@ -2,19 +2,15 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
-#include <functional>
-#include <thread>
 #include <utility>
 
 #include "app/machine.h"
+#include "app/secret_file.h"
+#include "app/stop_signals.h"
 #include "app/version.h"
 #include "base/clock.h"
 #include "base/cpus.h"
@@ -24,54 +20,6 @@
 
 namespace reprise {
 namespace {
-
-// SIGINT, SIGTERM and SIGHUP are blocked before any thread starts and awaited by this one.
-sigset_t BlockSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  return signals;
-}
-
-// One line in the log, whatever comes of it.
-void ReloadKeys(const std::string& file, Server& server) {
-  if (file.empty()) {
-    LogInfo("SIGHUP: there is no file of keys to read again (--api-keys)");
-    return;
-  }
-  Result<ApiKeys> keys = ApiKeys::Read(file);
-  if (!keys) {
-    LogWarning("the keys before stay: {}", keys.error().message);
-    return;
-  }
-  const size_t count = keys->size();
-  server.ReplaceKeys(*std::move(keys));
-  LogInfo("keys read again from {}: {} in all", file, count);
-}
-
-// SIGINT or SIGTERM; SIGHUP only reloads.
-int AwaitStopSignal(const sigset_t& signals, const std::function<void()>& reload) {
-  for (;;) {
-    int which = 0;
-    sigwait(&signals, &which);
-    if (which != SIGHUP) return which;
-    reload();
-  }
-}
-
-void AwaitStop(const sigset_t& signals, const std::function<void()>& reload) {
-  const int which = AwaitStopSignal(signals, reload);
-  LogInfo("stopping ({})", which == SIGINT ? "interrupted" : "terminated");
-  // A second signal means it: no more waiting.
-  std::thread([signals] {
-    AwaitStopSignal(signals, [] {});
-    _exit(130);
-  }).detach();
-}
 
 // That compute.
 int Threads(const ModelOptions& options) {
@@ -107,18 +55,6 @@ void LogCache(const EngineStats& stats, const EngineOptions& options) {
       "behind prompts",
       stats.cache.total_states, static_cast<double>(stats.state_bytes) / 1e6,
       stats.cache.most_working_states);
-}
-
-// The file's, without what tells the parts of a split one apart.
-std::string ModelName(const GgufFile& file) {
-  constexpr std::string_view kPartEnding = "-00001-of-00003";
-  std::string name = std::filesystem::path(file.parts().front().path).stem().string();
-  if (file.parts().size() > 1) name.resize(name.size() - kPartEnding.size());
-  return name;
-}
-
-std::string TokenText(const Tokenizer& tokenizer, std::optional<TokenId> token) {
-  return token ? std::string(tokenizer.Piece(*token)) : std::string();
 }
 
 void PrintInvitation(std::string host, int port, bool needs_key) {
@@ -165,6 +101,11 @@ int RunServe(ServeOptions options) {
     if (!keys) return Complain(keys.error());
     options.server.api_keys = *std::move(keys);
   }
+  if (!options.fleet_token_file.empty()) {
+    Result<std::string> token = ReadSecretFile(options.fleet_token_file);
+    if (!token) return Complain(token.error());
+    options.server.fleet_token = *std::move(token);
+  }
   auto file = OpenModel(options.model.path);
   if (!file) return Complain(file.error());
   auto text = LoadText(*file, options.chat_template_file);
@@ -210,7 +151,10 @@ int RunServe(ServeOptions options) {
       Server::Start(**engine, text->tokenizer, text->chat_template, std::move(options.server));
   if (!server) return Complain(server.error());
   PrintInvitation(host, (*server)->port(), !options.api_keys_file.empty());
-  AwaitStop(signals, [&] { ReloadKeys(options.api_keys_file, **server); });
+  AwaitStop(signals, [&] {
+    ReloadKeys(options.api_keys_file,
+               [&](ApiKeys keys) { (*server)->ReplaceKeys(std::move(keys)); });
+  });
   (*server)->Stop(options.drain);
   server->reset();
   engine->reset();

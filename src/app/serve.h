@@ -23,6 +23,7 @@ struct ServeOptions {
   EngineOptions engine;          // kv_bytes 0: a quarter of the memory
   const Clock* clock = nullptr;  // of all lifetimes, outlives the server; null: the system's
   std::string api_keys_file;     // empty: nobody needs a key
+  std::string fleet_token_file;  // empty: there is none
   Duration drain = std::chrono::seconds(5);  // what runs has so long to end when the server stops
 };
 

@@ -6,12 +6,12 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
-#include <sstream>
+#include <string>
 #include <system_error>
 #include <utility>
 
+#include "app/secret_file.h"
 #include "base/log.h"
 #include "engine/memory_plan.h"
 #include "model/kv_identity.h"
@@ -55,6 +55,16 @@ Sha256 ContentHash(const GgufFile& file, DiskStore* folder) {
   for (const GgufPart& part : file.parts()) parts.push_back(PartHash(part, folder));
   file.DropPages();
   return ContentOf(parts);
+}
+
+// What names blocks that leave this process by name only. The content is not hashed for that: a
+// large model takes minutes, and who takes one file for another by this sends a request in vain.
+Sha256 IdentityInMemory(const GgufFile& file, const Model& model) {
+  return model.kv_identity(Sha256Hasher()
+                               .Add("reprise blocks in memory")
+                               .Add(model.config().name)
+                               .Add(uint64_t{file.file_bytes()})
+                               .Finish());
 }
 
 Result<uint64_t> DefaultBytes(const std::string& folder) {
@@ -104,21 +114,6 @@ Result<std::unique_ptr<DiskStore>> OpenDisk(const DiskOptions& options, size_t b
   return store;
 }
 
-Status ReadSecret(const std::string& path, std::string& secret) {
-  constexpr size_t kLeastSecret = 16;
-  std::ostringstream content;
-  if (std::ifstream file(path, std::ios::binary); !file || !(content << file.rdbuf())) {
-    return Fail(ErrorCode::kInvalidArgument, fmt::format("cannot read {}", path));
-  }
-  secret = content.str();
-  secret.resize(secret.find_last_not_of("\r\n") + 1);
-  if (secret.size() >= kLeastSecret) return {};
-  return Fail(ErrorCode::kInvalidArgument,
-              fmt::format("the secret in {} is shorter than {} bytes; make one with: openssl rand "
-                          "-hex 32 > {}",
-                          path, kLeastSecret, path));
-}
-
 Result<std::unique_ptr<SharedStore>> OpenShared(const SharedOptions& options, size_t block_bytes,
                                                 size_t block_tokens) {
   SharedStore::Options shared;
@@ -134,9 +129,9 @@ Result<std::unique_ptr<SharedStore>> OpenShared(const SharedOptions& options, si
     shared.stores.push_back(*std::move(address));
   }
   if (!options.secret_file.empty()) {
-    if (Status read = ReadSecret(options.secret_file, shared.secret); !read) {
-      return std::unexpected(read.error());
-    }
+    Result<std::string> secret = ReadSecretFile(options.secret_file);
+    if (!secret) return std::unexpected(secret.error());
+    shared.secret = *std::move(secret);
   }
   auto store = SharedStore::Open(std::move(shared));
   if (!store) return store;
@@ -182,7 +177,10 @@ Result<EngineTiers> OpenTiers(const TierOptions& options, const GgufFile& file,
     if (!opened) return std::unexpected(opened.error());
     shared = *std::move(opened);
   }
-  if (disk == nullptr && shared == nullptr) return below;
+  if (disk == nullptr && shared == nullptr) {
+    below.identity = IdentityInMemory(file, model);
+    return below;
+  }
   below.identity = model.kv_identity(ContentHash(file, disk.get()));
   if (disk != nullptr) add(TierKind::kDisk, std::move(disk));
   if (shared != nullptr) add(TierKind::kShared, std::move(shared));

@@ -58,6 +58,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/limits.h"
+#include "cache/block_listener.h"
 #include "cache/block_pool.h"
 #include "cache/breakpoint.h"
 #include "cache/loss.h"
@@ -296,6 +297,13 @@ class PrefixCache {
   // Ends all promises and drops everything that neither a lease nor a reservation holds; returns
   // blocks freed.
   size_t Flush();
+
+  // Is told from now on which full blocks can be found; nullptr: nobody is. It outlives the cache,
+  // or is taken away before.
+  void SetListener(BlockListener* listener);
+  // Tells it all that can be found now: each before those behind it and, where only one is, right
+  // before that. O(blocks cached).
+  void TellFullBlocks(BlockListener& listener) const;
 
   // -- For people who look at it (prefix_cache_view.cc). A node is named as in TreeView.
 

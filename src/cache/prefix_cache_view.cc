@@ -1,5 +1,5 @@
 // The verbs of PrefixCache for people who look at it: what the tree looks like, letting a part of
-// it go, keeping a part.
+// it go, keeping a part; and for those who are told what it holds.
 
 #include <algorithm>
 #include <utility>
@@ -89,6 +89,10 @@ Span SpanFrom(const PrefixNode* first, size_t parent, size_t scope, const NodeFa
 }
 
 }  // namespace
+
+void PrefixCache::SetListener(BlockListener* listener) { tree_->SetListener(listener); }
+
+void PrefixCache::TellFullBlocks(BlockListener& listener) const { tree_->TellFullBlocks(listener); }
 
 TreeView PrefixCache::Describe(const TreeQuery& query) const {
   const NodeFacts facts(*tree_, *book_);

@@ -23,6 +23,7 @@ PrefixTree::PrefixTree(BlockPool* pool, const Clock* clock, int block_tokens)
 PrefixTree::~PrefixTree() {
   CHECK(holds(Hold::kLease) == 0, "no lease outlives its cache");
   CHECK(holds(Hold::kPromise) == 0, "promises end before the tree");
+  listener_ = nullptr;
   while (PrefixNode* oldest = Oldest()) Evict(oldest);
 }
 
@@ -182,13 +183,36 @@ PrefixNode* PrefixTree::Attach(PrefixNode* parent, Tokens tokens, BlockId block)
   parent->children.insert(LowerBound(parent, tokens), node);
   SetTokens(node, tokens);
   CountTokens(*node, static_cast<std::ptrdiff_t>(node->token_count));
+  if (listener_ != nullptr && full(*node)) TellStored(*listener_, *node);
   return node;
 }
 
 void PrefixTree::Grow(PrefixNode* node, Tokens tokens) {
   CHECK(node->state == NodeState::kAttached, "only what is in the tree grows");
   CountTokens(*node, std::ssize(tokens) - static_cast<std::ptrdiff_t>(node->token_count));
+  const bool was_full = full(*node);
   SetTokens(node, tokens);
+  if (listener_ != nullptr && !was_full && full(*node)) TellStored(*listener_, *node);
+}
+
+void PrefixTree::TellStored(BlockListener& listener, const PrefixNode& node) const {
+  std::optional<BlockId> parent;
+  if (!node.parent->is_root()) parent = node.parent->block;
+  listener.OnStored(node.root->scope, parent, node.block, node.Tokens());
+}
+
+void PrefixTree::TellFullBlocks(BlockListener& listener) const {
+  std::vector<const PrefixNode*> waiting;
+  for (const auto& [scope, root] : roots_) {
+    waiting.assign(root.children.begin(), root.children.end());
+    while (!waiting.empty()) {
+      const PrefixNode* node = waiting.back();
+      waiting.pop_back();
+      if (!full(*node)) continue;
+      TellStored(listener, *node);
+      waiting.insert(waiting.end(), node->children.begin(), node->children.end());
+    }
+  }
 }
 
 // What Match can find of the node's scope has become more or less.
@@ -235,6 +259,7 @@ void PrefixTree::Detach(PrefixNode* leaf) {
   const auto place = LowerBound(leaf->parent, leaf->Tokens());
   CHECK(place != leaf->parent->children.end() && *place == leaf, "children are in order");
   leaf->parent->children.erase(place);
+  if (listener_ != nullptr && full(*leaf)) listener_->OnRemoved(leaf->block);
   CountTokens(*leaf, -static_cast<std::ptrdiff_t>(leaf->token_count));
 }
 

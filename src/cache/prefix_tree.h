@@ -34,6 +34,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "cache/block_listener.h"
 #include "cache/block_pool.h"
 #include "cache/tenant_sizes.h"
 
@@ -91,6 +92,11 @@ class PrefixTree {
   ~PrefixTree();  // REQUIRES: no hold is left
   PrefixTree(const PrefixTree&) = delete;
   PrefixTree& operator=(const PrefixTree&) = delete;
+
+  // Is told from now on which full blocks are attached; nullptr: nobody is.
+  void SetListener(BlockListener* listener) { listener_ = listener; }
+  // Tells it all that are, a block before those behind it and, where that is one, right before it.
+  void TellFullBlocks(BlockListener& listener) const;
 
   PrefixNode* FindRoot(std::string_view scope);
   PrefixNode* FindOrAddRoot(std::string_view scope);
@@ -163,6 +169,8 @@ class PrefixTree {
   Children::const_iterator LowerBound(const PrefixNode* parent, Tokens tokens) const;
   void SetTokens(PrefixNode* node, Tokens tokens);
   void CountTokens(const PrefixNode& node, std::ptrdiff_t change);
+  bool full(const PrefixNode& node) const { return node.token_count == block_tokens_; }
+  void TellStored(BlockListener& listener, const PrefixNode& node) const;
   void Detach(PrefixNode* leaf);
   void Free(PrefixNode* leaf);
   void AddEvictable(PrefixNode* node);
@@ -179,6 +187,7 @@ class PrefixTree {
   BlockPool* pool_;
   const Clock* clock_;
   size_t block_tokens_;
+  BlockListener* listener_ = nullptr;
   std::vector<PrefixNode> nodes_;                            // by block id; never resized
   std::vector<TokenId> tokens_;                              // [block_count, block_tokens]
   std::map<std::string, PrefixRoot, std::less<>> roots_;     // by scope

@@ -91,6 +91,7 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
       pool_(std::move(arenas.blocks)),
       states_(std::move(arenas.states)),
       max_sequence_tokens_(LongestSequence(*model_, *pool_, options.context)),
+      journal_(below.identity, pool_->block_count()),
       cache_(pool_.get(), clock,
              CacheOptions(*model_, *pool_, states_.get(), plan, options, max_sequence_tokens_)),
       ends_(limits::kPromptEndBytes),
@@ -112,6 +113,7 @@ EngineThread::EngineThread(std::unique_ptr<Model> model, std::shared_ptr<const T
            .seconds_per_cost = AssumedSecondsPerCost(model_->config()),
            .wake = [this] { Wake(); },
            .state_bytes = states_ == nullptr ? 0 : states_->block_bytes()}) {
+  cache_.SetListener(&journal_);
   Publish();
   thread_ = std::thread([this] { Run(); });
 }
@@ -200,6 +202,7 @@ void EngineThread::Run() {
     }
     cache_.Expire();
     Step();
+    journal_.Tell();
     Publish();
   }
   for (auto& sequence : scheduler_.RemoveAll()) {
@@ -329,6 +332,12 @@ void EngineThread::Receive(KeepMessage message) {
   message.done(kept);
 }
 
+void EngineThread::Receive(WatchMessage message) {
+  const TraceScope trace("tell what is cached");
+  for (const auto& tier : tiers_) tier->Watch(message.sink);
+  journal_.Watch(cache_, std::move(message.sink));
+}
+
 void EngineThread::Count() {
   counters_.cache = cache_.sizes();
   counters_.cache_counters = cache_.counters();
@@ -338,6 +347,10 @@ void EngineThread::Count() {
   counters_.running = scheduler_.running();
   counters_.waiting = scheduler_.waiting();
   counters_.preempted = scheduler_.preempted();
+  counters_.seconds_per_token = scheduler_.pace().believed_seconds_per_cost();
+  counters_.seconds_per_token_and_key =
+      counters_.seconds_per_token * scheduler_.pace().cost_per_key();
+  counters_.ahead_seconds = scheduler_.CostAhead() * counters_.seconds_per_token;
   counters_.tiers.clear();
   for (const auto& tier : tiers_) counters_.tiers.push_back(tier->counters());
 }

@@ -3,7 +3,7 @@
 // The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
 // and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
-// Submit, Cancel, Flush, TakeSnapshot, the tree's, Wake, stats: any thread. Everything else happens
+// Submit, Cancel, Flush, TakeSnapshot, the tree's, WatchBlocks, Wake, stats: any thread. Everything else happens
 // on the engine thread.
 
 #include <cstddef>
@@ -21,6 +21,7 @@
 #include "generation/request.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
+#include "tiers/block_changes.h"
 #include "tiers/block_tier.h"
 
 namespace reprise {
@@ -45,7 +46,8 @@ struct EngineOptions {
 
 // The stores below memory.
 struct EngineTiers {
-  Sha256 identity = {};                                // of K and V (model/kv_identity.h)
+  // Of K and V (model/kv_identity.h): what blocks are named by, here and in the stores.
+  Sha256 identity = {};
   std::vector<std::unique_ptr<BlockTier>> tiers = {};  // the fastest first
   // One that says nothing for so long stands still, and is not waited for; or for a share of what
   // computing takes, if that is longer (lower_tier.cc).
@@ -73,6 +75,10 @@ struct EngineStats {
   PerGuessSource<uint64_t> accepted_guesses{};
   PerGuessSource<uint64_t> rejected_guesses{};
   double prefill_seconds = 0, decode_seconds = 0;
+  // What computing a prompt takes, as measured lately: of its token behind n others
+  // seconds_per_token + n * seconds_per_token_and_key. 0: not measured yet.
+  double seconds_per_token = 0, seconds_per_token_and_key = 0;
+  double ahead_seconds = 0;  // of prompts admitted or waiting, what is not computed yet, by these
   std::vector<BlockTier::Counters> tiers;
 };
 
@@ -122,12 +128,17 @@ class Engine {
   virtual void KeepTreeNode(TreeNodeId id, Duration ttl,
                             std::function<void(std::optional<TreeKeep>)> done) = 0;
 
+  // Tells `sink` what memory and each store below hold, and then every change.
+  virtual void WatchBlocks(BlockSink sink) = 0;
+
   // Has the engine look at its clock now: what has expired goes. For clocks that jump (tests); with
   // a real one the engine wakes by itself.
   virtual void Wake() = 0;
 
   virtual EngineStats stats() const = 0;  // a snapshot, at most one step old
   virtual const ModelConfig& model_config() const = 0;
+  // What blocks are named by beside their scope and tokens: EngineTiers::identity.
+  virtual Sha256 block_identity() const = 0;
   // Longest prompt + reply: the context, or what the arena holds if that is less.
   virtual int max_sequence_tokens() const = 0;
 };

@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/block_journal.h"
 #include "engine/engine.h"
 #include "engine/memory_plan.h"
 #include "engine/prompt_ends.h"
@@ -52,9 +53,11 @@ class EngineThread final : public Engine {
                     std::function<void(std::optional<TreeKeep>)> done) override {
     Post(KeepMessage{id, ttl, std::move(done)});
   }
+  void WatchBlocks(BlockSink sink) override { Post(WatchMessage{std::move(sink)}); }
   void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
   const ModelConfig& model_config() const override { return model_->config(); }
+  Sha256 block_identity() const override { return journal_.identity(); }
   int max_sequence_tokens() const override { return max_sequence_tokens_; }
 
  private:
@@ -87,9 +90,13 @@ class EngineThread final : public Engine {
     Duration ttl;
     std::function<void(std::optional<TreeKeep>)> done;
   };
+  struct WatchMessage {
+    BlockSink sink;
+  };
   struct WakeMessage {};
-  using Message = std::variant<SubmitMessage, CancelMessage, FlushMessage, SnapshotMessage,
-                               DescribeMessage, DropMessage, KeepMessage, WakeMessage>;
+  using Message =
+      std::variant<SubmitMessage, CancelMessage, FlushMessage, SnapshotMessage, DescribeMessage,
+                   DropMessage, KeepMessage, WatchMessage, WakeMessage>;
 
   void Post(Message message);
   void Run();
@@ -101,6 +108,7 @@ class EngineThread final : public Engine {
   void Receive(DescribeMessage message);
   void Receive(DropMessage message);
   void Receive(KeepMessage message);
+  void Receive(WatchMessage message);
   void Receive(WakeMessage) {}  // Run goes on to look at the clock
   std::optional<Error> Refuse(const GenerationRequest& request) const;
   void CountAdmitted(const Sequence& sequence);
@@ -141,6 +149,7 @@ class EngineThread final : public Engine {
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<BlockPool> states_;
   int max_sequence_tokens_;
+  BlockJournal journal_;
   PrefixCache cache_;
   PromptEnds ends_;
   PromptEnds embeddings_;  // in the same way: vectors of prompts, by how they were pooled

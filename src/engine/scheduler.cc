@@ -53,7 +53,10 @@ size_t Scheduler::BlocksFor(size_t tokens) const {
 void Scheduler::Enqueue(std::unique_ptr<Sequence> sequence) {
   // A request renews what it is going to read from its start on, however long it waits.
   if (sequence->publishes()) {
-    cache_->Renew(sequence->request.scope, sequence->request.prompt, sequence->submitted);
+    const GenerationRequest& request = sequence->request;
+    cache_->Renew(request.scope, request.prompt, sequence->submitted);
+    sequence->expected_read =
+        cache_->PeekReadable(request.scope, request.prompt, std::numeric_limits<size_t>::max());
   }
   waiting_.push_back(std::move(sequence));
 }
@@ -244,6 +247,7 @@ void Scheduler::SetAside(size_t running_index) {
   states_.Give(*sequence);
   GiveBack(*sequence);
   sequence->below.next_tier = 0;
+  sequence->expected_read = sequence->published;
   sequence->pooled.clear();  // its rows are computed again
   waiting_.push_front(std::move(sequence));
   ++preempted_;
@@ -361,8 +365,21 @@ void Scheduler::Observe(Duration took) {
 }
 
 double Scheduler::SecondsToCompute(size_t tokens) const {
-  const auto small = pace_.seconds_per_cost();
-  return pace_.Cost(tokens, 0) * pace_.bulk_seconds_per_cost().value_or(small.value_or(0));
+  return pace_.Cost(tokens, 0) * pace_.believed_seconds_per_cost();
+}
+
+double Scheduler::CostAhead() const {
+  double cost = 0;
+  const auto add = [&](const Sequence& sequence, size_t done) {
+    const size_t prompt = sequence.prompt_size();
+    if (done < prompt) cost += pace_.Cost(prompt - done, done);
+  };
+  for (const auto& sequence : running_) add(*sequence, sequence->computed);
+  for (const auto& sequence : waiting_) {
+    const size_t shared = sequence->waits_for ? sequence->waits_for->tokens : 0;
+    add(*sequence, std::max(sequence->expected_read, shared));
+  }
+  return cost;
 }
 
 // ---- publishing and giving back ----------------------------------------------------------------

@@ -101,6 +101,11 @@ class Scheduler {
   // step.
   double SecondsToCompute(size_t tokens) const;
 
+  const StepPace& pace() const { return pace_; }
+  // Of the prompts of all sequences, what is not computed and, of those that wait, was not expected
+  // to be read; as StepPace counts.
+  double CostAhead() const;
+
   // Takes a sequence out, wherever it is; what it computed stays cached. nullptr if unknown.
   std::unique_ptr<Sequence> Remove(SequenceId id);
 

@@ -82,6 +82,8 @@ struct Sequence {
   StateReference state;           // stands behind tokens[0, computed)
   std::set<size_t> state_places;  // tokens behind which a snapshot is to be kept
 
+  size_t expected_read = 0;  // of the prompt, when it began to wait
+
   // While waiting: the running sequence whose prefill this one is going to share, and how far.
   struct SharedPrefill {
     SequenceId owner;

@@ -57,6 +57,10 @@ std::optional<double> StepPace::bulk_seconds_per_cost() const {
   return bulk_seconds_per_cost_;
 }
 
+double StepPace::believed_seconds_per_cost() const {
+  return bulk_seconds_per_cost_ > 0 ? bulk_seconds_per_cost_ : seconds_per_cost_;
+}
+
 std::optional<double> StepPace::CostWithin(Duration pause) const {
   if (seconds_per_cost_ == 0) return std::nullopt;
   return std::chrono::duration<double>(pause).count() / seconds_per_cost_;

@@ -28,6 +28,9 @@ class StepPace {
   std::optional<double> seconds_per_cost() const;
   // The same of large steps alone: what a long prompt costs, without what every step takes besides.
   std::optional<double> bulk_seconds_per_cost() const;
+  // That of large steps where there were any, else that of all; 0 while nothing was observed.
+  double believed_seconds_per_cost() const;
+  double cost_per_key() const { return cost_per_key_; }
   // What a step may cost to take so long; nullopt while nothing was observed.
   std::optional<double> CostWithin(Duration pause) const;
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/ascii.h"
+#include "base/sha256.h"
 
 namespace reprise {
 namespace {
@@ -22,9 +23,22 @@ std::string_view BearerToken(std::string_view authorization) {
   return begin == authorization.npos ? std::string_view() : authorization.substr(begin);
 }
 
+Sha256 HashOf(std::string_view text) { return Sha256Hasher().Add(text).Finish(); }
+
 std::unexpected<Error> Refuse(const char* why) { return Fail(ErrorCode::kUnauthorized, why); }
 
 }  // namespace
+
+bool ShowsFleetToken(const HttpRequest& head, const std::string& token) {
+  if (token.empty() || head.path != "/cache/events") return false;
+  if (head.method != "GET" && head.method != "HEAD") return false;
+  const Sha256 wanted = HashOf(token);
+  bool shown = false;
+  for (const std::string& field : head.credentials.authorizations) {
+    shown |= SameInConstantTime(HashOf(BearerToken(field)), wanted);
+  }
+  return shown;
+}
 
 Result<Identity> Authenticate(const HttpRequest& head, const ApiKeys* keys) {
   if (keys == nullptr) return Identity{};

@@ -3,6 +3,8 @@
 // Who a request comes from, decided on its header alone, so that nobody without a key makes the
 // server read a body. Pure; any thread.
 
+#include <string>
+
 #include "base/error.h"
 #include "http/api_keys.h"
 #include "http/identity.h"
@@ -16,5 +18,9 @@ namespace reprise {
 // a server is there, and a browser gets the page (no data of anybody's) before it can ask for a
 // key. kUnauthorized otherwise; no message repeats what was sent.
 Result<Identity> Authenticate(const HttpRequest& head, const ApiKeys* keys);
+
+// Whether `token`, which is not empty, stands behind "Bearer" in Authorization of a request for
+// what this server holds (GET /cache/events). Takes as long wherever they differ.
+bool ShowsFleetToken(const HttpRequest& head, const std::string& token);
 
 }  // namespace reprise

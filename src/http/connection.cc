@@ -91,7 +91,7 @@ void HttpConnection::Authenticate(HttpRequest& head) const {
 }
 
 asio::awaitable<HttpConnection::Incoming> HttpConnection::ReadRequest() {
-  RequestParser parser;
+  RequestParser parser(handlers_.keep_fields);
   const auto memory = std::make_shared<MemoryShare>(handlers_.memory);
   deadline_ = SecondsFromNow(limits::kIdleTimeoutSeconds);
   status_ = 0;
@@ -251,9 +251,11 @@ asio::awaitable<bool> HttpConnection::Write(std::string_view data) {
 
 std::string HttpConnection::Head(const HttpResponse& response, std::optional<size_t> length) const {
   std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nServer: reprise\r\nContent-Type: {}\r\n", response.status,
-      std::string_view(http::obsolete_reason(static_cast<http::status>(response.status))),
-      response.content_type);
+      "HTTP/1.1 {} {}\r\n", response.status,
+      std::string_view(http::obsolete_reason(static_cast<http::status>(response.status))));
+  if (!response.passed_on) {
+    head += fmt::format("Server: reprise\r\nContent-Type: {}\r\n", response.content_type);
+  }
   for (const auto& [name, value] : response.headers) {
     head += fmt::format("{}: {}\r\n", name, value);
   }
@@ -280,21 +282,22 @@ asio::awaitable<bool> HttpConnection::Send(HttpResponse response) {
 
 asio::awaitable<bool> HttpConnection::BeginStream(HttpResponse head) {
   status_ = head.status;
-  if (!chunked_)
+  sized_ = head.length.has_value();
+  if (!chunked_ && !sized_)
     keep_alive_ = false;  // HTTP/1.0: the end of the stream is the end of the connection
-  const std::string data = Head(head, std::nullopt);
+  const std::string data = Head(head, head.length);
   co_return co_await Write(data);
 }
 
 asio::awaitable<bool> HttpConnection::SendChunk(std::string data) {
-  if (data.empty()) co_return true;  // an empty chunk would end the stream
+  if (data.empty() || head_only_) co_return true;  // an empty chunk would end the stream
   const std::string framed =
-      chunked_ ? fmt::format("{:x}\r\n{}\r\n", data.size(), data) : std::move(data);
+      chunked_ && !sized_ ? fmt::format("{:x}\r\n{}\r\n", data.size(), data) : std::move(data);
   co_return co_await Write(framed);
 }
 
 asio::awaitable<bool> HttpConnection::EndStream() {
-  if (!chunked_) co_return true;
+  if (!chunked_ || sized_ || head_only_) co_return true;
   co_return co_await Write("0\r\n\r\n");
 }
 

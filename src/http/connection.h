@@ -43,6 +43,7 @@ struct HttpHandlers {
   // The answer to what no handler sees: a request that cannot be read, a handler that failed.
   // `path` is empty where it is unknown.
   std::function<HttpResponse(const Error& error, std::string_view path)> refuse;
+  bool keep_fields = false;  // requests keep all fields of their header, to be passed on
 };
 
 class HttpConnection {
@@ -54,7 +55,8 @@ class HttpConnection {
   boost::asio::awaitable<void> Run();
 
   // For the handler: one Send, or BeginStream, any number of SendChunk, EndStream. False: the
-  // client is gone or does not read; stop.
+  // client is gone or does not read; stop. A stream whose length was told has as many bytes; one
+  // that cannot have them, or end, is cut by Close.
   boost::asio::awaitable<bool> Send(HttpResponse response);
   boost::asio::awaitable<bool> BeginStream(HttpResponse head);
   boost::asio::awaitable<bool> SendChunk(std::string data);
@@ -97,6 +99,7 @@ class HttpConnection {
   bool keep_alive_ = true;
   bool head_only_ = false;  // HEAD
   bool chunked_ = true;
+  bool sized_ = false;  // the stream's length was told
 };
 
 }  // namespace reprise

@@ -2,6 +2,7 @@
 
 // A request as read from a connection and a response as it is written to one. Values.
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,8 @@ struct HttpCredentials {
   std::vector<std::string> authorizations;  // Authorization
 };
 
+using HttpFields = std::vector<std::pair<std::string, std::string>>;
+
 struct HttpRequest {
   std::string method;
   std::string host;   // "name:port", as the client says it; may be empty
@@ -37,6 +40,7 @@ struct HttpRequest {
   bool keep_alive = false;
   bool chunks_allowed = true;  // HTTP/1.1
   TimePoint received;          // when its header was complete
+  HttpFields fields;           // all of its header, credentials too, for who passes them on
   HttpCredentials credentials;
   Identity identity;                    // who asks
   std::optional<Error> refusal;         // then the body has not been read: answer this
@@ -47,7 +51,10 @@ struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;
+  HttpFields headers;
+  // Another server's, passed on: `headers` are all that it said, Content-Type and Server too.
+  bool passed_on = false;
+  std::optional<uint64_t> length = {};  // of the body of a stream, where it is known
 };
 
 }  // namespace reprise

@@ -63,7 +63,7 @@ HttpRequest ToHead(const http::request<http::string_body>& message) {
 
 }  // namespace
 
-RequestParser::RequestParser() {
+RequestParser::RequestParser(bool keep_fields) : keep_fields_(keep_fields) {
   parser_.header_limit(limits::kMaxHeaderBytes);
   parser_.body_limit(limits::kMaxBodyBytes);
 }
@@ -121,6 +121,10 @@ size_t RequestParser::PutToParser(std::string_view bytes) {
 void RequestParser::TakeHead() {
   const auto& message = parser_.get();
   head_ = ToHead(message);
+  if (keep_fields_) {
+    for (const auto& field : message)
+      head_->fields.emplace_back(field.name_string(), field.value());
+  }
   parser_.eager(true);  // body and all
   const std::vector<std::string> codings = ValuesOf(message, "transfer-encoding");
   const std::vector<std::string> encodings = ValuesOf(message, "content-encoding");

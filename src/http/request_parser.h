@@ -22,7 +22,8 @@ namespace reprise {
 
 class RequestParser {
  public:
-  RequestParser();
+  // `keep_fields`: HttpRequest::fields is filled.
+  explicit RequestParser(bool keep_fields = false);
 
   // Takes in what has come of a request and returns how many bytes it used. What it left is to be
   // shown again, with more behind it. REQUIRES: neither done() nor error().
@@ -43,6 +44,7 @@ class RequestParser {
   void TakeHead();
   void Refuse(ErrorCode code, std::string message);
 
+  const bool keep_fields_;
   boost::beast::http::request_parser<boost::beast::http::string_body> parser_;
   std::optional<HttpRequest> head_;
   std::optional<Error> error_;

@@ -90,6 +90,15 @@ std::shared_ptr<const WrittenReply> ReplyMemory::Find(const std::string& tenant,
   return found == mine->second.by_id.end() ? nullptr : found->second;
 }
 
+std::vector<std::pair<std::string, std::shared_ptr<const WrittenReply>>> ReplyMemory::All() const {
+  std::vector<std::pair<std::string, std::shared_ptr<const WrittenReply>>> all;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, tenant] : tenants_) {
+    for (const Entry& entry : tenant.entries) all.emplace_back(name, entry.reply);
+  }
+  return all;
+}
+
 bool MeansTheSame(const json::value& a, const json::value& b) {
   if (a.is_number() && b.is_number()) {
     if (a.is_double() || b.is_double()) return a.to_number<double>() == b.to_number<double>();

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace reprise {
@@ -38,6 +39,8 @@ class ReplyMemory {
   void Remember(const std::string& tenant, WrittenReply reply);
   // By the id of any of its calls; null: unknown.
   std::shared_ptr<const WrittenReply> Find(const std::string& tenant, std::string_view id) const;
+  // All, each with its tenant; of one tenant the oldest first.
+  std::vector<std::pair<std::string, std::shared_ptr<const WrittenReply>>> All() const;
 
  private:
   struct Entry {

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,9 +67,32 @@ struct WriteOutcome {
   size_t expired = 0;  // past the retention
 };
 
+// Who is told which blocks a store holds, by the threads that call the store, in the order that it
+// changes. Must not call the store.
+class StoreListener {
+ public:
+  virtual ~StoreListener() = default;
+
+  virtual void OnStored(const BlockKey& key) = 0;
+  virtual void OnGone(const BlockKey& key) = 0;  // also of one that was not told
+  virtual void OnCleared() = 0;                  // nothing is left
+};
+
 class BlockStore {
  public:
   virtual ~BlockStore() = default;
+
+  // It outlives the store. Called before the others; stores that do not know what they hold tell
+  // nothing.
+  virtual void SetListener(StoreListener* /*listener*/) {}
+  // All that it holds, as far as it knows, then `done`; the listener is told of no change in
+  // between. Called by the thread that writes. kIo: they were not all; `done` was called all the
+  // same.
+  virtual Status ForEachHeld(const std::function<void(const BlockKey&)>& /*visit*/,
+                             const std::function<void()>& done) const {
+    done();
+    return {};
+  }
 
   // How many leading blocks of `chain` are there.
   virtual size_t Find(std::span<const BlockKey> chain) = 0;

@@ -38,6 +38,12 @@ std::string_view Name(TierKind kind) {
   return kind == TierKind::kDisk ? "the cache on disk" : "the shared cache";
 }
 
+// Before its threads begin.
+std::unique_ptr<BlockStore> Listened(std::unique_ptr<BlockStore> store, StoreListener& listener) {
+  store->SetListener(&listener);
+  return store;
+}
+
 double SecondsSince(SteadyClock::time_point begin) {
   return std::chrono::duration<double>(SteadyClock::now() - begin).count();
 }
@@ -66,7 +72,8 @@ void TierFetch::Cancel() {
 
 BlockTier::BlockTier(std::unique_ptr<BlockStore> store, Options options)
     : options_(options),
-      store_(std::move(store)),
+      journal_(options.kind == TierKind::kDisk ? BlockPlace::kDisk : BlockPlace::kShared),
+      store_(Listened(std::move(store), journal_)),
       writer_([this] { WriteLoop(); }),
       reader_([this] { ReadLoop(); }) {}
 
@@ -154,6 +161,14 @@ void BlockTier::Clear(std::function<void(const Status&)> done) {
   writer_wakes_.notify_one();
 }
 
+void BlockTier::Watch(BlockSink sink) {
+  {
+    const std::lock_guard lock(mutex_);
+    watches_.push_back(std::move(sink));
+  }
+  writer_wakes_.notify_one();
+}
+
 bool BlockTier::HasRoomForPromise(size_t blocks) const {
   const StoreSizes sizes = store_->sizes();
   return sizes.promised_bytes + blocks * options_.block_bytes <= sizes.capacity_bytes / 2;
@@ -189,8 +204,16 @@ void BlockTier::WriteLoop() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kWriterNiceness);
   std::unique_lock lock(mutex_);
   for (;;) {
-    writer_wakes_.wait_for(lock, kUseInterval,
-                           [this] { return stopping_ || write_soon_ || !clears_.empty(); });
+    writer_wakes_.wait_for(lock, kUseInterval, [this] {
+      return stopping_ || write_soon_ || !clears_.empty() || !watches_.empty();
+    });
+    if (!watches_.empty()) {
+      std::vector<BlockSink> watches = std::exchange(watches_, {});
+      lock.unlock();
+      for (BlockSink& sink : watches) BeginWatch(std::move(sink));
+      lock.lock();
+      continue;
+    }
     if (!clears_.empty()) {
       const auto clears = std::exchange(clears_, {});
       lock.unlock();
@@ -200,6 +223,7 @@ void BlockTier::WriteLoop() {
                                                    cleared.error().message));
         LogWarning("{}", cleared.error().message);
       }
+      journal_.Tell();
       for (const auto& done : clears) done(cleared);
       lock.lock();
       continue;
@@ -225,6 +249,13 @@ void BlockTier::WriteLoop() {
   writer_wakes_.notify_all();
 }
 
+void BlockTier::BeginWatch(BlockSink sink) {
+  const TraceScope trace("tell what is stored");
+  if (const Status told = journal_.Watch(*store_, std::move(sink)); !told) {
+    CountFailure(told.error(), true);
+  }
+}
+
 void BlockTier::WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> uses) {
   std::vector<BlockWrite> writes;
   writes.reserve(blocks.size());
@@ -237,6 +268,7 @@ void BlockTier::WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> us
   if (!uses.empty()) {
     if (const Status used = store_->Use(uses); !used) CountFailure(used.error(), false);
   }
+  journal_.Tell();
   for (Offered& block : blocks) Recycle(std::move(block.payload));
   const std::lock_guard lock(mutex_);
   offered_bytes_ -= blocks.size() * options_.block_bytes;
@@ -271,6 +303,7 @@ void BlockTier::ReadLoop() {
       orders_.pop_front();
     }
     const TierMiss miss = Serve(*fetch);
+    journal_.Tell();
     ++progress_;
     {
       const std::lock_guard lock(fetch->mutex_);

@@ -11,8 +11,8 @@
 // estimate, what reading takes is measured. A store whose rate is not known, or was too slow some
 // time ago, is tried with the first blocks of an order, and left when they come too slowly.
 //
-// Offer, Use, Fetch, Clear: one thread (the engine's). Take, Cancel of a fetch: the same. Counters:
-// any thread.
+// Offer, Use, Fetch, Clear, Watch: one thread (the engine's). Take, Cancel of a fetch: the same.
+// Counters: any thread.
 
 #include <atomic>
 #include <chrono>
@@ -30,7 +30,9 @@
 
 #include "base/limits.h"
 #include "base/tier_kind.h"
+#include "tiers/block_changes.h"
 #include "tiers/block_store.h"
+#include "tiers/tier_journal.h"
 
 namespace reprise {
 
@@ -116,6 +118,9 @@ class BlockTier {
   // thread, without an Error.
   void Clear(std::function<void(const Status&)> done);
 
+  // `sink` is told on the tier's threads which blocks the store holds, all of them first.
+  void Watch(BlockSink sink);
+
   // Whether promises may hold so many blocks more: half of the capacity is theirs.
   bool HasRoomForPromise(size_t blocks) const;
 
@@ -138,6 +143,7 @@ class BlockTier {
   using Item = std::variant<Offered, std::vector<BlockUse>>;  // in the order that they came
 
   void WriteLoop();
+  void BeginWatch(BlockSink sink);
   void WriteBatch(std::vector<Offered> blocks, std::vector<BlockUse> uses);
   void ReadLoop();
   // What is read for an order, record by record.
@@ -157,6 +163,7 @@ class BlockTier {
   void CountFailure(const Error& error, bool reading);
 
   const Options options_;
+  TierJournal journal_;  // outlives the store
   const std::unique_ptr<BlockStore> store_;
 
   mutable std::mutex mutex_;
@@ -165,11 +172,12 @@ class BlockTier {
   bool write_soon_ = false;   // GUARDED_BY(mutex_): one of them is no mere use
   size_t offered_bytes_ = 0;  // GUARDED_BY(mutex_), the batch at work too
   std::vector<std::function<void(const Status&)>> clears_;  // GUARDED_BY(mutex_)
-  std::deque<std::shared_ptr<TierFetch>> orders_;           // GUARDED_BY(mutex_)
-  std::vector<TierFetch::Block> buffers_;                   // GUARDED_BY(mutex_): to be used again
-  Counters counters_;                                       // GUARDED_BY(mutex_)
-  bool stopping_ = false;                                   // GUARDED_BY(mutex_)
-  bool writer_ended_ = false;                               // GUARDED_BY(mutex_)
+  std::vector<BlockSink> watches_;                 // GUARDED_BY(mutex_): to be told from now on
+  std::deque<std::shared_ptr<TierFetch>> orders_;  // GUARDED_BY(mutex_)
+  std::vector<TierFetch::Block> buffers_;          // GUARDED_BY(mutex_): to be used again
+  Counters counters_;                              // GUARDED_BY(mutex_)
+  bool stopping_ = false;                          // GUARDED_BY(mutex_)
+  bool writer_ended_ = false;                      // GUARDED_BY(mutex_)
   bool write_fault_logged_ = false, read_fault_logged_ = false, corrupt_logged_ = false;
 
   std::atomic<uint64_t> progress_{0};

@@ -240,6 +240,17 @@ StoreSizes DiskStore::sizes() const {
   return sizes_;
 }
 
+Status DiskStore::ForEachHeld(const std::function<void(const BlockKey&)>& visit,
+                              const std::function<void()>& done) const {
+  const std::lock_guard telling(telling_);
+  // Those of another size are no blocks of this model's.
+  const Status read = index_->ForEach([&](const BlockKey& key, const DiskEntry& entry) {
+    if (entry.record_bytes == RecordBytes()) visit(key);
+  });
+  done();
+  return read;
+}
+
 size_t DiskStore::Find(std::span<const BlockKey> chain) { return index_->Find(chain); }
 
 Status DiskStore::ReadRecord(const BlockKey& key, const DiskEntry& entry,
@@ -297,11 +308,15 @@ void DiskStore::RememberGone(const BlockKey& key, TierMiss why) {
 }
 
 void DiskStore::Forget(const BlockKey& key, TierMiss why) {
+  const std::lock_guard telling(telling_);
   DiskIndex::Update update(*index_);
   const std::optional<DiskEntry> entry = update.Get(key);
   if (!entry) return;
   update.Erase(key);
-  if (update.Commit()) GiveSlots({&*entry, 1});
+  if (update.Commit()) {
+    GiveSlots({&*entry, 1});
+    if (listener_ != nullptr) listener_->OnGone(key);
+  }
   RememberGone(key, why);
 }
 
@@ -329,6 +344,8 @@ Status DiskStore::MakeRoom(uint64_t bytes, WallSeconds now, WriteOutcome& outcom
     held = sizes_.held_bytes;
   }
   std::vector<DiskEntry> gone;
+  std::vector<BlockKey> keys;
+  const std::lock_guard telling(telling_);
   DiskIndex::Update update(*index_);
   while (const auto oldest = update.Oldest()) {
     const auto& [key, entry] = *oldest;
@@ -338,12 +355,15 @@ Status DiskStore::MakeRoom(uint64_t bytes, WallSeconds now, WriteOutcome& outcom
     ++(expired ? outcome.expired : outcome.evicted);
     held -= entry.record_bytes + kIndexBytes;
     gone.push_back(entry);
+    keys.push_back(key);
     RememberGone(key, expired ? TierMiss::kExpired : TierMiss::kEvicted);
     update.Erase(key);
   }
   if (gone.empty()) return {};
   if (Status committed = update.Commit(); !committed) return committed;
   GiveSlots(gone);
+  if (listener_ != nullptr)
+    std::ranges::for_each(keys, [this](auto& key) { listener_->OnGone(key); });
   return {};
 }
 
@@ -353,6 +373,17 @@ void DiskStore::Prolong(DiskEntry& entry, const BlockUse& use) {
   if (entry.keep_until <= use.when) entry.keep_ttl = 0;
   entry.keep_ttl = std::max(entry.keep_ttl, use.keep.ttl);
   entry.keep_until = entry.keep_ttl > 0 ? std::max(entry.keep_until, use.when + entry.keep_ttl) : 0;
+}
+
+// Their records are on the disk.
+Status DiskStore::Enter(std::span<const std::pair<BlockKey, DiskEntry>> entries) {
+  const std::lock_guard telling(telling_);
+  DiskIndex::Update update(*index_);
+  for (const auto& [key, entry] : entries) update.Put(key, entry);
+  if (Status committed = update.Commit(); !committed) return committed;
+  if (listener_ == nullptr) return {};
+  for (const auto& [key, entry] : entries) listener_->OnStored(key);
+  return {};
 }
 
 Result<WriteOutcome> DiskStore::Write(std::span<const BlockWrite> blocks, WallSeconds now) {
@@ -407,11 +438,7 @@ Result<WriteOutcome> DiskStore::Write(std::span<const BlockWrite> blocks, WallSe
     written = file->Write(OffsetOf(entries[i].second), WriteHead(*fresh[i]), fresh[i]->payload);
   }
   if (written && !fresh.empty()) written = file->Sync();
-  if (written && !fresh.empty()) {
-    DiskIndex::Update update(*index_);
-    for (const auto& [key, entry] : entries) update.Put(key, entry);
-    written = update.Commit();
-  }
+  if (written && !fresh.empty()) written = Enter(entries);
   const std::lock_guard lock(mutex_);
   for (const auto& [key, entry] : entries) {
     if (written) {
@@ -446,9 +473,13 @@ Status DiskStore::Use(std::span<const BlockUse> uses) {
 }
 
 Status DiskStore::Clear() {
-  DiskIndex::Update update(*index_);
-  update.EraseAll();
-  if (Status committed = update.Commit(); !committed) return committed;
+  {
+    const std::lock_guard telling(telling_);
+    DiskIndex::Update update(*index_);
+    update.EraseAll();
+    if (Status committed = update.Commit(); !committed) return committed;
+    if (listener_ != nullptr) listener_->OnCleared();
+  }
   std::unique_lock lock(mutex_);
   sizes_ = {.capacity_bytes = options_.capacity_bytes};
   promised_.clear();

@@ -59,6 +59,10 @@ class DiskStore final : public BlockStore {
 
   const Found& found() const { return found_; }
 
+  void SetListener(StoreListener* listener) override { listener_ = listener; }
+  Status ForEachHeld(const std::function<void(const BlockKey&)>& visit,
+                     const std::function<void()>& done) const override;
+
   size_t Find(std::span<const BlockKey> chain) override;
   TierMiss WhyMissing(const BlockKey& key) const override;
   Status Read(const BlockKey& key, std::span<const TokenId> tokens,
@@ -111,10 +115,14 @@ class DiskStore final : public BlockStore {
   void GiveSlots(std::span<const DiskEntry> entries);
   void RememberGone(const BlockKey& key, TierMiss why);
   Status MakeRoom(uint64_t bytes, WallSeconds now, WriteOutcome& outcome);
+  Status Enter(std::span<const std::pair<BlockKey, DiskEntry>> entries);
   static void Prolong(DiskEntry& entry, const BlockUse& use);
 
   const Options options_;
   FileSystem& files_;
+  StoreListener* listener_ = nullptr;
+  // Held from before a change of what the index names until it is told: so it is told in order.
+  mutable std::mutex telling_;
   int lock_ = -1;
   std::unique_ptr<DiskIndex> index_;
   Found found_;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/fleet_limits.h"
 #include "base/log.h"
 
 namespace reprise {
@@ -49,7 +50,8 @@ Status Ask(StoreConnection& connection, size_t count, StoreDeadline deadline,
 SharedStore::SharedStore(Options options)
     : options_(std::move(options)),
       records_(options_.secret),
-      record_bytes_(SharedRecords::Bytes(options_.block_tokens, options_.payload_bytes)) {
+      record_bytes_(SharedRecords::Bytes(options_.block_tokens, options_.payload_bytes)),
+      known_(limits::kMaxKnownBlocks) {
   for (const StoreAddress& address : options_.stores) {
     const std::string label = address.Label();
     stores_.push_back(std::make_unique<Store>());
@@ -205,6 +207,8 @@ std::vector<bool> SharedStore::Which(std::span<const BlockKey> keys) {
       for (const size_t i : parts[s]) connection.Add({"EXISTS", records_.Name(keys[i])});
       const auto take = [&](size_t i, const redisReply& reply) {
         there[parts[s][i]] = reply.type == REDIS_REPLY_INTEGER && reply.integer == 1;
+        const BlockKey& key = keys[parts[s][i]];
+        there[parts[s][i]] ? known_.Add(key) : known_.Remove(key);
       };
       return Ask(connection, parts[s].size(), DeadlineFor(0), take);
     }));
@@ -240,6 +244,7 @@ Status SharedStore::TakeReply(const BlockKey& key, std::span<const TokenId> toke
   StoreOf(key).reading.asked.pop_front();
   switch ((*reply)->type) {
     case REDIS_REPLY_NIL:
+      known_.Remove(key);
       return Fail(ErrorCode::kNotFound, "the block is not stored any more");
     case REDIS_REPLY_STRING:
       return records_.Open(key, tokens, TextOf(**reply), payload);
@@ -268,6 +273,7 @@ Status SharedStore::Read(const BlockKey& key, std::span<const TokenId> tokens,
     // It would be refused again and again; whoever computes the block now may store it anew.
     if (Status drained = Drain(line); !drained) return drained;
     connection.Add({"UNLINK", records_.Name(key)});
+    known_.Remove(key);
     const Status removed = Ask(connection, 1, DeadlineFor(0));
     return removed ? read : removed;
   });
@@ -294,7 +300,12 @@ Status SharedStore::WriteTo(StoreConnection& connection, std::span<const BlockWr
   std::vector<size_t> fresh;
   Status done =
       Ask(connection, 2 * blocks.size(), DeadlineFor(0), [&](size_t i, const redisReply& reply) {
-        if (i % 2 == 1 && reply.integer == 0) fresh.push_back(i / 2);
+        if (i % 2 == 0) return;
+        if (reply.integer == 0) {
+          fresh.push_back(i / 2);
+        } else {
+          known_.Add(blocks[i / 2]->use.key);
+        }
       });
   if (!done) return done;
   outcome.known += blocks.size() - fresh.size();
@@ -304,8 +315,10 @@ Status SharedStore::WriteTo(StoreConnection& connection, std::span<const BlockWr
                     "EX", Seconds(block.use, now)});
   }
   return Ask(connection, fresh.size(), DeadlineFor(fresh.size() * record_bytes_),
-             [&](size_t, const redisReply& reply) {
-               ++(IsError(reply, "OOM") ? outcome.refused : outcome.written);
+             [&](size_t i, const redisReply& reply) {
+               const bool refused = IsError(reply, "OOM");
+               ++(refused ? outcome.refused : outcome.written);
+               if (!refused) known_.Add(blocks[fresh[i]]->use.key);
              });
 }
 
@@ -382,7 +395,14 @@ Status SharedStore::ClearStore(StoreConnection& connection) {
               fmt::format("{} has more than could be removed in a minute", connection.label()));
 }
 
+Status SharedStore::ForEachHeld(const std::function<void(const BlockKey&)>& visit,
+                                const std::function<void()>& done) const {
+  known_.ForEach(visit, done);
+  return {};
+}
+
 Status SharedStore::Clear() {
+  known_.Clear();
   Status all;
   for (const auto& store : stores_) {
     const Status done = With(*store, store->writing,

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "tiers/block_store.h"
+#include "tiers/known_blocks.h"
 #include "tiers/shared_record.h"
 #include "tiers/store_connection.h"
 #include "tiers/store_url.h"
@@ -49,6 +50,11 @@ class SharedStore final : public BlockStore {
 
   // Asks each whether it is there; what is wrong, of those that are not.
   std::vector<Error> Greet();
+
+  // What was stored by this process or found, and not missed since.
+  void SetListener(StoreListener* listener) override { known_.SetListener(listener); }
+  Status ForEachHeld(const std::function<void(const BlockKey&)>& visit,
+                     const std::function<void()>& done) const override;
 
   size_t Find(std::span<const BlockKey> chain) override;
   size_t FindLast(std::span<const BlockKey> keys) override;
@@ -106,6 +112,7 @@ class SharedStore final : public BlockStore {
   const size_t record_bytes_;
   std::shared_ptr<ssl_ctx_st> tls_;
   std::vector<std::unique_ptr<Store>> stores_;
+  KnownBlocks known_;
 };
 
 }  // namespace reprise

@@ -55,6 +55,8 @@ class ReplyFormat {
   virtual void WriteFinish(size_t index, Choice& choice, std::string& stream) const = 0;
   virtual void WriteEnd(const CallUsage& usage, std::string& stream) const = 0;
   virtual void WriteError(const Error& error, std::string& stream) const = 0;
+  // By which the reply can be gone on from once it has ended; empty: it is not stored.
+  virtual std::string stored_id() const { return {}; }
   // Sent when there has been nothing else to send for a while.
   virtual std::string_view ping() const = 0;
 };

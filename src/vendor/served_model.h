@@ -2,6 +2,9 @@
 
 // What reading a call needs of the model that is served: names, texts and bounds. Immutable after
 // start; any thread.
+//
+// Whoever makes prompts alone, without replies, needs no weights for it: the router reads a prompt
+// as the server does.
 
 #include <memory>
 #include <optional>
@@ -27,6 +30,21 @@ struct ServedModel : PromptModel {
   std::vector<TokenId> shown_control;               // control tokens that the dialect reads
   std::shared_ptr<ResponseStore> responses;         // null: none is kept
   std::shared_ptr<const GrammarCompiler> grammars;  // null: replies cannot be held to a form
+  // Calls are read for their prompts alone: what the reply is to be is checked, but nothing is made
+  // of it.
+  bool prompts_only = false;
 };
+
+struct ModelTexts {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate> chat_template;  // may be null
+  std::string chat_template_source;                   // empty: there is none
+  std::string bos_token, eos_token;                   // for the template's context; may be empty
+  std::optional<ToolFormat> tool_format;              // none: as the template's words tell
+};
+
+// All that follows from the texts. What is the server's, or the weights', is left to be set: names,
+// the policy, bounds, stores.
+ServedModel DescribeTexts(ModelTexts texts);
 
 }  // namespace reprise

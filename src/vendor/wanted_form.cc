@@ -31,6 +31,7 @@ bool EndsInThinking(const Call& call, const ServedModel& model) {
 
 Status Compile(const GrammarSource& source, size_t most_bytes, const std::string& field,
                const ServedModel& model, Call& call) {
+  if (model.prompts_only) return {};
   if (model.grammars == nullptr) {
     return Fail(ErrorCode::kUnsupported,
                 "This model's vocabulary has no token that ends a reply, so replies cannot be held "
@@ -67,6 +68,7 @@ Status CompileSchema(const json::object& guided, const std::string& field, const
 
 // Compiles all, and says which of its parts it is that cannot be compiled.
 Status CompileForm(const WantedForm& wanted, ReplyForm form, const ServedModel& model, Call& call) {
+  if (model.prompts_only) return {};
   if (form.schema) {
     // By itself, for a fault that is its own.
     const Status alone = CompileSchema(*form.schema, wanted.schema->field, model, call);

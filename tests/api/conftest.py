@@ -2,10 +2,13 @@
 
 REPRISE_BIN names the program (default build/release/src/app/reprise), REPRISE_CLOCKED_BIN the same with a
 clock that tests move (default build/release/tests/app/reprise_clocked), REPRISE_SCRIPTED_BIN the one whose replies
-they write (default build/release/tests/app/reprise_scripted), REPRISE_MODEL the model.
+they write (default build/release/tests/app/reprise_scripted), REPRISE_MODEL the model. REPRISE_BEHIND=router puts
+`reprise route` before each server, so that all requests go through it.
 """
 
+import atexit
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -14,6 +17,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -32,18 +36,14 @@ SCRIPTED_BINARY = pathlib.Path(
 MODEL = pathlib.Path(
     os.environ.get("REPRISE_MODEL", ROOT / "models/SmolLM2-135M-Instruct.Q4_1.gguf")
 )
+BEHIND = os.environ.get("REPRISE_BEHIND", "")  # "router", or nothing
 
 
-class Server:
-    """A running server and plain HTTP to it; `openai()` and `anthropic()` are the official clients."""
+class Program:
+    """A running program that has said on which port of 127.0.0.1 it listens, and its log; plain HTTP to it, and the
+    official clients as `openai()` and `anthropic()`."""
 
-    def __init__(self, *options, binary=BINARY):
-        command = [binary, "serve", "--model", MODEL, "--expose-logits-checksum"]
-        if "--port" not in options:
-            command += ["--port", "0"]
-        if "--kv-memory" not in options:
-            command += ["--kv-memory", "512M"]
-        command += options
+    def __init__(self, command):
         self.process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -57,7 +57,7 @@ class Server:
                 threading.Thread(target=self.process.stdout.read, daemon=True).start()
                 return
         self._drain.join(5)
-        raise RuntimeError("the server did not start:\n" + "".join(self.log))
+        raise RuntimeError(f"{command[1]} did not start:\n" + "".join(self.log))
 
     def _read_log(self):
         for line in self.process.stderr:
@@ -66,7 +66,7 @@ class Server:
     def stop(self):
         self.process.terminate()
         code = self.process.wait(timeout=30)
-        assert code == 0, f"the server ended with {code}:\n" + "".join(self.log[-20:])
+        assert code == 0, f"{self.process.args[1]} ended with {code}:\n" + "".join(self.log[-20:])
 
     def openai(self, api_key="none"):
         return openai.OpenAI(
@@ -82,9 +82,9 @@ class Server:
             **options,
         )
 
-    def ask(self, method, path, body=None, headers=None):
+    def ask(self, method, path, body=None, headers=None, port=None):
         """(status, headers, body as bytes)"""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=300)
         with contextlib.closing(connection):
             if body is not None and not isinstance(body, (bytes, str)):
                 body = json.dumps(body)
@@ -105,6 +105,100 @@ class Server:
         assert status == 200, reply
         return json.loads(reply)
 
+    def connect(self, receive_buffer=None):
+        """A raw socket."""
+        raw = socket.socket()
+        if receive_buffer:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        raw.settimeout(60)
+        raw.connect(("127.0.0.1", self.port))
+        return raw
+
+
+class Router(Program):
+    """`reprise route` before the servers on these ports."""
+
+    def __init__(self, ports, *options, model=MODEL):
+        command = [BINARY, "route", "--port", "0", "--fleet-token", fleet_token()]
+        command += ["--model", model] if model else []
+        for port in ports:
+            command += ["--replica", f"http://127.0.0.1:{port}"]
+        super().__init__([*command, *options])
+
+    def fleet(self, key=None):
+        status, _, reply = self.ask("GET", "/fleet", headers={"x-api-key": key} if key else {})
+        assert status == 200, reply
+        return json.loads(reply)
+
+    def hang_up(self):
+        """SIGHUP; returns when the keys have been read again, or those before stay."""
+        before = len(self.log)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: any("keys" in line for line in self.log[before:]), "the router reads its keys")
+
+
+def wait_until(true, what, seconds=60):
+    """Until true() is; returns what it was."""
+    until = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < until, f"waited {seconds} s in vain: {what}"
+        time.sleep(0.02)
+    return found
+
+
+@functools.cache
+def fleet_token():
+    """A file with what routers show to replicas; it goes with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="reprise-tests-")
+    atexit.register(folder.cleanup)
+    file = pathlib.Path(folder.name) / "fleet-token"
+    file.write_text("of the tests, and long enough\n")
+    file.chmod(0o600)
+    return file
+
+
+class Server(Program):
+    """A running server. Behind a router, where REPRISE_BEHIND says so, `port` is the router's, and `own_port` the
+    server's."""
+
+    # What a router is told as its replicas are.
+    SHARED_OPTIONS = ("--api-keys", "--allow-host", "--allow-origin", "--drain")
+
+    def __init__(self, *options, binary=BINARY, behind=BEHIND):
+        command = [binary, "serve", "--model", MODEL, "--expose-logits-checksum"]
+        if "--port" not in options:
+            command += ["--port", "0"]
+        if "--kv-memory" not in options:
+            command += ["--kv-memory", "512M"]
+        if behind:
+            command += ["--fleet-token", fleet_token()]
+        super().__init__([*command, *options])
+        self.own_port = self.port
+        self.router = None
+        if behind:
+            self.router = self._put_behind_router(options)
+            self.port = self.router.port
+
+    def _put_behind_router(self, options):
+        given = []
+        for name, value in zip(options, options[1:]):
+            if name in self.SHARED_OPTIONS:
+                given += [name, value]
+        try:
+            return Router([self.own_port], *given)
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def stop(self):
+        self.stop_router()
+        super().stop()
+
+    def stop_router(self):
+        router, self.router = self.router, None
+        if router:
+            router.stop()
+
     def flush(self):
         status, _, reply = self.ask("DELETE", "/cache")
         assert status == 200, reply
@@ -122,7 +216,8 @@ class Server:
         return self.post("/test/script", {"replies": list(replies)})["waiting"]
 
     def metric(self, name):
-        _, _, page = self.ask("GET", "/metrics")
+        """The server's own, whoever stands before it."""
+        page = self.ask("GET", "/metrics", port=self.own_port)[2]
         return float(re.search(rf"^reprise_{re.escape(name)} (\S+)$", page.decode(), re.M).group(1))
 
     def wait_idle(self, seconds=30):
@@ -137,15 +232,6 @@ class Server:
                 return cache
             time.sleep(0.02)
         raise AssertionError(f"still busy: {cache}")
-
-    def connect(self, receive_buffer=None):
-        """A raw socket."""
-        raw = socket.socket()
-        if receive_buffer:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        raw.settimeout(60)
-        raw.connect(("127.0.0.1", self.port))
-        return raw
 
 
 def request_bytes(path, body):
@@ -176,13 +262,14 @@ def start(built):
     one whose replies the test writes."""
     running = []
 
-    def begin(*options, clocked=False, scripted=False):
+    def begin(*options, clocked=False, scripted=False, **more):
         binary = CLOCKED_BINARY if clocked else SCRIPTED_BINARY if scripted else BINARY
-        running.append(Server(*options, binary=binary))
+        running.append(Server(*options, binary=binary, **more))
         return running[-1]
 
     yield begin
     for each in running:
+        each.stop_router()  # also of one whose end was the test's matter
         each.stop()
 
 
@@ -221,6 +308,8 @@ class Guarded:
     def hang_up(self, said):
         """SIGHUP; returns the one line that the log says about it."""
         before = len(self.server.log)
+        if self.server.router:
+            self.server.router.hang_up()
         self.server.process.send_signal(signal.SIGHUP)
         until = time.monotonic() + 30
         while time.monotonic() < until:

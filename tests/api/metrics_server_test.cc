@@ -7,8 +7,8 @@
 
 #include "api/metrics.h"
 #include "api/metrics_engine.h"
-#include "api/metrics_text.h"
 #include "fixtures/fake_server.h"
+#include "metrics/metrics_text.h"
 
 namespace reprise {
 namespace {

@@ -14,11 +14,11 @@ from conftest import ACME, OPS, ZENITH
 
 
 class Watch:
-    """A connection to GET /cache/watch: its events as (name, data, when it came)."""
+    """A connection to GET /cache/watch, or another stream of events: as (name, data, when it came)."""
 
-    def __init__(self, server, key=None):
+    def __init__(self, server, key=None, path="/cache/watch"):
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        self.connection.request("GET", "/cache/watch", headers={"x-api-key": key} if key else {})
+        self.connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
         self.response = self.connection.getresponse()
         assert self.response.status == 200
         assert self.response.headers["content-type"].startswith("text/event-stream")

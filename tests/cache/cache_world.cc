@@ -4,6 +4,38 @@
 
 namespace reprise {
 
+void HeardBlocks::OnStored(std::string_view scope, std::optional<BlockId> parent, BlockId block,
+                           std::span<const TokenId> tokens) {
+  Prefix prefix{std::string(scope), {}};
+  if (parent) {
+    ASSERT_TRUE(blocks_.contains(*parent)) << "a block behind one that was not told";
+    prefix = blocks_[*parent];
+  }
+  EXPECT_EQ(prefix.first, scope);
+  prefix.second.insert(prefix.second.end(), tokens.begin(), tokens.end());
+  EXPECT_TRUE(blocks_.emplace(block, std::move(prefix)).second) << "told twice";
+}
+
+void HeardBlocks::OnRemoved(BlockId block) {
+  const auto found = blocks_.find(block);
+  ASSERT_NE(found, blocks_.end()) << "went, but was not told";
+  const Prefix gone = found->second;
+  blocks_.erase(found);
+  for (const auto& [other, prefix] : blocks_) {
+    const bool behind =
+        prefix.first == gone.first && prefix.second.size() > gone.second.size() &&
+        std::ranges::equal(std::span(prefix.second).first(gone.second.size()), gone.second);
+    EXPECT_FALSE(behind) << "went before what is behind it";
+  }
+}
+
+std::set<HeardBlocks::Prefix> HeardBlocks::prefixes() const {
+  std::set<Prefix> prefixes;
+  for (const auto& [block, prefix] : blocks_) prefixes.insert(prefix);
+  EXPECT_EQ(prefixes.size(), blocks_.size()) << "the same prefix in two blocks";
+  return prefixes;
+}
+
 CacheWorld::CacheWorld(Size size)
     : block_tokens_(static_cast<size_t>(size.block_tokens)),
       pool_(BlockPool::Create(size.blocks, block_tokens_ * sizeof(uint64_t)).value()),
@@ -23,7 +55,9 @@ CacheWorld::CacheWorld(Size size)
              {size.pin_blocks, size.pin_blocks_per_tenant, size.pin_snapshots,
               size.pin_snapshots_per_tenant},
              {size.states, size.working_states}),
-      sequences_(size.sequences) {}
+      sequences_(size.sequences) {
+  cache_->SetListener(&heard_);
+}
 
 uint64_t CacheWorld::Row(const std::string& scope, std::span<const TokenId> tokens) {
   uint64_t row = std::hash<std::string>{}(scope);
@@ -262,6 +296,7 @@ void CacheWorld::Compare() {
   EXPECT_EQ(cache_->available_blocks(), naive_.available_blocks());
   EXPECT_EQ(cache_->next_expiry(), naive_.next_expiry());
   CompareStates();
+  CompareHeard();
   naive_.ForEach([this](const std::string& scope, const Words& tokens) {
     EXPECT_EQ(cache_->Peek(scope, tokens), tokens.size());
   });
@@ -274,6 +309,17 @@ void CacheWorld::Compare() {
     if (!sequence.partial_lease.empty())
       ExpectRows(sequence.scope, sequence.partial_prefix, sequence.partial_first, sequence.partial);
   }
+}
+
+void CacheWorld::CompareHeard() {
+  std::set<HeardBlocks::Prefix> whole;
+  naive_.ForEach([&](const std::string& scope, const Words& tokens) {
+    if (tokens.size() % block_tokens_ == 0) whole.emplace(scope, tokens);
+  });
+  EXPECT_EQ(heard_.prefixes(), whole);
+  HeardBlocks late;
+  cache_->TellFullBlocks(late);
+  EXPECT_EQ(late.prefixes(), whole);
 }
 
 // Behind beginnings of its tokens, from the root on, and behind all of them from its lease on.

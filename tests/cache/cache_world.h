@@ -6,11 +6,16 @@
 //
 // A row's payload stands for K and V of its token: like them it depends on all tokens before it. So
 // a row that is read in the wrong place, from a wrong block, or was overwritten, is noticed.
+//
+// Somebody listens to which full blocks come and go: what he has heard is compared with the naive
+// cache too.
 
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +26,20 @@
 #include "naive_cache.h"
 
 namespace reprise {
+
+// Folds what it is told: the prompts' beginnings that are whole blocks.
+class HeardBlocks final : public BlockListener {
+ public:
+  using Prefix = std::pair<std::string, std::vector<TokenId>>;  // with its scope
+
+  void OnStored(std::string_view scope, std::optional<BlockId> parent, BlockId block,
+                std::span<const TokenId> tokens) override;
+  void OnRemoved(BlockId block) override;
+  std::set<Prefix> prefixes() const;
+
+ private:
+  std::map<BlockId, Prefix> blocks_;
+};
 
 class CacheWorld {
  public:
@@ -110,11 +129,13 @@ class CacheWorld {
   void DropState(Sequence& sequence);
   void CompareBeyond(const Sequence& sequence);
   void CompareStates();
+  void CompareHeard();
 
   size_t block_tokens_;
   ManualClock clock_;
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<BlockPool> states_;  // nullptr: a model without
+  HeardBlocks heard_;
   std::unique_ptr<PrefixCache> cache_;
   NaivePrefixCache naive_;
   std::vector<Sequence> sequences_;

@@ -353,5 +353,27 @@ TEST_F(SchedulerTest, WhatReadingSparesIsThePriceOfComputingAttentionIncluded) {
   RunUntilIdle();
 }
 
+TEST_F(SchedulerTest, AheadLiesWhatIsNotComputedAndNotExpectedToBeRead) {
+  MakePool(40, {.prefill_chunk = 8, .prefill_chunk_beside_decode = 8});
+  EXPECT_EQ(scheduler_->CostAhead(), 0);
+  Ask(Count(1, 20), 0);
+  EXPECT_EQ(scheduler_->CostAhead(), 20) << "it waits";
+  Step();
+  EXPECT_EQ(scheduler_->CostAhead(), 12) << "it runs";
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->CostAhead(), 0);
+  Ask(Count(1, 30), 0);
+  EXPECT_EQ(scheduler_->CostAhead(), 10) << "20 are cached";
+  Ask(Count(1, 30), 0, "a", CacheUse::kNone);
+  EXPECT_EQ(scheduler_->CostAhead(), 40) << "one that reads nothing";
+  // Who waits for another's prompt adds only what is not in that.
+  Ask(Count(1, 34), 0);
+  Step();
+  Step();
+  EXPECT_LE(scheduler_->CostAhead(), 30 + 4);
+  RunUntilIdle();
+  EXPECT_EQ(scheduler_->CostAhead(), 0);
+}
+
 }  // namespace
 }  // namespace reprise

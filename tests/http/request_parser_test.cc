@@ -46,6 +46,17 @@ constexpr int kHeaderTooLarge = static_cast<int>(ErrorCode::kHeaderTooLarge);
 constexpr const char* kHost = "POST / HTTP/1.1\r\nHost: a\r\n";
 const std::string kChunked = std::string(kHost) + "Transfer-Encoding: chunked\r\n\r\n";
 
+TEST(RequestParserTest, AllFieldsAreKeptForWhoPassesThemOn) {
+  RequestParser parser(/*keep_fields=*/true);
+  parser.Put("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: k\r\nX-Two: 1\r\nX-Two: 2\r\n\r\n");
+  ASSERT_NE(parser.head(), nullptr);
+  const HttpFields expected = {{"Host", "a"}, {"X-Api-Key", "k"}, {"X-Two", "1"}, {"X-Two", "2"}};
+  EXPECT_EQ(parser.head()->fields, expected);
+  RequestParser plain;
+  plain.Put("GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: k\r\n\r\n");
+  EXPECT_TRUE(plain.head()->fields.empty()) << "keys are not kept where nobody needs them";
+}
+
 TEST(RequestParserTest, ABodyMayBeFramedInEveryLegalWay) {
   for (const size_t step : {size_t{1}, size_t{7}, std::string::npos}) {
     EXPECT_EQ(Parse(std::string(kHost) + "Content-Length: 3\r\n\r\nabc", step).body, "abc");

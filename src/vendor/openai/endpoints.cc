@@ -87,7 +87,9 @@ Result<Call> ReadChatCompletion(std::string_view body, const Caller& caller,
   const std::string predicted = ReadPrediction(reading.fields);
   if (reading.fields.ok()) reading.fields.Adopt(ReadChatPrompt(*object, reading));
   Result<Call> call = reading.Finish("messages");
-  if (call) call->prediction = PredictedTokens(predicted, model, caller.tenant);
+  if (call && !model.prompts_only) {
+    call->prediction = PredictedTokens(predicted, model, caller.tenant);
+  }
   return call;
 }
 

@@ -136,6 +136,10 @@ void ResponsesReply::Store(const json::object& response) const {
   plan_->store->Put(plan_->tenant, label_.id, {json::serialize(response), std::move(items)});
 }
 
+std::string ResponsesReply::stored_id() const {
+  return plan_->store == nullptr ? std::string() : label_.id;
+}
+
 std::string ResponsesReply::Body(std::vector<Choice>& choices, const CallUsage& usage) const {
   return json::serialize(Finished(choices.front(), usage));
 }

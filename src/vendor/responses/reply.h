@@ -34,6 +34,7 @@ class ResponsesReply final : public ReplyFormat {
   void WriteFinish(size_t index, Choice& choice, std::string& stream) const override;
   void WriteEnd(const CallUsage& usage, std::string& stream) const override;
   void WriteError(const Error& error, std::string& stream) const override;
+  std::string stored_id() const override;
   std::string_view ping() const override;
 
  private:

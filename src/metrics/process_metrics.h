@@ -4,7 +4,7 @@
 // (https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics), from /proc. What
 // the system does not tell is left out. Any thread.
 
-#include "api/metrics_text.h"
+#include "metrics/metrics_text.h"
 
 namespace reprise {
 

@@ -68,6 +68,11 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
 
   // Called once, on the I/O thread, when the bound is passed.
   void OnOverflow(std::function<void()> callback) { on_overflow_ = std::move(callback); }
+  // Whether what is posted comes to anybody. Any thread.
+  bool open() const {
+    const std::lock_guard lock(mutex_);
+    return !closed_ && !overflowed_;
+  }
   bool overflowed() const {
     const std::lock_guard lock(mutex_);
     return overflowed_;

@@ -1,4 +1,4 @@
-#include "api/metrics_process.h"
+#include "metrics/process_metrics.h"
 
 #include <sys/resource.h>
 #include <unistd.h>

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "api/metrics_histogram.h"
+#include "metrics/histogram.h"
 
 namespace reprise {
 

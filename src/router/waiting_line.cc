@@ -1,0 +1,41 @@
+#include "router/waiting_line.h"
+
+#include <utility>
+
+#include "http/as_tuple.h"
+
+namespace reprise {
+namespace asio = boost::asio;
+
+WaitingLine::Place::Place(WaitingLine& line, asio::any_io_executor io)
+    : line_(line), timer_(std::move(io)), at_(line.places_.insert(line.places_.end(), this)) {}
+
+WaitingLine::Place::~Place() {
+  line_.places_.erase(at_);
+  line_.WakeFirst();
+}
+
+asio::awaitable<bool> WaitingLine::Place::Wait(TimePoint until) {
+  if (!std::exchange(woken_, false)) {
+    timer_.expires_at(until);
+    const auto [failure] = co_await timer_.async_wait(kAsTuple);
+    woken_ = false;
+    co_return failure == asio::error::operation_aborted;
+  }
+  co_return true;
+}
+
+void WaitingLine::Wake(Place& place) {
+  place.woken_ = true;
+  place.timer_.cancel();
+}
+
+void WaitingLine::WakeFirst() {
+  if (!places_.empty()) Wake(*places_.front());
+}
+
+void WaitingLine::WakeAll() {
+  for (Place* place : places_) Wake(*place);
+}
+
+}  // namespace reprise

@@ -1,0 +1,26 @@
+#include "vendor/served_model.h"
+
+#include <utility>
+
+#include "base/limits.h"
+
+namespace reprise {
+
+ServedModel DescribeTexts(ModelTexts texts) {
+  ServedModel model;
+  model.tokenizer = std::move(texts.tokenizer);
+  model.chat_template = std::move(texts.chat_template);
+  model.bos_token = std::move(texts.bos_token);
+  model.eos_token = std::move(texts.eos_token);
+  if (model.chat_template != nullptr) {
+    model.template_traits = DetectTraits(*model.chat_template, model.bos_token, model.eos_token);
+  }
+  model.replies = std::make_shared<ReplyMemory>(limits::kReplyMemoryBytes);
+  model.dialect = DialectOf(texts.chat_template_source, model.template_traits.tools);
+  if (texts.tool_format) model.dialect.tools = *texts.tool_format;
+  model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);
+  model.vocabulary = static_cast<int>(model.tokenizer->vocabulary().tokens.size());
+  return model;
+}
+
+}  // namespace reprise
