@@ -7,7 +7,7 @@
 //         + kPlaceWeight * its own work * share     share: the replica's work lately ÷ the mean
 //
 // The first line is what the request itself wants; alone it hops at every moment's queue, leaves
-// copies behind that push out others' prefixes, and reads 80 % of what one machine would. The
+// copies behind that push out others' prefixes, and reads 75 to 91 % of what one machine would. The
 // second prices that; a hot prefix still spreads, once waiting costs more than kAgainWeight times
 // computing it. The third puts what nobody holds where least was computed lately, hence where what
 // it pushes out has been unused the longest. A replica that worked more than kMostShare of the mean

@@ -70,7 +70,7 @@ ReplicaModel::Start ReplicaModel::TryBegin(const Trace& trace, double now, Begun
     number_of_[kept.value] = blocks[i];
     if (watcher_ != nullptr) watcher_->Stored(options_.number, Level::kMemory, blocks[i]);
   }
-  for (size_t i = 0; i < blocks.size(); ++i) WriteToDisk(blocks[i]);
+  for (const TokenId block : blocks) WriteToDisk(block);
   waiting_.pop_front();
   leases_.emplace(index, std::move(match.lease));
 
