@@ -33,24 +33,25 @@ double WorkSeconds(const PromptShape& shape, const Reach& reach, const ReplicaLo
          (loadable - disk) * pace.shared_seconds_per_token;
 }
 
-// Rates that a replica does not know yet are the greatest of the others', or 1 a token if nobody
-// knows any: then work is counted in tokens, which compares as well.
-ReplicaLoad Slowest(std::span<const ReplicaLoad> loads) {
-  ReplicaLoad slowest;
+// Rates that a replica does not know yet, since it has computed nothing, are the fastest one's, so
+// that it is tried; kGuessedPace if nobody knows any.
+ReplicaLoad Fastest(std::span<const ReplicaLoad> loads) {
+  ReplicaLoad fastest;
   for (const ReplicaLoad& load : loads) {
-    slowest.seconds_per_token = std::max(slowest.seconds_per_token, load.seconds_per_token);
-    slowest.seconds_per_token_and_key =
-        std::max(slowest.seconds_per_token_and_key, load.seconds_per_token_and_key);
+    const bool is_known = load.seconds_per_token > 0;
+    const bool is_first = fastest.seconds_per_token == 0;
+    if (is_known && (is_first || load.seconds_per_token < fastest.seconds_per_token))
+      fastest = load;
   }
-  if (slowest.seconds_per_token == 0) slowest.seconds_per_token = 1;
-  return slowest;
+  if (fastest.seconds_per_token == 0) fastest.seconds_per_token = Decider::kGuessedPace;
+  return fastest;
 }
 
-ReplicaLoad PaceOf(const ReplicaLoad& load, const ReplicaLoad& slowest) {
+ReplicaLoad PaceOf(const ReplicaLoad& load, const ReplicaLoad& fastest) {
   if (load.seconds_per_token > 0) return load;
   ReplicaLoad pace = load;
-  pace.seconds_per_token = slowest.seconds_per_token;
-  pace.seconds_per_token_and_key = slowest.seconds_per_token_and_key;
+  pace.seconds_per_token = fastest.seconds_per_token;
+  pace.seconds_per_token_and_key = fastest.seconds_per_token_and_key;
   return pace;
 }
 
@@ -77,7 +78,7 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
   }
   if (ready == 0) return std::nullopt;
   const double mean = lately / static_cast<double>(ready);
-  const ReplicaLoad slowest = Slowest(loads);
+  const ReplicaLoad fastest = Fastest(loads);
   const double held = TokensOf(shape, longest);
 
   Decision best;
@@ -85,15 +86,17 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
   for (size_t turn = 0; turn < loads.size(); ++turn) {
     const size_t replica = (shape.tie + turn) % loads.size();  // of equal ones the first
     if (!loads[replica].ready) continue;
-    const ReplicaLoad pace = PaceOf(loads[replica], slowest);
-    const double share = mean > 0 ? Lately(replica, now) / mean : 1;
+    const ReplicaLoad pace = PaceOf(loads[replica], fastest);
+    const double own = Lately(replica, now);
+    const double share = mean > 0 ? own / mean : 1;
+    const bool does_too_much = own > kMostShare * mean + kSlackSeconds;
     const double work = WorkSeconds(shape, reach[replica], pace);
     const double expected = work + AheadSeconds(replica, loads[replica], now);
     // What was promised to be kept stays a reason to come.
     const uint32_t reached = reach[replica].loadable_blocks;
     const double here = TokensOf(
-        shape, share > kMostShare ? std::min(reached, static_cast<uint32_t>(shape.marked_blocks))
-                                  : reached);
+        shape,
+        does_too_much ? std::min(reached, static_cast<uint32_t>(shape.marked_blocks)) : reached);
     const double again = ComputeSeconds(here, held, pace);
     const double price = expected + kAgainWeight * again + kPlaceWeight * work * share;
     if (price >= least) continue;

@@ -11,8 +11,9 @@
 // second prices that; a hot prefix still spreads, once waiting costs more than kAgainWeight times
 // computing it. The third puts what nobody holds where least was computed lately, hence where what
 // it pushes out has been unused the longest. A replica that worked more than kMostShare of the mean
-// gets no credit in the second line for what it holds beyond the prompt's marks.
-// docs/design/fleet.md has the figures behind each.
+// and kSlackSeconds (a fleet that has just begun is not uneven yet) gets no credit in the second
+// line for what it holds beyond the prompt's marks. docs/design/fleet.md has the figures behind
+// each.
 //
 // Equal prices: by `tie`, so that equal prefixes go to equal places. Deterministic; time comes in.
 // One thread.
@@ -69,6 +70,8 @@ class Decider {
   static constexpr double kAgainWeight = 16;
   static constexpr double kPlaceWeight = 2;
   static constexpr double kMostShare = 1.2;
+  static constexpr double kSlackSeconds = 1;
+  static constexpr double kGuessedPace = 0.001;   // seconds a token, where nobody has told any
   static constexpr double kLatelySeconds = 1200;  // work counts 1/e after so long
 
   // nullopt: no replica is ready. REQUIRES: reach and loads are of the same replicas, at most

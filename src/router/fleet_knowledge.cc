@@ -55,7 +55,7 @@ void FleetKnowledge::Follow(const std::shared_ptr<ReplicaLink>& link) {
 void FleetKnowledge::Forget(Replica& replica) {
   if (auto watch = std::exchange(watches_[replica.index], nullptr)) watch->Stop();
   responses_.Forget(replica.index);
-  guesses_[replica.index] = {};
+  unanswered_seconds_[replica.index] = 0;
   if (texts_) texts_->Forget(replica.index);
   for (const Level level : {Level::kMemory, Level::kDisk, Level::kShared}) {
     holdings_.Clear(replica.index, level);
@@ -66,9 +66,7 @@ void FleetKnowledge::Forget(Replica& replica) {
 void FleetKnowledge::NoteHealth(Replica& replica) {
   if (replica.health != Replica::Health::kDead) return;
   responses_.Forget(replica.index);
-  if (!texts_) return;
-  texts_->Forget(replica.index);
-  guesses_[replica.index].paces.clear();
+  if (texts_) texts_->Forget(replica.index);
 }
 
 void FleetKnowledge::Stop() {
@@ -124,9 +122,8 @@ PromptShape FleetKnowledge::ShapeOf(const RoutedPrompt& prompt) const {
 
 void FleetKnowledge::EstimateLoad(Replica& replica, TimePoint now) {
   if (!approximate()) return;
-  const Guess& guess = guesses_[replica.index];
-  replica.told.load.seconds_per_token = FastOf(guess.paces);
-  replica.told.load.ahead_seconds = guess.unanswered_seconds;
+  replica.told.load.seconds_per_token = FastOf(paces_);
+  replica.told.load.ahead_seconds = unanswered_seconds_[replica.index];
   replica.told.load.told = now;
 }
 
@@ -152,7 +149,7 @@ PromptTurn::PromptTurn(FleetKnowledge& knowledge, Replica& replica,
       expected_read_tokens_(decision.expected_read_tokens),
       reach_(reach),
       sent_(std::chrono::steady_clock::now()) {
-  knowledge_.guesses_[replica_.index].unanswered_seconds += expected_work_seconds_;
+  knowledge_.unanswered_seconds_[replica_.index] += expected_work_seconds_;
   const std::vector<BlockName>& chain = knowledge_.ChainAt(replica_.index, *prompt_);
   const size_t held = std::min<size_t>(reach_.memory_blocks, chain.size());
   coming_.assign(chain.begin() + static_cast<ptrdiff_t>(held), chain.end());
@@ -174,7 +171,7 @@ void PromptTurn::ForgetComing() {
 
 void PromptTurn::Answered() {
   if (!std::exchange(awaited_, false)) return;
-  double& left = knowledge_.guesses_[replica_.index].unanswered_seconds;
+  double& left = knowledge_.unanswered_seconds_[replica_.index];
   left = std::max(0.0, left - expected_work_seconds_);
 }
 
@@ -190,7 +187,7 @@ void PromptTurn::Begin(const ReplyHead& head) {
   const size_t computed = all - std::min(expected_read_tokens_, all);
   if (computed < kFewTokens) return;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - sent_;
-  std::deque<double>& paces = knowledge_.guesses_[replica_.index].paces;
+  std::deque<double>& paces = knowledge_.paces_;
   paces.push_back(took.count() / static_cast<double>(computed));
   if (paces.size() > kPaces) paces.pop_front();
 }

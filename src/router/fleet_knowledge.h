@@ -68,11 +68,6 @@ class FleetKnowledge {
 
  private:
   friend class PromptTurn;
-  // Of a replica that cannot be followed.
-  struct Guess {
-    double unanswered_seconds = 0;  // expected of what was sent there and has no answer yet
-    std::deque<double> paces;       // seconds per token, of the last answers
-  };
 
   // The prompt's blocks as this replica names them; none where that is not known.
   const std::vector<BlockName>& ChainAt(size_t replica, const RoutedPrompt& prompt) const;
@@ -85,7 +80,12 @@ class FleetKnowledge {
   std::optional<ReplicaLore> lore_;                     // not with --approximate
   std::optional<TextPrefixes> texts_;                   // with it
   std::vector<std::shared_ptr<ReplicaWatch>> watches_;  // by number; null: none
-  std::array<Guess, limits::kMaxReplicas> guesses_ = {};
+  // Of replicas that cannot be followed: expected of what was sent there and has no answer yet; and
+  // the pace of the last answers, of all together, since one that was slow once, by what it
+  // computed besides, would get nothing any more and stay slow. What is slow indeed has more
+  // unanswered.
+  std::array<double, limits::kMaxReplicas> unanswered_seconds_ = {};
+  std::deque<double> paces_;  // seconds per token
   StoredResponses responses_;
 };
 

@@ -39,13 +39,16 @@ constexpr double kReplyTokens = 16;
 
 // What they told, as of now, with the replies that they write for us.
 void CountReplies(const RouterService& service, std::span<ReplicaLoad> loads, TimePoint now) {
-  double slowest = 0;
-  for (const ReplicaLoad& load : loads) slowest = std::max(slowest, load.seconds_per_token);
-  if (slowest == 0) slowest = 1;  // nobody knows: work is counted in tokens, as by the decider
+  double fastest = 0;  // of those that know their pace, as the decider has it
+  for (const ReplicaLoad& load : loads) {
+    const double pace = load.seconds_per_token;
+    if (pace > 0 && (fastest == 0 || pace < fastest)) fastest = pace;
+  }
+  if (fastest == 0) fastest = Decider::kGuessedPace;
   for (size_t i = 0; i < loads.size(); ++i) {
     ReplicaLoad& load = loads[i];
     if (!load.ready) continue;
-    const double pace = load.seconds_per_token > 0 ? load.seconds_per_token : slowest;
+    const double pace = load.seconds_per_token > 0 ? load.seconds_per_token : fastest;
     const auto replies = static_cast<double>(service.replicas.links()[i]->replica.outstanding);
     load.ahead_seconds = service.decider.AheadSeconds(i, load, now) + replies * kReplyTokens * pace;
     load.told = now;

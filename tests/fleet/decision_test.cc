@@ -121,6 +121,14 @@ TEST_F(DecisionTest, WhoWorkedFarMoreThanOthersGetsNoCreditForWhatHeHolds) {
   EXPECT_EQ(Choose().replica, 1u);
 }
 
+TEST_F(DecisionTest, AFleetThatHasJustBegunIsNotUnevenYet) {
+  Hold(0, 90);
+  Work(0, 0.9);
+  Tell();
+  loads_[0].ahead_seconds = 3;
+  EXPECT_EQ(Choose().replica, 0u);
+}
+
 TEST_F(DecisionTest, WhatIsMarkedGoesWhereItIsKeptHoweverMuchThatReplicaWorked) {
   Hold(0, 100);
   for (size_t replica = 0; replica < 3; ++replica) Work(replica, replica == 0 ? 40 : 5);
@@ -164,10 +172,12 @@ TEST_F(DecisionTest, WhatLiesOnDiskIsReadWhereThatIsFasterThanComputing) {
   EXPECT_NEAR(decision.expected_seconds, 80 * 32 * kPace / 10 + 20 * 32 * kPace / 5, 1e-9);
 }
 
-TEST_F(DecisionTest, AReplicaThatKnowsNoPaceYetIsTakenToBeTheSlowest) {
-  loads_[0].seconds_per_token = 0;
-  loads_[2].seconds_per_token = 2 * kPace;
-  EXPECT_EQ(Choose(3200, 0).replica, 1u);
+TEST_F(DecisionTest, AReplicaThatKnowsNoPaceYetIsTakenToBeTheFastest) {
+  loads_[0].seconds_per_token = 2 * kPace;
+  loads_[2].seconds_per_token = 0;
+  loads_[1].seconds_per_token = 1.5 * kPace;
+  EXPECT_EQ(Choose(3200, 0).replica, 1u) << "of equal ones the first";
+  EXPECT_EQ(Choose(3200, 2).replica, 2u);
   for (ReplicaLoad& load : loads_) load.seconds_per_token = 0;
   Hold(2, 100);
   EXPECT_EQ(Choose().replica, 2u) << "nobody knows any: tokens are compared";

@@ -205,8 +205,8 @@ def under_way_together(together):
     return together.named(warm.replica), replies
 
 
-def test_a_replica_that_dies_takes_along_only_streams_that_had_begun(fleet, store):
-    together = fleet(3, *small(96), "--shared", store.url)
+def test_a_replica_that_dies_takes_along_only_streams_that_had_begun(fleet):
+    together = fleet(3, *small(96))
     replica, replies = under_way_together(together)
     together.kill(replica)
     for reply in replies:
