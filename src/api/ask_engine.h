@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "http/mailbox.h"
 #include "api/service.h"
+#include "http/mailbox.h"
 
 namespace reprise {
 

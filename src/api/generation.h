@@ -8,10 +8,10 @@
 #include <memory>
 #include <vector>
 
-#include "http/mailbox.h"
 #include "base/memory_budget.h"
 #include "engine/engine.h"
 #include "generation/request.h"
+#include "http/mailbox.h"
 
 namespace reprise {
 

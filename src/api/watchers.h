@@ -22,10 +22,10 @@
 #include <utility>
 #include <vector>
 
-#include "http/mailbox.h"
 #include "engine/engine.h"
 #include "http/connection.h"
 #include "http/identity.h"
+#include "http/mailbox.h"
 
 namespace reprise {
 

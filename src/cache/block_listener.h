@@ -17,8 +17,8 @@ class BlockListener {
  public:
   virtual ~BlockListener() = default;
 
-  // `block` holds `tokens`, all that fit, and is found behind `parent`, which was told before; none:
-  // it begins the prompts of `scope`.
+  // `block` holds `tokens`, all that fit, and is found behind `parent`, which was told before;
+  // none: it begins the prompts of `scope`.
   virtual void OnStored(std::string_view scope, std::optional<BlockId> parent, BlockId block,
                         std::span<const TokenId> tokens) = 0;
   // It is not found any more. All that were behind it went before.

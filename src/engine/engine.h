@@ -3,8 +3,8 @@
 // The one thread that owns model and cache. Runs steps: each step forms one batch of decode rows
 // and prefill chunks, runs the forward pass, publishes full blocks, samples, and reports to sinks.
 //
-// Submit, Cancel, Flush, TakeSnapshot, the tree's, WatchBlocks, Wake, stats: any thread. Everything else happens
-// on the engine thread.
+// Submit, Cancel, Flush, TakeSnapshot, the tree's, WatchBlocks, Wake, stats: any thread. Everything
+// else happens on the engine thread.
 
 #include <cstddef>
 #include <cstdint>

@@ -22,13 +22,13 @@ asio::awaitable<void> Expire(asio::steady_timer& timer) { co_await timer.async_w
 
 }  // namespace
 
-ReplicaLink::ReplicaLink(asio::any_io_executor io, size_t index, ReplicaAddress address,
+ReplicaLink::ReplicaLink(const asio::any_io_executor& io, size_t index, ReplicaAddress address,
                          std::function<void(Replica&)> on_change)
     : replica(index, address),
       pool(io, std::move(address)),
       io_(io),
       on_change_(std::move(on_change)),
-      pause_(std::move(io)) {}
+      pause_(io) {}
 
 void ReplicaLink::Start() {
   asio::co_spawn(

@@ -21,7 +21,7 @@ namespace reprise {
 class ReplicaLink : public std::enable_shared_from_this<ReplicaLink> {
  public:
   // `on_change`: after its health has changed.
-  ReplicaLink(boost::asio::any_io_executor io, size_t index, ReplicaAddress address,
+  ReplicaLink(const boost::asio::any_io_executor& io, size_t index, ReplicaAddress address,
               std::function<void(Replica&)> on_change);
 
   // Looks again and again until Stop.

@@ -26,7 +26,7 @@ std::optional<PromptUsage> UsageOfField(std::string_view field) {
   };
   const std::optional<size_t> read = number("read="), computed = number("computed=");
   if (!read || !computed) return std::nullopt;
-  return PromptUsage{*read + *computed, *read};
+  return PromptUsage{*read + *computed, read};
 }
 
 Error NoReplica() {

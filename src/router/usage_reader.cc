@@ -78,7 +78,7 @@ std::optional<PromptUsage> UsageOf(const json::object& said) {
   if (!input) return std::nullopt;
   if (const auto read = SizeAt(said, "cache_read_input_tokens")) {  // Anthropic's: three parts
     const size_t written = SizeAt(said, "cache_creation_input_tokens").value_or(0);
-    return PromptUsage{*input + *read + written, *read};
+    return PromptUsage{*input + *read + written, read};
   }
   return PromptUsage{*input, CachedIn(said, "input_tokens_details")};
 }

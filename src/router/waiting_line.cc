@@ -7,8 +7,8 @@
 namespace reprise {
 namespace asio = boost::asio;
 
-WaitingLine::Place::Place(WaitingLine& line, asio::any_io_executor io)
-    : line_(line), timer_(std::move(io)), at_(line.places_.insert(line.places_.end(), this)) {}
+WaitingLine::Place::Place(WaitingLine& line, const asio::any_io_executor& io)
+    : line_(line), timer_(io), at_(line.places_.insert(line.places_.end(), this)) {}
 
 WaitingLine::Place::~Place() {
   line_.places_.erase(at_);

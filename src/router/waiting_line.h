@@ -18,7 +18,7 @@ class WaitingLine {
   // A place at the end. Who leaves lets the next one look.
   class Place {
    public:
-    Place(WaitingLine& line, boost::asio::any_io_executor io);
+    Place(WaitingLine& line, const boost::asio::any_io_executor& io);
     ~Place();
     Place(const Place&) = delete;
     Place& operator=(const Place&) = delete;
