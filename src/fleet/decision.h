@@ -70,7 +70,7 @@ class Decider {
   static constexpr double kAgainWeight = 16;
   static constexpr double kPlaceWeight = 2;
   static constexpr double kMostShare = 1.2;
-  static constexpr double kSlackSeconds = 1;
+  static constexpr double kSlackSeconds = 0.5;
   static constexpr double kGuessedPace = 0.001;   // seconds a token, where nobody has told any
   static constexpr double kLatelySeconds = 1200;  // work counts 1/e after so long
 

@@ -58,8 +58,9 @@ class Follower {
 
   BlockSink Sink() {
     return [this](const std::shared_ptr<const BlockChanges>& told) {
+      const bool goes_on = !tired_;  // before: whoever waits for these may tire it at once
       Take(*told);
-      return !tired_;
+      return goes_on;
     };
   }
   void GrowTired() { tired_ = true; }
