@@ -171,10 +171,15 @@ HttpResponse RoutedRequest::PassedHead(std::string_view replica, const ReplyHead
   return response;
 }
 
+// Awaiting throws where the coroutine was cancelled, as it is when the client goes. What was going
+// on at a replica has ended with that too, which says nothing of the replica.
+asio::awaitable<void> RoutedRequest::EndIfClientGone() { co_return; }
+
 asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
   const bool head_only = request_.method == "HEAD";
   const bool approximate = service_.knowledge.approximate();
   auto connected = co_await link.pool.Connect();
+  co_await EndIfClientGone();
   if (!connected) {
     link.NoteFailure(connected.error().message, /*unreachable=*/true);
     co_return std::unexpected(connected.error());
@@ -183,9 +188,11 @@ asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
   upstream_ = *std::move(connected);
   Result<ReplyHead> head = co_await upstream_->Ask(
       PassedRequest(request_, link.replica, approximate), request_.body, head_only);
+  co_await EndIfClientGone();
   if (!head && upstream_->reused() && !aborted_) {
     // It was closed while it lay there, perhaps at this very moment: that says nothing yet.
     connected = co_await link.pool.Connect(/*fresh=*/true);
+    co_await EndIfClientGone();
     if (!connected) {
       link.NoteFailure(connected.error().message, /*unreachable=*/true);
       co_return std::unexpected(connected.error());
@@ -193,6 +200,7 @@ asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
     upstream_ = *std::move(connected);
     head = co_await upstream_->Ask(PassedRequest(request_, link.replica, approximate),
                                    request_.body, head_only);
+    co_await EndIfClientGone();
   }
   if (!head && !aborted_) link.NoteFailure(head.error().message, /*unreachable=*/false);
   co_return head;
@@ -212,6 +220,7 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::Try(ReplicaLink& link) {
   if (head && MeansElsewhere(head->status)) co_return co_await TakeRefusal(link, *std::move(head));
   Result<std::string> first = std::string();
   if (head) first = co_await upstream_->ReadBody();
+  co_await EndIfClientGone();
   if (!head || !first) {
     ++link.replica.failures;
     if (head && !aborted_) link.NoteFailure(first.error().message, /*unreachable=*/false);
@@ -283,6 +292,7 @@ asio::awaitable<bool> RoutedRequest::PassBody(std::string first, bool events) {
     if (!data.empty() && !co_await client_.SendChunk(std::move(data))) co_return false;
     if (ended) co_return true;
     bytes = co_await upstream_->ReadBody();
+    co_await EndIfClientGone();
   }
 }
 

@@ -62,6 +62,7 @@ class RoutedRequest {
   bool IsReady(const std::shared_ptr<ReplicaLink>& link) const;  // may be tried, and has room
 
   boost::asio::awaitable<Outcome> Try(ReplicaLink& link);
+  static boost::asio::awaitable<void> EndIfClientGone();
   boost::asio::awaitable<Result<ReplyHead>> Ask(ReplicaLink& link);
   boost::asio::awaitable<Outcome> TakeRefusal(ReplicaLink& link, ReplyHead head);
   boost::asio::awaitable<void> PassOn(ReplicaLink& link, ReplyHead head, std::string first);

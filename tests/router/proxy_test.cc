@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <future>
+#include <regex>
 #include <string>
 
 #include "router_test_base.h"
@@ -103,6 +104,11 @@ TEST_F(ProxyTest, AClientThatGoesAwayEndsTheReplicasRequest) {
   asked.get_future().wait();
   second.Close();
   EXPECT_TRUE(unanswered.get_future().get());
+  // None of it is the replica's fault.
+  const std::string page = Ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").body;
+  EXPECT_TRUE(page.contains("\nreprise_router_broken_replies_total 0\n")) << page;
+  EXPECT_TRUE(page.contains("reprise_router_replica_failures_total{")) << page;
+  EXPECT_FALSE(std::regex_search(page, std::regex("replica_failures_total\\{[^}]*\\} [1-9]")));
 }
 
 TEST_F(ProxyTest, ConnectionsToReplicasAreKept) {
