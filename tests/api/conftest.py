@@ -39,6 +39,26 @@ MODEL = pathlib.Path(
 BEHIND = os.environ.get("REPRISE_BEHIND", "")  # "router", or nothing
 
 
+# What is not asked again behind a router, by file or file::test.
+NOT_BEHIND = {
+    "test_disk.py": "a folder is the server's own; what passes a router does not change with it",
+    "test_shared.py": "stores are the server's own; tests/router has a fleet that shares one",
+    "test_hit_rates.py": "minutes of a clock that tests move; tests/router has hit rates of a fleet",
+    "test_processors.py": "processors of a server",
+    "test_events.py": "who follows a server asks that server",
+    "test_connections.py::test_two_thousand_connections_at_once": "counts the server's own connections",
+    "test_tenants.py::test_the_time_to_tokenise_tells_nothing_of_other_tenants_words": "times a server closely",
+}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items if BEHIND else ():
+        file = item.path.name
+        why = NOT_BEHIND.get(file) or NOT_BEHIND.get(f"{file}::{item.originalname}")
+        if why:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
 class Program:
     """A running program that has said on which port of 127.0.0.1 it listens, and its log; plain HTTP to it, and the
     official clients as `openai()` and `anthropic()`."""
@@ -170,7 +190,7 @@ class Server(Program):
             command += ["--port", "0"]
         if "--kv-memory" not in options:
             command += ["--kv-memory", "512M"]
-        if behind:
+        if behind and "--fleet-token" not in options:
             command += ["--fleet-token", fleet_token()]
         super().__init__([*command, *options])
         self.own_port = self.port

@@ -40,7 +40,8 @@ class Store:
 
 
 class Fleet:
-    """`replicas`: servers; `router`: what stands before them; `key`: an administrator's, where they have keys. A replica's name is its address, as the router has it."""
+    """`replicas`: servers; `router`: what stands before them; `key`: an administrator's, where they have keys. A
+    replica's name is its address, as the router has it."""
 
     def __init__(self, replicas, *options, router=(), model=True, key=None):
         self.options, self.key, self.model = options, key, model
