@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import request_bytes
+from conftest import request_bytes, wait_until
 
 LONG = {"prompt": [1000, 2000, 3000], "max_tokens": 4000, "ignore_eos": True}
 
@@ -47,7 +47,7 @@ def test_the_log_says_what_a_cancelled_request_cost(start):
     time.sleep(0.2)
     raw.close()
     wait_for_metric(own, "requests_running", 0)
-    line = next(line for line in own.log if " 499 " in line)
+    [line] = wait_until(lambda: [line for line in own.log if " 499 " in line], "the log has it")
     figures = dict(part.split("=") for part in line.split() if "=" in part)
     assert (figures["prompt"], figures["computed"]) == ("3", "3")
     generated = own.metric("generated_tokens_total")
