@@ -123,7 +123,7 @@ TEST_F(DecisionTest, WhoWorkedFarMoreThanOthersGetsNoCreditForWhatHeHolds) {
 
 TEST_F(DecisionTest, AFleetThatHasJustBegunIsNotUnevenYet) {
   Hold(0, 90);
-  Work(0, 0.9);
+  Work(0, 0.7);
   Tell();
   loads_[0].ahead_seconds = 3;
   EXPECT_EQ(Choose().replica, 0u);
