@@ -69,13 +69,13 @@ Times Measure(Listening listening) {
   BlockJournal journal(Sha256{}, kBlocks);
   const BlockSink sink = [](const auto&) { return true; };
   if (listening != Listening::kNobody) cache.SetListener(&journal);
-  if (listening == Listening::kWatched) journal.Watch(cache, sink);
+  if (listening == Listening::kWatched) journal.Watch(cache, BlockView::kNamesEverywhere, sink);
   Times times;
   std::clock_t begin = std::clock();
   Fill(cache, *pool, journal);
   times.fill = SecondsSince(begin);
   begin = std::clock();
-  if (listening != Listening::kNobody) journal.Watch(cache, sink);
+  if (listening != Listening::kNobody) journal.Watch(cache, BlockView::kNamesEverywhere, sink);
   times.snapshot = SecondsSince(begin);
   return times;
 }

@@ -14,6 +14,7 @@
 #include "base/trace.h"
 #include "http/web_origin.h"
 #include "text/detokenizer.h"
+#include "vendor/sse.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -91,6 +92,16 @@ asio::awaitable<bool> Exchange::SendJson(std::string body) {
 asio::awaitable<bool> Exchange::SendError(Error error) {
   HttpResponse response = ErrorResponse(error, request.path, id_);
   co_return co_await Send(std::move(response));
+}
+
+asio::awaitable<bool> Exchange::BeginEvents() {
+  HttpResponse head;
+  head.content_type = kSseContentType;
+  head.headers.emplace_back("Cache-Control", "no-cache");
+  if (!co_await BeginStream(std::move(head))) co_return false;
+  if (request.method != "HEAD") co_return true;
+  completed = true;
+  co_return false;
 }
 
 asio::awaitable<bool> Exchange::BeginStream(HttpResponse head) {

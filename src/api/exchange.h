@@ -38,6 +38,9 @@ class Exchange {
   boost::asio::awaitable<bool> SendJson(std::string body);
   boost::asio::awaitable<bool> SendError(Error error);
   boost::asio::awaitable<bool> BeginStream(HttpResponse head);
+  // A stream of server-sent events that is no reply. False: there is nothing more to send, since
+  // the client has gone or only wanted the head.
+  boost::asio::awaitable<bool> BeginEvents();
 
   // For work on the body, also after it has been moved away.
   WorkOrder Order() const { return {identity.tenant, body_bytes_, request.memory}; }

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "api/service.h"
+#include "vendor/error_reply.h"
+#include "vendor/served_model.h"
 #include "vendor/sse.h"
 
 namespace reprise {
@@ -19,12 +21,6 @@ std::string NamedEvent(std::string_view name, const json::value& data) {
   std::string event;
   AppendNamedSseEvent(event, name, json::serialize(data));
   return event;
-}
-
-json::value TemplateHash(const std::string& source) {
-  if (source.empty()) return nullptr;
-  const auto* bytes = reinterpret_cast<const std::byte*>(source.data());
-  return json::string(Sha256Hasher().Add(std::span(bytes, source.size())).Finish().Hex());
 }
 
 // A snapshot may name a million blocks, so these are written without a tree of values.
@@ -70,7 +66,7 @@ std::string HelloEvent(const Service& service, uint64_t process) {
                      {"identity", service.engine.block_identity().Hex()},
                      {"block_tokens", stats.block_tokens},
                      {"context", service.model.max_sequence_tokens},
-                     {"template", TemplateHash(service.options.chat_template_source)},
+                     {"template", TextOrNull(TemplateHash(service.options.chat_template_source))},
                      {"tool_format", service.model.chat_template == nullptr
                                          ? json::value()
                                          : json::value(NameOf(service.model.dialect.tools))},

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/fleet_limits.h"
-#include "vendor/sse.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -18,15 +17,8 @@ asio::awaitable<void> HandleFollow(Exchange& exchange) {
     co_await exchange.SendError(std::move(error));
     co_return;
   }
-  Follower follower(service.followers, exchange.connection);
-  HttpResponse head;
-  head.content_type = kSseContentType;
-  head.headers.emplace_back("Cache-Control", "no-cache");
-  if (!co_await exchange.BeginStream(std::move(head))) co_return;
-  if (exchange.request.method == "HEAD") {
-    exchange.completed = true;
-    co_return;
-  }
+  Follower follower(service.followers, exchange.connection, exchange.request.memory->Another());
+  if (!co_await exchange.BeginEvents()) co_return;
   if (co_await follower.Follow()) exchange.completed = co_await exchange.connection.EndStream();
 }
 

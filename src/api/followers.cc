@@ -10,6 +10,18 @@
 
 namespace reprise {
 namespace asio = boost::asio;
+namespace {
+
+// What changes take while they wait.
+size_t BytesOf(const BlockChanges& changes) {
+  size_t bytes = sizeof changes + changes.removed.size() * sizeof(BlockName);
+  for (const BlockRun& run : changes.stored) {
+    bytes += sizeof run + run.blocks.size() * sizeof(BlockName);
+  }
+  return bytes;
+}
+
+}  // namespace
 
 Followers::Followers(Service& service, asio::any_io_executor io)
     : service_(service), pause_timer_(io), delay_timer_(io), process_(Service::NextRandom()) {}
@@ -39,10 +51,7 @@ void Followers::TellReply(const std::string& tenant, const WrittenReply& reply) 
   if (!joined_.empty()) Tell(ReplyEvent(tenant, reply));
 }
 
-void Followers::TellDraining() {
-  draining_ = true;
-  Tell(DrainingEvent());
-}
+void Followers::TellDraining() { Tell(DrainingEvent()); }
 
 void Followers::Stop() {
   stopped_ = true;
@@ -51,14 +60,16 @@ void Followers::Stop() {
   Tell({});
 }
 
-void Followers::Tell(const std::string& events) {
-  for (Follower* follower : joined_) follower->mailbox_->Post(events, events.size());
+void Followers::Tell(std::string events) {
+  const auto shared = std::make_shared<const std::string>(std::move(events));
+  for (Follower* follower : joined_) follower->mailbox_->Post(shared, shared->size());
 }
 
-Follower::Follower(Followers& followers, HttpConnection& connection)
+Follower::Follower(Followers& followers, HttpConnection& connection, MemoryShare memory)
     : followers_(followers),
       connection_(connection),
-      mailbox_(std::make_shared<Events>(followers.service_.io, limits::kMaxFollowerBacklogBytes)) {
+      mailbox_(std::make_shared<Mailbox<Told>>(
+          followers.service_.io, limits::kMaxFollowerBacklogBytes, std::move(memory))) {
   ++followers_.following_;
   mailbox_->OnOverflow([this] { connection_.Close(); });
 }
@@ -79,15 +90,12 @@ asio::awaitable<bool> Follower::TellBeginning() {
     if (!co_await connection_.SendChunk(ReplyEvent(tenant, *reply))) co_return false;
   }
   std::string events = LoadEvent(service.engine.stats());
-  if (followers_.draining_) events += DrainingEvent();
+  if (service.stopping) events += DrainingEvent();
   if (!co_await connection_.SendChunk(std::move(events))) co_return false;
   service.engine.WatchBlocks(
-      [mailbox = mailbox_, block_tokens = service.engine.stats().block_tokens](
-          const std::shared_ptr<const BlockChanges>& changes) {
-        std::string event = BlocksEvent(*changes, static_cast<size_t>(block_tokens));
-        const size_t bytes = event.size();
-        mailbox->Post(std::move(event), bytes);
-        return mailbox->open();
+      BlockView::kNamesEverywhere,
+      [mailbox = mailbox_](const std::shared_ptr<const BlockChanges>& changes) {
+        return mailbox->Post(changes, BytesOf(*changes));
       });
   co_return true;
 }
@@ -95,10 +103,14 @@ asio::awaitable<bool> Follower::TellBeginning() {
 asio::awaitable<bool> Follower::Follow() {
   if (!co_await TellBeginning()) co_return false;
   if (followers_.stopped_) co_return true;
+  const auto block_tokens = static_cast<size_t>(followers_.service_.engine.stats().block_tokens);
   for (;;) {
-    std::vector<std::string> arrived = co_await mailbox_->Receive(std::chrono::hours(1));
+    const std::vector<Told> arrived = co_await mailbox_->Receive(std::chrono::hours(1));
     // One by one: others' turns come in between.
-    for (std::string& events : arrived) {
+    for (const Told& told : arrived) {
+      const auto* changes = std::get_if<std::shared_ptr<const BlockChanges>>(&told);
+      std::string events =
+          changes != nullptr ? BlocksEvent(**changes, block_tokens) : *std::get<0>(told);
       if (events.empty()) co_return true;
       if (!co_await connection_.SendChunk(std::move(events))) co_return false;
     }

@@ -4,8 +4,8 @@
 // router: each is told who the server is, then which blocks come and go, its load, what the model
 // wrote where it called tools, and that the server stops.
 //
-// Blocks are told by the engine's and the stores' threads (tiers/block_changes.h), which write the
-// events and leave them in the follower's mailbox. The rest: I/O thread.
+// Blocks are told by the engine's and the stores' threads (tiers/block_changes.h), which leave them
+// in the followers' mailboxes; events are made of them when their turn comes. The rest: I/O thread.
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -14,10 +14,12 @@
 #include <memory>
 #include <string>
 #include <unordered_set>
+#include <variant>
 
 #include "http/connection.h"
 #include "http/mailbox.h"
 #include "prompt/reply_memory.h"
+#include "tiers/block_changes.h"
 
 namespace reprise {
 
@@ -46,13 +48,13 @@ class Followers {
   friend class Follower;
 
   void TellLoad();
-  void Tell(const std::string& events);
+  // Empty: no more comes.
+  void Tell(std::string events);
 
   Service& service_;
   boost::asio::steady_timer pause_timer_;
   boost::asio::steady_timer delay_timer_;
   bool load_noted_ = false;
-  bool draining_ = false;
   bool stopped_ = false;
   const uint64_t process_;  // tells this run of the server from others
   std::unordered_set<Follower*> joined_;
@@ -62,7 +64,8 @@ class Followers {
 // One connection that follows. Counts from its construction.
 class Follower {
  public:
-  Follower(Followers& followers, HttpConnection& connection);
+  // `memory`: of what waits for it.
+  Follower(Followers& followers, HttpConnection& connection, MemoryShare memory);
   ~Follower();
   Follower(const Follower&) = delete;
   Follower& operator=(const Follower&) = delete;
@@ -72,13 +75,15 @@ class Follower {
 
  private:
   friend class Followers;
-  using Events = Mailbox<std::string>;  // in the form of a stream; an empty text: the last
+  // Events in the form of a stream, which all who are told them share, or what is to be made one.
+  using Told =
+      std::variant<std::shared_ptr<const std::string>, std::shared_ptr<const BlockChanges>>;
 
   boost::asio::awaitable<bool> TellBeginning();
 
   Followers& followers_;
   HttpConnection& connection_;
-  const std::shared_ptr<Events> mailbox_;
+  const std::shared_ptr<Mailbox<Told>> mailbox_;
 };
 
 }  // namespace reprise

@@ -147,30 +147,17 @@ asio::awaitable<void> AnswerPreflight(Exchange& exchange) {
 
 const WireForm& WireFormOf(std::string_view path) {
   for (const VendorRoot& root : kVendorRoots) {
-    if (path.starts_with(root.path) &&
-        (path.size() == root.path.size() || path[root.path.size()] == '/')) {
-      return root.form;
-    }
+    if (IsAtOrBelow(root.path, path)) return root.form;
   }
   return kOpenAi;
 }
 
 std::string NormalPath(std::string_view path) {
-  std::string normal;
-  for (const char c : path) {
-    if (c != '/' || !normal.ends_with('/')) normal += c;
-  }
-  if (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-  constexpr std::string_view kVersion = "/v1";
-  if (normal.starts_with("/v1/v1/")) normal.erase(0, kVersion.size());
-  const auto is_known = [](std::string_view candidate) {
+  return UnderstoodPath(path, [](std::string_view candidate) {
     return std::ranges::any_of(kRoutes, [candidate](const HandledRoute& each) {
       return MatchesPath(each.route, candidate);
     });
-  };
-  if (is_known(normal)) return normal;
-  std::string versioned = std::string(kVersion) + normal;
-  return is_known(versioned) ? versioned : normal;
+  });
 }
 
 asio::awaitable<void> Dispatch(HttpRequest request, HttpConnection& connection, Service& service) {

@@ -3,7 +3,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -52,12 +51,6 @@ ServedModel DescribeModel(const Engine& engine, std::shared_ptr<const Tokenizer>
   model.vocabulary = engine.model_config().vocabulary;
   model.max_sequence_tokens = engine.max_sequence_tokens();
   return model;
-}
-
-bool IsLoopback(const std::string& host) {
-  boost::system::error_code failure;
-  const asio::ip::address address = asio::ip::make_address(host, failure);
-  return !failure && address.is_loopback();
 }
 
 }  // namespace
@@ -141,7 +134,7 @@ Result<std::unique_ptr<Server>> Server::Start(Engine& engine,
                                               ServerOptions options) {
   ServedModel model = DescribeModel(engine, std::move(tokenizer), std::move(tmpl), options);
   std::optional<ApiKeys> keys = std::exchange(options.api_keys, std::nullopt);
-  options.origins.loopback = IsLoopback(options.host);
+  options.origins.loopback = IsLoopbackAddress(options.host);
   auto impl = std::make_unique<Impl>(engine, std::move(model), options);
   if (Status listening = impl->listener.Listen(options.host, options.port); !listening) {
     return std::unexpected(std::move(listening).error());

@@ -8,7 +8,6 @@
 
 #include "api/ask_engine.h"
 #include "base/limits.h"
-#include "vendor/sse.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -24,14 +23,7 @@ asio::awaitable<void> HandleWatch(Exchange& exchange) {
     co_return;
   }
   Watcher watcher(service.watchers, exchange.identity, exchange.connection);
-  HttpResponse head;
-  head.content_type = kSseContentType;
-  head.headers.emplace_back("Cache-Control", "no-cache");
-  if (!co_await exchange.BeginStream(std::move(head))) co_return;
-  if (exchange.request.method == "HEAD") {
-    exchange.completed = true;
-    co_return;
-  }
+  if (!co_await exchange.BeginEvents()) co_return;
   Engine& engine = service.engine;
   std::function<void(std::function<void(EngineSnapshot)>)> ask = [&engine](auto done) {
     engine.TakeSnapshot(std::move(done));

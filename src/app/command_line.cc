@@ -1,8 +1,6 @@
 #include "app/command_line.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -11,6 +9,7 @@
 #include "app/perplexity.h"
 #include "app/pull_command.h"
 #include "app/route_command.h"
+#include "app/shared_options.h"
 #include "app/simulate_command.h"
 #include "app/tokenize.h"
 #include "app/version.h"
@@ -20,13 +19,6 @@
 
 namespace reprise {
 namespace {
-
-const std::map<std::string, double> kSeconds = {
-    {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
-
-CLI::AsNumberWithUnit AsSeconds() {
-  return CLI::AsNumberWithUnit(kSeconds, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME");
-}
 
 constexpr const char* kModelText =
     "GGUF file (of a split one any part), or a model on the hub: hf:ORG/REPO[@REVISION]"
@@ -77,26 +69,6 @@ void AddPolicy(CLI::App& serve, ApiPolicy& policy) {
                  "render the coding agent's billing line, whose changes spoil the cache");
 }
 
-// What clients may hold, and which web pages may be clients.
-void AddDefences(CLI::App& serve, ServerOptions& server) {
-  serve
-      .add_option(
-          "--request-memory", server.request_memory,
-          "memory for requests: bodies, the work on them and replies; beyond it clients are "
-          "told to come again; default: a sixteenth of the RAM, 256M to 4G")
-      ->transform(CLI::AsSizeValue(false));
-  serve
-      .add_option("--allow-host", server.origins.hosts,
-                  "name by which the server may be reached; default: on loopback localhost and "
-                  "addresses only, else any")
-      ->type_name("NAME");
-  serve
-      .add_option("--allow-origin", server.origins.origins,
-                  "web page's origin, such as https://chat.example, that may use the server; * for "
-                  "all; default: the server's own")
-      ->type_name("ORIGIN");
-}
-
 // As the parser takes them.
 struct Times {
   double pause_s, drain_s;
@@ -104,9 +76,6 @@ struct Times {
   double retention_s = 0;  // 0: none was set
   double disk_retention_s, shared_retention_s, prune_retention_s;
 };
-
-double InSeconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
-Duration FromSeconds(double seconds) { return Duration(static_cast<int64_t>(seconds * 1e9)); }
 
 // Where what was read is kept below memory.
 void AddTiers(CLI::App& serve, TierOptions& tiers, Times& times) {
@@ -213,13 +182,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
       .add_option("--chat-template", options.chat_template_file,
                   "a chat template (Jinja) in place of the model's own")
       ->type_name("FILE");
-  serve
-      .add_option("--tool-format", tool_format,
-                  "how the model writes calls of tools: " + ToolFormatNames() +
-                      "; default: as the words of its chat template tell")
-      ->check([](const std::string& name) {
-        return ToolFormatOf(name) ? std::string() : "one of " + ToolFormatNames() + " is meant";
-      });
+  AddToolFormat(serve, tool_format, "how the model writes calls of tools: ");
   serve
       .add_option("--default-max-tokens", max_tokens,
                   "longest reply of a request that sets no limit; default: up to the context")
@@ -235,7 +198,7 @@ void AddServe(CLI::App& app, ServeOptions& options, Times& times, int& max_token
   serve.add_option("--trace", options.trace_path,
                    "write where the time of each request goes to this file, for chrome://tracing");
   AddPolicy(serve, options.server.policy);
-  AddDefences(serve, options.server);
+  AddDefences(serve, options.server.request_memory, options.server.origins);
   serve
       .add_option("--api-keys", options.api_keys_file,
                   "answer only requests with a key of this file, read again at SIGHUP; its lines: "

@@ -50,8 +50,9 @@ Result<std::unique_ptr<KvEventPublisher>> StartKvEvents(const KvEventOptions& op
                           .block_tokens = static_cast<size_t>(engine.stats().block_tokens)};
   if (wanted.topic.empty()) wanted.topic = fmt::format("kv@{}@{}", HostName(), model);
   const std::string topic = wanted.topic;
-  auto publisher = KvEventPublisher::Start(
-      std::move(wanted), [&engine](BlockSink sink) { engine.WatchBlocks(std::move(sink)); });
+  auto publisher = KvEventPublisher::Start(std::move(wanted), [&engine](BlockSink sink) {
+    engine.WatchBlocks(BlockView::kMemoryWithTokens, std::move(sink));
+  });
   if (!publisher) return publisher;
   LogInfo("blocks are told at {}{}, as {}", (*publisher)->address(),
           options.replay_address.empty()

@@ -1,9 +1,12 @@
 #include "app/machine.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
+
+#include "base/limits.h"
 
 namespace reprise {
 
@@ -14,6 +17,11 @@ uint64_t MemoryBytes() {
   std::ifstream limit("/sys/fs/cgroup/memory.max");
   if (limit >> group && group > 0) return std::min(machine, group);
   return machine;
+}
+
+void BoundKeptMemory() {
+  mallopt(M_MMAP_THRESHOLD, limits::kKeptMemoryBytes);
+  mallopt(M_TRIM_THRESHOLD, limits::kKeptMemoryBytes);
 }
 
 }  // namespace reprise

@@ -2,15 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <map>
 #include <utility>
 
 #include "app/load.h"
 #include "app/machine.h"
 #include "app/secret_file.h"
+#include "app/shared_options.h"
 #include "app/stop_signals.h"
 #include "app/version.h"
 #include "base/fleet_limits.h"
@@ -21,13 +20,6 @@
 
 namespace reprise {
 namespace {
-
-CLI::AsNumberWithUnit AsWaitSeconds() {
-  static const std::map<std::string, double> kUnits = {{"ms", 0.001}, {"s", 1}, {"m", 60}};
-  return CLI::AsNumberWithUnit(kUnits, CLI::AsNumberWithUnit::CASE_INSENSITIVE, "TIME");
-}
-
-Duration FromWaitSeconds(double seconds) { return Duration(static_cast<int64_t>(seconds * 1e9)); }
 
 void AddReplicas(CLI::App& route, RouteOptions& options) {
   route.add_option(
@@ -54,13 +46,7 @@ void AddReplicas(CLI::App& route, RouteOptions& options) {
       .add_option("--chat-template", options.chat_template_file,
                   "the replicas' chat template, where it is not the model's own")
       ->type_name("FILE");
-  route
-      .add_option("--tool-format", options.tool_format,
-                  "the replicas' --tool-format: " + ToolFormatNames() +
-                      "; default: as the words of the chat template tell")
-      ->check([](const std::string& name) {
-        return ToolFormatOf(name) ? std::string() : "one of " + ToolFormatNames() + " is meant";
-      });
+  AddToolFormat(route, options.tool_format, "the replicas' --tool-format: ");
   route
       .add_option("--max-blocks", options.router.max_blocks,
                   "blocks that are known of all replicas together, 64 bytes each; default: 4M")
@@ -68,7 +54,6 @@ void AddReplicas(CLI::App& route, RouteOptions& options) {
 }
 
 void AddRouterDefences(CLI::App& route, RouteOptions& options) {
-  RouterOptions& router = options.router;
   route
       .add_option(
           "--api-keys", options.api_keys_file,
@@ -76,21 +61,7 @@ void AddRouterDefences(CLI::App& route, RouteOptions& options) {
           "itself, and only administrators see /metrics and /fleet; read again at SIGHUP; "
           "default: keys are passed on untouched")
       ->type_name("FILE");
-  route
-      .add_option("--request-memory", router.request_memory,
-                  "memory for bodies and the work on them; beyond it clients are told to come "
-                  "again; default: a sixteenth of the RAM, 256M to 4G")
-      ->transform(CLI::AsSizeValue(false));
-  route
-      .add_option("--allow-host", router.origins.hosts,
-                  "name by which the router may be reached; default: on loopback localhost and "
-                  "addresses only, else any")
-      ->type_name("NAME");
-  route
-      .add_option("--allow-origin", router.origins.origins,
-                  "web page's origin, such as https://chat.example, that may use the router; * for "
-                  "all; default: the router's own")
-      ->type_name("ORIGIN");
+  AddDefences(route, options.router.request_memory, options.router.origins);
 }
 
 void AddLine(CLI::App& route, RouteOptions& options) {
@@ -105,13 +76,13 @@ void AddLine(CLI::App& route, RouteOptions& options) {
       ->check(CLI::Range(size_t{0}, limits::kMaxConnections));
   route
       .add_option("--queue-wait", options.queue_wait_s, "how long they wait at most; default: 30s")
-      ->transform(AsWaitSeconds())
+      ->transform(AsSeconds())
       ->check(CLI::NonNegativeNumber);
   route
       .add_option("--drain", options.drain_s,
                   "how long requests that have begun may go on when the router is told to stop; "
                   "default: 30s")
-      ->transform(AsWaitSeconds())
+      ->transform(AsSeconds())
       ->check(CLI::NonNegativeNumber);
 }
 
@@ -186,13 +157,10 @@ Status ReadRouteOptions(RouteOptions& options) {
     if (!keys) return std::unexpected(keys.error());
     router.api_keys = *std::move(keys);
   }
-  if (router.request_memory == 0) {
-    router.request_memory = std::clamp<uint64_t>(MemoryBytes() / 16, limits::kMinRequestMemory,
-                                                 limits::kMaxRequestMemory);
-  }
+  if (router.request_memory == 0) router.request_memory = DefaultRequestMemory();
   router.version = BuiltVersion();
   router.commit = BuiltCommit();
-  router.queue_wait = FromWaitSeconds(options.queue_wait_s);
+  router.queue_wait = FromSeconds(options.queue_wait_s);
   return {};
 }
 
@@ -223,8 +191,10 @@ CLI::App& AddRoute(CLI::App& app, RouteOptions& options) {
 }
 
 int RunRoute(RouteOptions options) {
-  const sigset_t signals = BlockSignals();
+  BoundKeptMemory();
+  // Before signals wait for a router: Ctrl-C ends a download.
   if (const Status read = ReadRouteOptions(options); !read) return Complain(read.error());
+  const sigset_t signals = BlockSignals();
   const std::string host = options.router.host;
   auto router = Router::Start(std::move(options.router));
   if (!router) return Complain(router.error());
@@ -233,7 +203,7 @@ int RunRoute(RouteOptions options) {
     ReloadKeys(options.api_keys_file,
                [&](ApiKeys keys) { (*router)->ReplaceKeys(std::move(keys)); });
   });
-  (*router)->Stop(FromWaitSeconds(options.drain_s));
+  (*router)->Stop(FromSeconds(options.drain_s));
   return 0;
 }
 

@@ -1,7 +1,6 @@
 #include "app/serve.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -10,6 +9,7 @@
 
 #include "app/machine.h"
 #include "app/secret_file.h"
+#include "app/shared_options.h"
 #include "app/stop_signals.h"
 #include "app/version.h"
 #include "base/clock.h"
@@ -72,14 +72,6 @@ void PrintInvitation(std::string host, int port, bool needs_key) {
   std::fflush(stdout);
 }
 
-// Memory of long requests goes back to the system when they end. glibc would raise these two by
-// itself as far as 32 and 64 MiB once a long body has been freed, and keep that much in each of its
-// arenas.
-void BoundKeptMemory() {
-  mallopt(M_MMAP_THRESHOLD, limits::kKeptMemoryBytes);
-  mallopt(M_TRIM_THRESHOLD, limits::kKeptMemoryBytes);
-}
-
 }  // namespace
 
 int RunServe(ServeOptions options) {
@@ -117,10 +109,7 @@ int RunServe(ServeOptions options) {
   LogModel(**model, options.model, file->file_bytes(), took.count());
 
   if (options.engine.kv_bytes == 0) options.engine.kv_bytes = MemoryBytes() / 4;
-  if (options.server.request_memory == 0) {
-    options.server.request_memory = std::clamp<uint64_t>(
-        MemoryBytes() / 16, limits::kMinRequestMemory, limits::kMaxRequestMemory);
-  }
+  if (options.server.request_memory == 0) options.server.request_memory = DefaultRequestMemory();
   const ModelConfig& config = (*model)->config();
   if (options.engine.context > config.context) {
     LogWarning("--context {} is longer than the {} that the model was trained for",

@@ -64,7 +64,7 @@ class ProgressLine {
 
 std::vector<std::string> PoliciesOf(const SimulateOptions& options) {
   if (std::ranges::find(options.policies, "all") == options.policies.end()) return options.policies;
-  return {"route", "approximate-tree", "hash", "session", "random", "round-robin"};
+  return {PolicyNames().begin(), PolicyNames().end()};
 }
 
 FleetOptions FleetOf(const SimulateOptions& options, const Trace& trace, size_t replicas) {
@@ -75,7 +75,9 @@ FleetOptions FleetOf(const SimulateOptions& options, const Trace& trace, size_t 
                             : static_cast<size_t>(static_cast<double>(trace.footprint_tokens()) *
                                                   options.memory_share) /
                                   replicas;
-  fleet.memory_tokens = std::max(fleet.memory_tokens, trace.block_tokens);
+  // More than the whole trace is never filled.
+  fleet.memory_tokens = std::clamp(fleet.memory_tokens, trace.block_tokens,
+                                   trace.footprint_tokens() + trace.block_tokens);
   fleet.disk_tokens = options.disk_tokens;
   fleet.seed = options.seed;
   fleet.pace = {.seconds_per_token = 1 / options.prompt_pace,
@@ -151,10 +153,7 @@ Outcome Simulate(const Trace& trace, const FleetOptions& fleet, const std::strin
   outcome.fleet.progress = [&](double done) { return line.Show(fleet.replicas, policy, done); };
   outcome.result = RunFleet(trace, outcome.fleet);
   if (outcome.result.stopped) return outcome;
-  // What is in memory lies on the disk too.
-  const size_t tokens = std::max(fleet.memory_tokens, fleet.disk_tokens);
-  const size_t blocks = fleet.replicas * (tokens / trace.block_tokens);
-  outcome.ideal = PlayIdeal(trace, blocks, outcome.result.order, fleet.pace);
+  outcome.ideal = PlayIdeal(trace, IdealBlocks(trace, fleet), outcome.result.order, fleet.pace);
   outcome.endless = PlayIdeal(trace, 0, outcome.result.order, fleet.pace);
   return outcome;
 }

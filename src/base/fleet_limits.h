@@ -34,12 +34,13 @@ inline constexpr size_t kMaxUsageBytes = 8192;  // of one usage in a reply; long
 inline constexpr size_t kTextPieceBytes = 256;  // of text prefixes (--approximate)
 
 // -- What a replica holds, told as it changes ----------------------------------------------------
-inline constexpr size_t kMaxToldBlocks = 4096;       // of one event; more come in several
-inline constexpr size_t kMaxKnownBlocks = 1u << 20;  // of shared stores; the earliest are forgotten
-inline constexpr size_t kMaxFollowers = 16;          // of GET /cache/events: 429
-// What waits for one of them, in its form: about twelve million blocks' names. One that reads more
-// slowly is cut, and begins anew with a snapshot.
-inline constexpr size_t kMaxFollowerBacklogBytes = 256u << 20;
+inline constexpr size_t kMaxToldBlocks = 4096;  // of one event; more come in several
+// Of shared stores, 40 MB of names; the earliest are forgotten.
+inline constexpr size_t kMaxKnownBlocks = 1u << 20;
+inline constexpr size_t kMaxFollowers = 16;  // of GET /cache/events: 429
+// What waits for one of them, about seven million blocks' names, and as much again that is being
+// sent. One that reads more slowly is cut, and begins anew with a snapshot.
+inline constexpr size_t kMaxFollowerBacklogBytes = 64u << 20;
 inline constexpr int kLoadPauseMs = 1000;  // between two tellings of the load …
 inline constexpr int kLoadDelayMs = 50;    // … and when a request begins or ends
 

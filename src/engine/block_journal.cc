@@ -21,8 +21,9 @@ void AddTo(std::vector<BlockRun>& runs, std::optional<BlockName> parent, BlockNa
 // A snapshot's parts, sent as they fill up.
 class SnapshotWriter final : public BlockListener {
  public:
-  SnapshotWriter(const std::vector<BlockKey>& keys, uint64_t sequence, const BlockSink& sink)
-      : keys_(keys), sequence_(sequence), sink_(sink) {
+  SnapshotWriter(const std::vector<BlockKey>& keys, uint64_t sequence, BlockView view,
+                 const BlockSink& sink)
+      : keys_(keys), sequence_(sequence), view_(view), sink_(sink) {
     part_ = Part();
     part_.begins = true;
   }
@@ -33,6 +34,7 @@ class SnapshotWriter final : public BlockListener {
     if (blocks_ == limits::kMaxToldBlocks) Send();
     std::optional<BlockName> behind;
     if (parent) behind = NameOf(keys_[parent->value]);
+    if (view_ == BlockView::kNamesEverywhere) tokens = {};
     AddTo(part_.stored, behind, NameOf(keys_[block.value]), tokens);
     ++blocks_;
   }
@@ -59,6 +61,7 @@ class SnapshotWriter final : public BlockListener {
 
   const std::vector<BlockKey>& keys_;
   const uint64_t sequence_;
+  const BlockView view_;
   const BlockSink& sink_;
   BlockChanges part_;
   size_t blocks_ = 0;  // of the part
@@ -74,23 +77,30 @@ void BlockJournal::OnStored(std::string_view scope, std::optional<BlockId> paren
                             std::span<const TokenId> tokens) {
   keys_[block.value] = ChildKey(parent ? keys_[parent->value] : RootKey(identity_, scope), tokens);
   ++held_;
-  if (sinks_.empty()) return;
+  if (watchers_.empty()) return;
   Change change{.block = NameOf(keys_[block.value]), .stored = true};
   if (parent) change.parent = NameOf(keys_[parent->value]);
-  change.tokens.assign(tokens.begin(), tokens.end());
+  if (WantsTokens()) change.tokens.assign(tokens.begin(), tokens.end());
   changes_.push_back(std::move(change));
 }
 
 void BlockJournal::OnRemoved(BlockId block) {
   --held_;
-  if (!sinks_.empty()) changes_.push_back({.block = NameOf(keys_[block.value])});
+  if (!watchers_.empty()) changes_.push_back({.block = NameOf(keys_[block.value])});
 }
 
-void BlockJournal::Watch(const PrefixCache& cache, BlockSink sink) {
+bool BlockJournal::WantsTokens() const {
+  return std::ranges::any_of(watchers_, [](const Watcher& watcher) {
+    return watcher.view == BlockView::kMemoryWithTokens;
+  });
+}
+
+void BlockJournal::Watch(const PrefixCache& cache, BlockView view, BlockSink sink) {
   Tell();
-  SnapshotWriter snapshot(keys_, sequence_, sink);
+  if (!watchers_.empty()) Send({});  // who wants no more goes
+  SnapshotWriter snapshot(keys_, sequence_, view, sink);
   cache.TellFullBlocks(snapshot);
-  if (snapshot.End()) sinks_.push_back(std::move(sink));
+  if (snapshot.End()) watchers_.push_back({view, std::move(sink)});
 }
 
 // What was there neither before nor is now, or both: as if nothing had been.
@@ -135,8 +145,12 @@ void BlockJournal::Tell() {
 
 void BlockJournal::Send(BlockChanges told) {
   told.sequence = ++sequence_;
-  const auto shared = std::make_shared<const BlockChanges>(std::move(told));
-  std::erase_if(sinks_, [&](const BlockSink& sink) { return !sink(shared); });
+  const auto whole = std::make_shared<const BlockChanges>(told);
+  for (BlockRun& run : told.stored) run.tokens = {};
+  const auto names = std::make_shared<const BlockChanges>(std::move(told));
+  std::erase_if(watchers_, [&](const Watcher& watcher) {
+    return !watcher.sink(watcher.view == BlockView::kMemoryWithTokens ? whole : names);
+  });
 }
 
 }  // namespace reprise

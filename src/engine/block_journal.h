@@ -30,8 +30,9 @@ class BlockJournal final : public BlockListener {
                 std::span<const TokenId> tokens) override;
   void OnRemoved(BlockId block) override;
 
-  // From now on `sink` is told: all that `cache` holds, and what Tell says.
-  void Watch(const PrefixCache& cache, BlockSink sink);
+  // From now on `sink` is told: all that `cache` holds, and what Tell says. With any view it is
+  // told of memory, and of tokens where the view has them.
+  void Watch(const PrefixCache& cache, BlockView view, BlockSink sink);
   // Tells what has changed since the last call, if anything has.
   void Tell();
 
@@ -42,9 +43,14 @@ class BlockJournal final : public BlockListener {
     BlockName block = 0;
     bool stored = false;
     std::optional<BlockName> parent = {};  // of one that is stored, as the rest
-    std::vector<TokenId> tokens = {};
+    std::vector<TokenId> tokens = {};      // where somebody wants them
+  };
+  struct Watcher {
+    BlockView view;
+    BlockSink sink;
   };
 
+  bool WantsTokens() const;
   void DropPassing();
   void Send(BlockChanges told);
 
@@ -52,7 +58,7 @@ class BlockJournal final : public BlockListener {
   std::vector<BlockKey> keys_;   // by block; of those in the tree
   size_t held_ = 0;              // blocks in the tree
   std::vector<Change> changes_;  // not told yet; none while nobody watches
-  std::vector<BlockSink> sinks_;
+  std::vector<Watcher> watchers_;
   uint64_t sequence_ = 0;
 };
 

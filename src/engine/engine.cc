@@ -334,8 +334,10 @@ void EngineThread::Receive(KeepMessage message) {
 
 void EngineThread::Receive(WatchMessage message) {
   const TraceScope trace("tell what is cached");
-  for (const auto& tier : tiers_) tier->Watch(message.sink);
-  journal_.Watch(cache_, std::move(message.sink));
+  if (message.view == BlockView::kNamesEverywhere) {
+    for (const auto& tier : tiers_) tier->Watch(message.sink);
+  }
+  journal_.Watch(cache_, message.view, std::move(message.sink));
 }
 
 void EngineThread::Count() {

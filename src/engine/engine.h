@@ -128,8 +128,9 @@ class Engine {
   virtual void KeepTreeNode(TreeNodeId id, Duration ttl,
                             std::function<void(std::optional<TreeKeep>)> done) = 0;
 
-  // Tells `sink` what memory and each store below hold, and then every change.
-  virtual void WatchBlocks(BlockSink sink) = 0;
+  // Tells `sink` what memory and each store below hold, as far as it wants it, and then every
+  // change.
+  virtual void WatchBlocks(BlockView view, BlockSink sink) = 0;
 
   // Has the engine look at its clock now: what has expired goes. For clocks that jump (tests); with
   // a real one the engine wakes by itself.

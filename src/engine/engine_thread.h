@@ -53,7 +53,9 @@ class EngineThread final : public Engine {
                     std::function<void(std::optional<TreeKeep>)> done) override {
     Post(KeepMessage{id, ttl, std::move(done)});
   }
-  void WatchBlocks(BlockSink sink) override { Post(WatchMessage{std::move(sink)}); }
+  void WatchBlocks(BlockView view, BlockSink sink) override {
+    Post(WatchMessage{view, std::move(sink)});
+  }
   void Wake() override { Post(WakeMessage{}); }
   EngineStats stats() const override;
   const ModelConfig& model_config() const override { return model_->config(); }
@@ -91,6 +93,7 @@ class EngineThread final : public Engine {
     std::function<void(std::optional<TreeKeep>)> done;
   };
   struct WatchMessage {
+    BlockView view;
     BlockSink sink;
   };
   struct WakeMessage {};

@@ -55,8 +55,11 @@ void Scheduler::Enqueue(std::unique_ptr<Sequence> sequence) {
   if (sequence->publishes()) {
     const GenerationRequest& request = sequence->request;
     cache_->Renew(request.scope, request.prompt, sequence->submitted);
-    sequence->expected_read =
-        cache_->PeekReadable(request.scope, request.prompt, std::numeric_limits<size_t>::max());
+    // One that does not wait needs none.
+    if (!running_.empty() || !waiting_.empty()) {
+      sequence->expected_read =
+          cache_->PeekReadable(request.scope, request.prompt, std::numeric_limits<size_t>::max());
+    }
   }
   waiting_.push_back(std::move(sequence));
 }
@@ -245,9 +248,9 @@ void Scheduler::SetAside(size_t running_index) {
   PublishTail(*sequence);
   below_.OfferState(*sequence);
   states_.Give(*sequence);
+  sequence->expected_read = sequence->published;
   GiveBack(*sequence);
   sequence->below.next_tier = 0;
-  sequence->expected_read = sequence->published;
   sequence->pooled.clear();  // its rows are computed again
   waiting_.push_front(std::move(sequence));
   ++preempted_;

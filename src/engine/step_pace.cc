@@ -47,11 +47,6 @@ void StepPace::Observe(double cost, Duration took) {
   if (cost >= kBulk) learn(bulk_seconds_per_cost_);
 }
 
-std::optional<double> StepPace::seconds_per_cost() const {
-  if (seconds_per_cost_ == 0) return std::nullopt;
-  return seconds_per_cost_;
-}
-
 std::optional<double> StepPace::bulk_seconds_per_cost() const {
   if (bulk_seconds_per_cost_ == 0) return std::nullopt;
   return bulk_seconds_per_cost_;

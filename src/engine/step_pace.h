@@ -24,9 +24,8 @@ class StepPace {
 
   // A step with prompt rows of this cost took so long, whatever else was in it.
   void Observe(double cost, Duration took);
-  // nullopt while nothing was observed.
-  std::optional<double> seconds_per_cost() const;
-  // The same of large steps alone: what a long prompt costs, without what every step takes besides.
+  // Of large steps alone: what a long prompt costs, without what every step takes besides. nullopt
+  // while none was observed.
   std::optional<double> bulk_seconds_per_cost() const;
   // That of large steps where there were any, else that of all; 0 while nothing was observed.
   double believed_seconds_per_cost() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/check.h"
 
@@ -33,40 +34,38 @@ double WorkSeconds(const PromptShape& shape, const Reach& reach, const ReplicaLo
          (loadable - disk) * pace.shared_seconds_per_token;
 }
 
-// Rates that a replica does not know yet, since it has computed nothing, are the fastest one's, so
-// that it is tried; kGuessedPace if nobody knows any.
-ReplicaLoad Fastest(std::span<const ReplicaLoad> loads) {
-  ReplicaLoad fastest;
-  for (const ReplicaLoad& load : loads) {
-    const bool is_known = load.seconds_per_token > 0;
-    const bool is_first = fastest.seconds_per_token == 0;
-    if (is_known && (is_first || load.seconds_per_token < fastest.seconds_per_token))
-      fastest = load;
-  }
-  if (fastest.seconds_per_token == 0) fastest.seconds_per_token = Decider::kGuessedPace;
-  return fastest;
-}
-
-ReplicaLoad PaceOf(const ReplicaLoad& load, const ReplicaLoad& fastest) {
-  if (load.seconds_per_token > 0) return load;
-  ReplicaLoad pace = load;
-  pace.seconds_per_token = fastest.seconds_per_token;
-  pace.seconds_per_token_and_key = fastest.seconds_per_token_and_key;
-  return pace;
-}
-
 DecisionReason ReasonOf(size_t ready, uint32_t longest, uint32_t here) {
   if (ready == 1) return DecisionReason::kOnly;
   if (longest == 0) return DecisionReason::kFree;
   return here < longest ? DecisionReason::kSpread : DecisionReason::kHeld;
 }
 
+// Rates that are not known are the fastest one's; kGuessedPace if nobody knows any.
+std::vector<ReplicaLoad> WithKnownPaces(std::span<const ReplicaLoad> told) {
+  std::vector<ReplicaLoad> loads(told.begin(), told.end());
+  const auto known = [](const ReplicaLoad& load) { return load.seconds_per_token > 0; };
+  ReplicaLoad fastest{.seconds_per_token = Decider::kGuessedPace};
+  bool any = false;
+  for (const ReplicaLoad& load : loads) {
+    if (!known(load) || (any && load.seconds_per_token >= fastest.seconds_per_token)) continue;
+    fastest = load;
+    any = true;
+  }
+  for (ReplicaLoad& load : loads) {
+    if (known(load)) continue;
+    load.seconds_per_token = fastest.seconds_per_token;
+    load.seconds_per_token_and_key = fastest.seconds_per_token_and_key;
+  }
+  return loads;
+}
+
 }  // namespace
 
 std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<const Reach> reach,
-                                        std::span<const ReplicaLoad> loads, TimePoint now) const {
-  CHECK(reach.size() == loads.size() && loads.size() <= limits::kMaxReplicas,
+                                        std::span<const ReplicaLoad> told, TimePoint now) const {
+  CHECK(reach.size() == told.size() && told.size() <= limits::kMaxReplicas,
         "reach and load are of the same replicas");
+  const std::vector<ReplicaLoad> loads = WithKnownPaces(told);
   size_t ready = 0;
   uint32_t longest = 0;
   double lately = 0;
@@ -78,7 +77,6 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
   }
   if (ready == 0) return std::nullopt;
   const double mean = lately / static_cast<double>(ready);
-  const ReplicaLoad fastest = Fastest(loads);
   const double held = TokensOf(shape, longest);
 
   Decision best;
@@ -86,12 +84,14 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
   for (size_t turn = 0; turn < loads.size(); ++turn) {
     const size_t replica = (shape.tie + turn) % loads.size();  // of equal ones the first
     if (!loads[replica].ready) continue;
-    const ReplicaLoad pace = PaceOf(loads[replica], fastest);
+    const ReplicaLoad& pace = loads[replica];
     const double own = Lately(replica, now);
     const double share = mean > 0 ? own / mean : 1;
     const bool does_too_much = own > kMostShare * mean + kSlackSeconds;
     const double work = WorkSeconds(shape, reach[replica], pace);
-    const double expected = work + AheadSeconds(replica, loads[replica], now);
+    const double expected =
+        work + AheadSeconds(replica, loads[replica], now) +
+        static_cast<double>(loads[replica].replies) * kReplyTokens * pace.seconds_per_token;
     // What was promised to be kept stays a reason to come.
     const uint32_t reached = reach[replica].loadable_blocks;
     const double here = TokensOf(

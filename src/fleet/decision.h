@@ -2,7 +2,8 @@
 
 // Where a request goes: to the replica with the least price,
 //
-//   price = expected time to the first token        what waits there before it + its own work
+//   price = expected time to the first token        what waits there before it, what replies that
+//                                                   are written take, and its own work
 //         + kAgainWeight * work done again          what some replica holds and this one does not
 //         + kPlaceWeight * its own work * share     share: the replica's work lately ÷ the mean
 //
@@ -15,7 +16,7 @@
 // line for what it holds beyond the prompt's marks. docs/design/fleet.md has the figures behind
 // each.
 //
-// Equal prices: by `tie`, so that equal prefixes go to equal places. Deterministic; time comes in.
+// Equal prices: by `tie`, so that equal prompts go to equal places. Deterministic; time comes in.
 // One thread.
 
 #include <array>
@@ -31,7 +32,8 @@
 
 namespace reprise {
 
-// What a replica told of itself last. Rates of 0 are not known yet; then those of the others count.
+// What a replica told of itself last. Rates of 0 are not known yet, since it has computed nothing:
+// it is taken to be as fast as the fastest, so that it is tried.
 struct ReplicaLoad {
   bool ready = false;                    // it may get requests
   double seconds_per_token = 0;          // of a prompt, computed …
@@ -40,13 +42,14 @@ struct ReplicaLoad {
   double shared_seconds_per_token = 0;   // read from the shared store
   double ahead_seconds = 0;              // work that it had to do when it told …
   TimePoint told{};                      // … at this time
+  size_t replies = 0;                    // requests sent there whose replies have not ended
 };
 
 struct PromptShape {
   size_t tokens = 0;
   size_t block_tokens = 32;
   size_t marked_blocks = 0;  // up to the last mark (cache_control and the like)
-  uint64_t tie = 0;          // a hash of the prefix, such as the chain's first name
+  uint64_t tie = 0;          // a hash of the prompt, such as the chain's last name
 };
 
 enum class DecisionReason : uint8_t {
@@ -71,6 +74,9 @@ class Decider {
   static constexpr double kPlaceWeight = 2;
   static constexpr double kMostShare = 1.2;
   static constexpr double kSlackSeconds = 0.5;
+  // Each reply that is being written takes part in every step, and a step with its row takes longer
+  // by about as many tokens of a prompt.
+  static constexpr double kReplyTokens = 16;
   static constexpr double kGuessedPace = 0.001;   // seconds a token, where nobody has told any
   static constexpr double kLatelySeconds = 1200;  // work counts 1/e after so long
 

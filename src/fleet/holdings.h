@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/block_name.h"
@@ -31,6 +32,9 @@ enum class Level : uint8_t {
   // replica has told of them or the request is over.
   kComing,
 };
+
+// Of what replicas tell, by level.
+inline constexpr std::array<std::string_view, 3> kLevelNames = {"memory", "disk", "shared"};
 
 // Leading blocks of a chain that a replica holds: memory <= disk <= loadable.
 struct Reach {

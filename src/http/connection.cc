@@ -22,6 +22,9 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 namespace {
 
+// Whatever the request: RFC 9110, 6.4.1.
+bool IsBodiless(int status) { return status == 204 || status == 304; }
+
 constexpr size_t kHeaderReadBytes = 4u << 10;  // most requests without a long prompt
 constexpr size_t kBodyReadBytes = 64u << 10;
 constexpr size_t kWriteBytes = 64u << 10;
@@ -259,7 +262,9 @@ std::string HttpConnection::Head(const HttpResponse& response, std::optional<siz
   for (const auto& [name, value] : response.headers) {
     head += fmt::format("{}: {}\r\n", name, value);
   }
-  if (length) {
+  if (IsBodiless(response.status)) {
+    // Nothing says where it ends, since nothing is there.
+  } else if (length) {
     head += fmt::format("Content-Length: {}\r\n", *length);
   } else if (chunked_) {
     head += "Transfer-Encoding: chunked\r\n";
@@ -282,7 +287,8 @@ asio::awaitable<bool> HttpConnection::Send(HttpResponse response) {
 
 asio::awaitable<bool> HttpConnection::BeginStream(HttpResponse head) {
   status_ = head.status;
-  sized_ = head.length.has_value();
+  sized_ = head.length.has_value() || IsBodiless(head.status);
+  if (IsBodiless(head.status)) head_only_ = true;
   if (!chunked_ && !sized_)
     keep_alive_ = false;  // HTTP/1.0: the end of the stream is the end of the connection
   const std::string data = Head(head, head.length);

@@ -34,9 +34,10 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
                    size_t max_bytes = std::numeric_limits<size_t>::max(), MemoryShare memory = {})
       : executor_(std::move(executor)), max_bytes_(max_bytes), memory_(std::move(memory)) {}
 
-  void Post(T item, size_t bytes) {
+  // False: what is posted comes to nobody any more.
+  bool Post(T item, size_t bytes) {
     const std::lock_guard lock(mutex_);
-    if (closed_ || overflowed_) return;
+    if (closed_ || overflowed_) return false;
     bytes_ += bytes;
     const bool counts = bytes_ > limits::kUncountedReplyBytes;
     overflowed_ = bytes_ > max_bytes_ || (counts && !memory_.Resize(bytes_));
@@ -51,6 +52,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
       wake_posted_ = true;
       boost::asio::post(executor_, [self = this->shared_from_this()] { self->Wake(); });
     }
+    return !overflowed_;
   }
 
   // What has arrived, waiting for the first of it; nothing after `timeout` or when overflowed.
@@ -68,11 +70,6 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
 
   // Called once, on the I/O thread, when the bound is passed.
   void OnOverflow(std::function<void()> callback) { on_overflow_ = std::move(callback); }
-  // Whether what is posted comes to anybody. Any thread.
-  bool open() const {
-    const std::lock_guard lock(mutex_);
-    return !closed_ && !overflowed_;
-  }
   bool overflowed() const {
     const std::lock_guard lock(mutex_);
     return overflowed_;

@@ -57,4 +57,8 @@ struct HttpResponse {
   std::optional<uint64_t> length = {};  // of the body of a stream, where it is known
 };
 
+// An error with its body, and the header fields that belong to its status. Retry-After: when
+// positive.
+HttpResponse ErrorMessage(int status, std::string body, int retry_after_s);
+
 }  // namespace reprise

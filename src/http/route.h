@@ -25,6 +25,27 @@ inline bool MatchesPath(const Route& route, std::string_view path) {
   return path == route.path;
 }
 
+// Whether it is `root` or a path below it.
+inline bool IsAtOrBelow(std::string_view root, std::string_view path) {
+  return path.starts_with(root) && (path.size() == root.size() || path[root.size()] == '/');
+}
+
+// A path as it is understood: without slashes twice or at its end, with one /v1 for two, and with
+// one for none where only that is a path that is_known(path).
+template <typename IsKnown>
+std::string UnderstoodPath(std::string_view path, IsKnown is_known) {
+  constexpr std::string_view kVersion = "/v1";
+  std::string understood;
+  for (const char c : path) {
+    if (c != '/' || !understood.ends_with('/')) understood += c;
+  }
+  if (understood.size() > 1 && understood.ends_with('/')) understood.pop_back();
+  if (understood.starts_with("/v1/v1/")) understood.erase(0, kVersion.size());
+  if (is_known(understood)) return understood;
+  std::string versioned = std::string(kVersion) + understood;
+  return is_known(versioned) ? versioned : understood;
+}
+
 // HEAD is answered as GET.
 inline bool MatchesMethod(const Route& route, std::string_view method) {
   return route.method == method || (route.method == "GET" && method == "HEAD");

@@ -37,6 +37,12 @@ bool IsOwn(std::string_view origin, std::string_view host) {
 
 }  // namespace
 
+bool IsLoopbackAddress(const std::string& host) {
+  boost::system::error_code failure;
+  const boost::asio::ip::address address = boost::asio::ip::make_address(host, failure);
+  return !failure && address.is_loopback();
+}
+
 Status CheckOrigin(const HttpRequest& head, const OriginPolicy& policy) {
   const std::string_view name = NameOf(head.host);
   const bool any_host = !policy.loopback && policy.hosts.empty();

@@ -15,6 +15,9 @@
 
 namespace reprise {
 
+// Whether a server that listens on this address can be reached from this machine only.
+bool IsLoopbackAddress(const std::string& host);
+
 struct OriginPolicy {
   bool loopback = true;  // only this machine can reach the server
   std::vector<std::string> hosts =

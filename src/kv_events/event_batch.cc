@@ -75,7 +75,7 @@ class EventWriter {
  public:
   EventWriter(MessagePack& out, size_t block_tokens) : out_(out), block_tokens_(block_tokens) {}
 
-  void operator()(const StoredBlocks& stored) {
+  void operator()(const BlockRun& stored) {
     out_.Array(8);
     out_.Text("BlockStored");
     out_.Names(stored.blocks);

@@ -18,25 +18,15 @@
 // Values and pure functions; any thread.
 
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "base/block_name.h"
-#include "base/ids.h"
+#include "tiers/block_changes.h"
 
 namespace reprise {
-
-// Blocks behind one another.
-struct StoredBlocks {
-  std::optional<BlockName> parent = {};  // of the first; none: it begins a prompt
-  std::vector<BlockName> blocks = {};
-  std::vector<TokenId> tokens = {};  // of all of them
-
-  bool operator==(const StoredBlocks&) const = default;
-};
 
 struct RemovedBlocks {
   std::vector<BlockName> blocks = {};
@@ -48,7 +38,8 @@ struct ClearedBlocks {
   bool operator==(const ClearedBlocks&) const = default;
 };
 
-using KvEvent = std::variant<StoredBlocks, RemovedBlocks, ClearedBlocks>;
+// A run: its blocks were stored, with their tokens.
+using KvEvent = std::variant<BlockRun, RemovedBlocks, ClearedBlocks>;
 
 // `seconds`: since 1970.
 std::string EncodeBatch(double seconds, std::span<const KvEvent> events, size_t block_tokens);

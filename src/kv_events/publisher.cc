@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -95,7 +96,6 @@ class ZmqPublisher final : public KvEventPublisher {
   void WatchFor(ChangeQueue::Purpose purpose) {
     watch_([queue = queue_, watch = watch_number_,
             purpose](const std::shared_ptr<const BlockChanges>& changes) {
-      if (changes->place != BlockPlace::kMemory) return false;
       const bool wanted = purpose == ChangeQueue::Purpose::kPublish || !changes->ends;
       return queue->Push(watch, {purpose, changes}) && wanted;
     });
@@ -124,34 +124,19 @@ class ZmqPublisher final : public KvEventPublisher {
     WatchFor(ChangeQueue::Purpose::kWhole);
   }
 
+  // A batch for each part. There are numbers for all of them: each block that is held was in a
+  // batch before, and none has more of them than a part.
   void AddToWhole(const BlockChanges& part) {
-    if (part.begins) whole_.assign({KvEvent(ClearedBlocks())});
-    for (const BlockRun& run : part.stored) {
-      whole_.emplace_back(StoredBlocks{run.parent, run.blocks, run.tokens});
-    }
-    if (!part.ends) return;
-    history_.SetWhole(EncodeWhole());
-    whole_.clear();
-    whole_is_made_ = false;
-  }
-
-  // In parts of a bounded number of blocks, as long as there are numbers for them.
-  std::vector<std::string> EncodeWhole() const {
-    std::vector<std::string> parts;
     std::vector<KvEvent> events;
-    size_t blocks = 0;
-    const auto end_part = [&] {
-      parts.push_back(EncodeBatch(SecondsNow(), events, options_.block_tokens));
-      events.clear();
-      blocks = 0;
-    };
-    for (const KvEvent& event : whole_) {
-      if (blocks >= limits::kMaxToldBlocks && parts.size() + 1 < history_.next()) end_part();
-      events.push_back(event);
-      if (const auto* stored = std::get_if<StoredBlocks>(&event)) blocks += stored->blocks.size();
+    if (part.begins) {
+      whole_.clear();
+      events.emplace_back(ClearedBlocks());
     }
-    end_part();
-    return parts;
+    events.insert(events.end(), part.stored.begin(), part.stored.end());
+    whole_.push_back(EncodeBatch(SecondsNow(), events, options_.block_tokens));
+    if (!part.ends) return;
+    history_.SetWhole(std::exchange(whole_, {}));
+    whole_is_made_ = false;
   }
 
   static bool Send(ZmqSocket& socket, std::string_view topic, const ReplayedBatch& batch) {
@@ -195,7 +180,7 @@ class ZmqPublisher final : public KvEventPublisher {
   uint64_t watch_number_ = 0;  // of the sinks that count
   ToldBlocks told_;
   ReplayHistory history_{limits::kMaxReplayBatches, limits::kMaxReplayBytes};
-  std::vector<KvEvent> whole_;  // its parts so far
+  std::vector<std::string> whole_;  // its parts so far
   bool whole_is_made_ = false;
   std::thread thread_;
 };

@@ -37,7 +37,7 @@ struct PublisherOptions {
 
 class KvEventPublisher {
  public:
-  // As Engine::WatchBlocks, from any thread.
+  // As Engine::WatchBlocks of memory with tokens, from any thread.
   using Watch = std::function<void(BlockSink sink)>;
 
   // An Error: where it cannot listen, and why. `watch` is called until the publisher ends.

@@ -22,7 +22,7 @@ std::vector<KvEvent> ToldBlocks::Apply(const BlockChanges& changes) {
 // The run's blocks that readers do not know, as runs of their own.
 void ToldBlocks::Store(const BlockRun& run, std::vector<KvEvent>& events) {
   const size_t block_tokens = run.tokens.size() / run.blocks.size();
-  StoredBlocks* stored = nullptr;
+  BlockRun* stored = nullptr;
   for (size_t i = 0; i < run.blocks.size(); ++i) {
     const bool doubted = doubtful_.erase(run.blocks[i]) > 0;
     if (!told_.insert(run.blocks[i]).second || doubted) {
@@ -30,8 +30,8 @@ void ToldBlocks::Store(const BlockRun& run, std::vector<KvEvent>& events) {
       continue;
     }
     if (stored == nullptr) {
-      events.emplace_back(StoredBlocks{.parent = run.parent});
-      stored = &std::get<StoredBlocks>(events.back());
+      events.emplace_back(BlockRun{.parent = run.parent});
+      stored = &std::get<BlockRun>(events.back());
       if (i > 0) stored->parent = run.blocks[i - 1];
     }
     stored->blocks.push_back(run.blocks[i]);

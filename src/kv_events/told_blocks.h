@@ -23,8 +23,6 @@ class ToldBlocks {
   // In order, of memory. Empty: readers know all of it.
   std::vector<KvEvent> Apply(const BlockChanges& changes);
 
-  size_t size() const { return told_.size() + doubtful_.size(); }
-
  private:
   using Names = boost::unordered_flat_set<BlockName>;
 

@@ -4,19 +4,12 @@
 #include <chrono>
 #include <utility>
 
-#include "base/sha256.h"
-
 namespace reprise {
 namespace {
 
 constexpr size_t kPaces = 32;          // answers that a guess of an engine's pace looks at
 constexpr size_t kFewTokens = 64;      // too few to tell it
 constexpr size_t kLeastPieces = 1024;  // of texts, that one engine is taken to hold at most
-
-std::string HashOfText(const std::string& text) {
-  if (text.empty()) return "";
-  return Sha256Hasher().Add(std::as_bytes(std::span(text))).Finish().Hex();
-}
 
 // Of answers: what is computed besides, and what waits, only makes them slower.
 double FastOf(std::deque<double> paces) {
@@ -36,7 +29,7 @@ FleetKnowledge::FleetKnowledge(boost::asio::any_io_executor io, Options options)
   if (options_.reader != nullptr) {
     lore_.emplace(ReplicaLore{.holdings = holdings_,
                               .reader = *options_.reader,
-                              .template_hash = HashOfText(options_.template_source),
+                              .template_hash = TemplateHash(options_.template_source),
                               .terms = {}});
   } else {
     texts_.emplace(holdings_, std::max(kLeastPieces, options_.max_blocks / limits::kMaxReplicas));
@@ -57,16 +50,14 @@ void FleetKnowledge::Forget(Replica& replica) {
   responses_.Forget(replica.index);
   unanswered_seconds_[replica.index] = 0;
   if (texts_) texts_->Forget(replica.index);
-  for (const Level level : {Level::kMemory, Level::kDisk, Level::kShared}) {
-    holdings_.Clear(replica.index, level);
+  for (size_t level = 0; level < kLevelNames.size(); ++level) {
+    holdings_.Clear(replica.index, static_cast<Level>(level));
   }
   holdings_.SetSharing(replica.index, false);
 }
 
 void FleetKnowledge::NoteHealth(Replica& replica) {
-  if (replica.health != Replica::Health::kDead) return;
-  responses_.Forget(replica.index);
-  if (texts_) texts_->Forget(replica.index);
+  if (texts_ && replica.health == Replica::Health::kDead) texts_->Forget(replica.index);
 }
 
 void FleetKnowledge::Stop() {
@@ -116,13 +107,13 @@ PromptShape FleetKnowledge::ShapeOf(const RoutedPrompt& prompt) const {
   shape.block_tokens = chain.basis.block_tokens;
   shape.marked_blocks =
       std::min(prompt.marked_tokens / chain.basis.block_tokens, chain.names.size());
-  if (!chain.names.empty()) shape.tie = chain.names.front();
+  if (!chain.names.empty()) shape.tie = chain.names.back();
   return shape;
 }
 
 void FleetKnowledge::EstimateLoad(Replica& replica, TimePoint now) {
-  if (!approximate()) return;
-  replica.told.load.seconds_per_token = FastOf(paces_);
+  if (replica.told.followed) return;
+  if (approximate()) replica.told.load.seconds_per_token = FastOf(paces_);
   replica.told.load.ahead_seconds = unanswered_seconds_[replica.index];
   replica.told.load.told = now;
 }
@@ -179,6 +170,7 @@ void PromptTurn::Begin(const ReplyHead& head) {
   Answered();
   if (head.status != 200) return ForgetComing();
   answered_ = true;
+  says_reading_ = !head.Field("x-reprise-cache").empty();
   const std::string_view stored = head.Field(kStoredResponseField);
   if (!stored.empty()) knowledge_.responses_.Note(std::string(stored), replica_.index);
   if (!knowledge_.texts_ || prompt_->chains.empty()) return;
@@ -193,7 +185,7 @@ void PromptTurn::Begin(const ReplyHead& head) {
 }
 
 void PromptTurn::Put(std::string_view bytes) {
-  if (answered_) usage_.Put(bytes);
+  if (answered_ && !says_reading_) usage_.Put(bytes);
 }
 
 void PromptTurn::End() {

@@ -61,7 +61,7 @@ class FleetKnowledge {
   PromptShape ShapeOf(const RoutedPrompt& prompt) const;
 
   bool approximate() const { return options_.reader == nullptr; }
-  // Brings told.load of replicas that cannot be followed up to date; before a decision.
+  // Brings told.load of a replica that is not followed up to date; before a decision.
   void EstimateLoad(Replica& replica, TimePoint now);
   const Holdings& holdings() const { return holdings_; }
   StoredResponses& responses() { return responses_; }
@@ -125,6 +125,7 @@ class PromptTurn {
   std::vector<BlockName> coming_;  // that it is expected to hold soon
   bool awaited_ = true;            // no answer has begun
   bool answered_ = false;          // an answer that is no refusal has
+  bool says_reading_ = false;      // its head says what was read: its usage need not be looked for
   UsageReader usage_;
 };
 

@@ -20,6 +20,10 @@ namespace {
 
 json::object ReplicaJson(const RouterService& service, const Replica& replica) {
   const Holdings& holdings = service.knowledge.holdings();
+  json::object blocks;
+  for (size_t level = 0; level < kLevelNames.size(); ++level) {
+    blocks[kLevelNames[level]] = holdings.blocks(replica.index, static_cast<Level>(level));
+  }
   const ReplicaLoad& load = replica.told.load;
   const double ahead =
       service.decider.AheadSeconds(replica.index, load, std::chrono::steady_clock::now());
@@ -27,10 +31,7 @@ json::object ReplicaJson(const RouterService& service, const Replica& replica) {
           {"state", StateName(replica)},
           {"followed", replica.told.followed},
           {"trouble", TextOrNull(replica.told.trouble)},
-          {"blocks",
-           {{"memory", holdings.blocks(replica.index, Level::kMemory)},
-            {"disk", holdings.blocks(replica.index, Level::kDisk)},
-            {"shared", holdings.blocks(replica.index, Level::kShared)}}},
+          {"blocks", std::move(blocks)},
           {"outstanding", replica.outstanding},
           {"ahead_seconds", ahead},
           {"seconds_per_token", load.seconds_per_token},

@@ -43,6 +43,11 @@ bool IsPassedOn(const HttpFields& fields, std::string_view name) {
   return !IsOneOf(kHopFields, name) && !IsNamedByConnection(fields, name);
 }
 
+bool IsPassedBack(const HttpFields& fields, std::string_view name) {
+  constexpr std::string_view kCors = "access-control-";
+  return IsPassedOn(fields, name) && !EqualsIgnoringCase(name.substr(0, kCors.size()), kCors);
+}
+
 std::string PassedRequest(const HttpRequest& request, const Replica& replica, bool uncompressed) {
   std::string head = fmt::format("{} {}", request.method, request.path);
   if (!request.query.empty()) head += fmt::format("?{}", request.query);

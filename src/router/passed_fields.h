@@ -14,6 +14,9 @@ namespace reprise {
 // All but those between two hops, and Content-Length, which who sends the body on says anew.
 bool IsPassedOn(const HttpFields& fields, std::string_view name);
 
+// Of a reply: those but the ones that tell browsers which pages may read it, which is decided here.
+bool IsPassedBack(const HttpFields& fields, std::string_view name);
+
 // The header as it goes over the wire: with the replica's own Host, and without Origin, since the
 // page that asks, if one does, was let in or refused here. `uncompressed`: without Accept-Encoding
 // too, so that what replies say of usage can be read.

@@ -75,14 +75,12 @@ class PromptReader {
                             const std::string& tenant, const std::vector<ChainBasis>& bases) const;
 
   void SetTerms(const ReplicaTerms& terms);
-  const std::string& model_name() const { return name_; }
   // What replicas have told of replies; thread-safe.
   ReplyMemory& replies() const { return *replies_; }
 
  private:
   std::shared_ptr<const ServedModel> model() const;
 
-  const std::string name_;
   const std::shared_ptr<ReplyMemory> replies_;
   mutable std::mutex mutex_;
   std::shared_ptr<const ServedModel> model_;  // guarded by mutex_; replaced, never changed

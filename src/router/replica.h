@@ -43,7 +43,7 @@ struct Replica {
 
   // Whether a request may be sent there at all. What is not known yet is tried.
   bool MayBeAsked() const {
-    return !removed && !told.draining && (health == Health::kUnknown || health == Health::kLive);
+    return !told.draining && (health == Health::kUnknown || health == Health::kLive);
   }
 
   const size_t index;  // < limits::kMaxReplicas; its place in Holdings, and among loads and reaches
@@ -51,7 +51,6 @@ struct Replica {
   const std::string name;
   ReplicaTold told;
   Health health = Health::kUnknown;
-  bool removed = false;    // its name is gone from --replicas-from
   size_t outstanding = 0;  // requests of ours that it has not ended
   // Since the start:
   uint64_t requests = 0;  // that it was sent

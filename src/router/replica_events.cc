@@ -15,8 +15,6 @@ namespace reprise {
 namespace json = boost::json;
 namespace {
 
-constexpr std::array<std::string_view, 3> kLevelNames = {"memory", "disk", "shared"};
-
 std::optional<Level> LevelOf(const json::value* place) {
   if (place == nullptr || !place->is_string()) return std::nullopt;
   const auto found = std::ranges::find(kLevelNames, std::string_view(place->get_string()));
@@ -85,7 +83,9 @@ constexpr size_t kManyNames = size_t{1} << 24;  // in one event; the event's byt
 
 void ReplicaEvents::Begin() {
   places_ = {};
-  basis_ = std::nullopt;
+  differing_ = std::nullopt;
+  if (!std::exchange(basis_, std::nullopt)) return;
+  if (--lore_.agreeing == 0) lore_.terms = std::nullopt;
 }
 
 // What it told of the shared store is there for the others still; its next snapshot says it anew.
@@ -109,9 +109,20 @@ Status ReplicaEvents::Take(std::string_view name, std::string_view data, TimePoi
   if (replica_.told.process.empty()) return Unreadable("no hello comes first");
   if (name == "blocks") return basis_ ? TakeBlocks(*object) : Status();
   if (name == "reply") return TakeReply(*object);
+  if (differing_ && Agrees(*differing_)) {
+    return Fail(ErrorCode::kCorrupt, "its settings are those of the others now");
+  }
   if (name == "load") TakeLoad(*object, now);
   if (name == "draining") replica_.told.draining = true;
   return {};  // what later servers may tell is not known here
+}
+
+bool ReplicaEvents::Agrees(const ReplicaTerms& terms) const {
+  if (!lore_.terms) return true;
+  // Its window is its own matter: what is too long for it, it refuses.
+  ReplicaTerms alike = terms;
+  alike.context = lore_.terms->context;
+  return alike == *lore_.terms;
 }
 
 std::string ReplicaEvents::TroubleOf(const json::object& hello, const ReplicaTerms& terms) const {
@@ -122,10 +133,7 @@ std::string ReplicaEvents::TroubleOf(const json::object& hello, const ReplicaTer
     return "it serves with another chat template than the router reads prompts with: give both the "
            "same --model and --chat-template";
   }
-  // Its window is its own matter: what is too long for it, it refuses.
-  ReplicaTerms alike = terms;
-  if (lore_.terms) alike.context = lore_.terms->context;
-  if (lore_.terms && alike != *lore_.terms) {
+  if (!Agrees(terms)) {
     return "it reads prompts otherwise than the other replicas: give all the same "
            "--cache-key-isolates, --keep-billing-line and --cache-minimum-tokens";
   }
@@ -151,11 +159,13 @@ Status ReplicaEvents::TakeHello(const json::object& hello) {
   told.trouble = TroubleOf(hello, terms);
   if (!told.trouble.empty()) {
     lore_.holdings.Clear(replica_.index, Level::kShared);
+    if (!Agrees(terms)) differing_ = terms;
     return {};
   }
   if (lore_.terms) terms.context = std::max(terms.context, lore_.terms->context);
   if (lore_.terms != terms) lore_.reader.SetTerms(terms);
   lore_.terms = terms;
+  ++lore_.agreeing;
   basis_ = ChainBasis{*identity, static_cast<size_t>(*block_tokens)};
   for (const json::value& place : *places) {
     if (const auto level = LevelOf(&place)) places_[static_cast<size_t>(*level)].expected = true;

@@ -7,7 +7,9 @@
 // places have been told in full, the replica is not `followed`: nothing is expected of it.
 //
 // A replica whose prompts the router cannot read (another chat template, or other settings than the
-// other replicas have) has a `trouble`: its blocks are not taken in. I/O thread only.
+// other replicas have) has a `trouble`: its blocks are not taken in. Where the others' settings
+// become those that it has, or nobody has any others, its stream is a fault and begins anew. I/O
+// thread only.
 
 #include <array>
 #include <boost/json.hpp>
@@ -30,6 +32,7 @@ struct ReplicaLore {
   PromptReader& reader;
   std::string template_hash;  // hexadecimal SHA-256 of the reader's template; empty: there is none
   std::optional<ReplicaTerms> terms;  // of the replicas; none: nobody has said
+  size_t agreeing = 0;                // replicas that have these
 };
 
 class ReplicaEvents {
@@ -60,6 +63,7 @@ class ReplicaEvents {
   Status Follow(Place& place, const boost::json::object& blocks, Level level);
   Status TakeReply(const boost::json::object& event);
   void TakeLoad(const boost::json::object& load, TimePoint now);
+  bool Agrees(const ReplicaTerms& terms) const;  // with those of the replicas
   std::string TroubleOf(const boost::json::object& hello, const ReplicaTerms& terms) const;
   void Clear();
 
@@ -67,6 +71,7 @@ class ReplicaEvents {
   ReplicaLore& lore_;
   std::array<Place, 3> places_;  // by level
   std::optional<ChainBasis> basis_;
+  std::optional<ReplicaTerms> differing_;  // its own, which are its trouble
 };
 
 }  // namespace reprise

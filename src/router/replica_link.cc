@@ -6,21 +6,16 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <exception>
 #include <utility>
 
 #include "base/fleet_limits.h"
 #include "base/log.h"
 #include "http/as_tuple.h"
+#include "http/within.h"
 
 namespace reprise {
 namespace asio = boost::asio;
-namespace {
-
-asio::awaitable<void> Expire(asio::steady_timer& timer) { co_await timer.async_wait(kAsTuple); }
-
-}  // namespace
 
 ReplicaLink::ReplicaLink(const asio::any_io_executor& io, size_t index, ReplicaAddress address,
                          std::function<void(Replica&)> on_change)
@@ -57,6 +52,8 @@ void ReplicaLink::Become(Replica::Health health, std::string_view why) {
   using Health = Replica::Health;
   if (replica.health == health) return;
   const Health before = std::exchange(replica.health, health);
+  // What is there again is another process, or has changed its mind.
+  if (health == Health::kLive) replica.told.draining = false;
   if (health == Health::kLive) {
     LogInfo("replica {} is {}", replica.name, before == Health::kUnknown ? "there" : "back");
   } else if (health == Health::kStopping) {
@@ -84,21 +81,19 @@ asio::awaitable<Result<int>> ReplicaLink::AskHealth() {
 }
 
 asio::awaitable<Replica::Health> ReplicaLink::LookOnce(std::string& trouble) {
-  using asio::experimental::awaitable_operators::operator||;
   using Health = Replica::Health;
-  asio::steady_timer timer(io_, std::chrono::milliseconds(limits::kHealthTimeoutMs));
-  // Named, because gcc 12 destroys temporaries of such an expression twice.
-  asio::awaitable<Result<int>> asking = AskHealth();
-  asio::awaitable<void> expiring = Expire(timer);
-  const auto first = co_await (std::move(asking) || std::move(expiring));
-  if (first.index() == 1) {
+  const auto status =
+      co_await Within(std::chrono::milliseconds(limits::kHealthTimeoutMs), AskHealth());
+  if (!status) {
     trouble = fmt::format("no answer within {} s", limits::kHealthTimeoutMs / 1000);
-  } else if (const Result<int>& status = std::get<0>(first); !status) {
-    trouble = status.error().message;
-  } else {
+  } else if (*status) {
     missed_ = 0;
     // What another engine says at /health, if it has one, is its own matter; it is there.
-    co_return *status == 503 ? Health::kStopping : Health::kLive;
+    co_return **status == 503 ? Health::kStopping : Health::kLive;
+  } else if (status->error().code == ErrorCode::kOverloaded) {
+    co_return replica.health;  // it says nothing of the replica
+  } else {
+    trouble = status->error().message;
   }
   const bool has_been = replica.health == Health::kLive || replica.health == Health::kStopping;
   co_return ++missed_ < limits::kMissedLooks&& has_been ? replica.health : Health::kDead;

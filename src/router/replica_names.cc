@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <exception>
@@ -15,6 +14,7 @@
 #include "base/fleet_limits.h"
 #include "base/log.h"
 #include "http/as_tuple.h"
+#include "http/within.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -36,8 +36,6 @@ asio::awaitable<Addresses> ResolveName(ReplicaAddress name) {
   co_return addresses;
 }
 
-asio::awaitable<void> ExpireName(asio::steady_timer& timer) { co_await timer.async_wait(kAsTuple); }
-
 }  // namespace
 
 ReplicaNames::ReplicaNames(asio::any_io_executor io, ReplicaAddress name, Taker take, Asker ask)
@@ -58,15 +56,10 @@ void ReplicaNames::Stop() {
 }
 
 asio::awaitable<void> ReplicaNames::AskOnce() {
-  using asio::experimental::awaitable_operators::operator||;
-  asio::steady_timer timer(io_, std::chrono::milliseconds(limits::kNamesTimeoutMs));
-  // Named, because gcc 12 destroys temporaries of such an expression twice.
-  asio::awaitable<Addresses> asking = ask_(name_);
-  asio::awaitable<void> expiring = ExpireName(timer);
-  auto first = co_await (std::move(asking) || std::move(expiring));
+  auto answer = co_await Within(std::chrono::milliseconds(limits::kNamesTimeoutMs), ask_(name_));
   if (stopped_) co_return;
   Addresses found = Fail(ErrorCode::kIo, "no answer");
-  if (first.index() == 0) found = std::move(std::get<0>(first));
+  if (answer) found = *std::move(answer);
   if (found && found->empty()) found = Fail(ErrorCode::kIo, "it has no addresses");
   if (!found) {
     if (!std::exchange(failed_, true)) {

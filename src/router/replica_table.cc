@@ -34,7 +34,6 @@ void ReplicaTable::Set(std::span<const ReplicaAddress> addresses) {
     if (std::ranges::find(addresses, links_[i]->replica.address) != addresses.end()) continue;
     const std::shared_ptr<ReplicaLink> gone = std::exchange(links_[i], nullptr);
     leaving_[i] = gone;
-    gone->replica.removed = true;
     gone->Stop();
     LogInfo("replica {} is gone", gone->replica.name);
     events_.on_remove(gone->replica);

@@ -5,6 +5,7 @@
 
 #include "base/ascii.h"
 #include "http/query.h"
+#include "http/route.h"
 #include "vendor/anthropic/endpoints.h"
 #include "vendor/openai/endpoints.h"
 #include "vendor/responses/endpoints.h"
@@ -47,10 +48,7 @@ const WireEndpoint* GeneratingAt(std::string_view path) {
 
 const KnownPath* FindKnown(std::string_view path) {
   const auto matches = [path](const KnownPath& known) {
-    if (known.path.size() > 1 && known.path.ends_with('/')) {
-      return path.starts_with(known.path) && path.size() > known.path.size();
-    }
-    return path == known.path;
+    return MatchesPath(Route{"", known.path}, path);
   };
   const auto found = std::ranges::find_if(kKnownPaths, matches);
   return found == kKnownPaths.end() ? nullptr : &*found;
@@ -60,24 +58,11 @@ bool IsKnown(std::string_view path) {
   return GeneratingAt(path) != nullptr || FindKnown(path) != nullptr || path.starts_with(kStored);
 }
 
-std::string UnderstoodPath(std::string_view path) {
-  constexpr std::string_view kVersion = "/v1";
-  std::string understood;
-  for (const char c : path) {
-    if (c != '/' || !understood.ends_with('/')) understood += c;
-  }
-  if (understood.size() > 1 && understood.ends_with('/')) understood.pop_back();
-  if (understood.starts_with("/v1/v1/")) understood.erase(0, kVersion.size());
-  if (IsKnown(understood)) return understood;
-  std::string versioned = std::string(kVersion) + understood;
-  return IsKnown(versioned) ? versioned : understood;
-}
-
 }  // namespace
 
 RequestRoute RouteOf(std::string_view method, std::string_view path) {
   RequestRoute route;
-  route.path = UnderstoodPath(path);
+  route.path = UnderstoodPath(path, IsKnown);
   route.label = "other";
   const WireEndpoint* endpoint = GeneratingAt(route.path);
   if (endpoint != nullptr) {
@@ -98,10 +83,7 @@ RequestRoute RouteOf(std::string_view method, std::string_view path) {
 }
 
 const WireForm& ErrorFormOf(std::string_view path) {
-  const std::string_view messages = kMessages.path;
-  const bool anthropics = path.starts_with(messages) &&
-                          (path.size() == messages.size() || path[messages.size()] == '/');
-  return anthropics ? kAnthropic : kOpenAi;
+  return IsAtOrBelow(kMessages.path, path) ? kAnthropic : kOpenAi;
 }
 
 std::string NamedReplica(const HttpRequest& request) {

@@ -33,35 +33,15 @@ Error NoReplica() {
   return {ErrorCode::kCancelled, "No replica is there to answer; ask again in a moment.", ""};
 }
 
-// Each reply that is being written takes part in every step, and a step with its row takes longer
-// by about as many tokens of a prompt. What is computed of prompts is told by the replicas.
-constexpr double kReplyTokens = 16;
-
-// What they told, as of now, with the replies that they write for us.
-void CountReplies(const RouterService& service, std::span<ReplicaLoad> loads, TimePoint now) {
-  double fastest = 0;  // of those that know their pace, as the decider has it
-  for (const ReplicaLoad& load : loads) {
-    const double pace = load.seconds_per_token;
-    if (pace > 0 && (fastest == 0 || pace < fastest)) fastest = pace;
-  }
-  if (fastest == 0) fastest = Decider::kGuessedPace;
-  for (size_t i = 0; i < loads.size(); ++i) {
-    ReplicaLoad& load = loads[i];
-    if (!load.ready) continue;
-    const double pace = load.seconds_per_token > 0 ? load.seconds_per_token : fastest;
-    const auto replies = static_cast<double>(service.replicas.links()[i]->replica.outstanding);
-    load.ahead_seconds = service.decider.AheadSeconds(i, load, now) + replies * kReplyTokens * pace;
-    load.told = now;
-  }
-}
-
 }  // namespace
 
 bool RoutedRequest::MayTry(const ReplicaLink& link) const {
   const Replica& replica = link.replica;
   if (tried_[replica.index]) return false;
-  // One that is named is asked as long as it may be there: it is stopping, say, but not gone.
+  // One that alone can answer is asked as long as it may be there: it is stopping, say, but not
+  // gone.
   if (!named_.empty()) return replica.name == named_ && replica.health != Replica::Health::kDead;
+  if (stored_at_ == replica.index) return replica.health != Replica::Health::kDead;
   return replica.MayBeAsked();
 }
 
@@ -80,8 +60,8 @@ std::shared_ptr<ReplicaLink> RoutedRequest::ChooseByPrompt() {
     service_.knowledge.EstimateLoad(links[i]->replica, now);
     loads[i] = links[i]->replica.told.load;
     loads[i].ready = true;
+    loads[i].replies = links[i]->replica.outstanding;
   }
-  CountReplies(service_, loads, now);
   service_.knowledge.Find(*prompt_, reach);
   decision_ = service_.decider.Choose(service_.knowledge.ShapeOf(*prompt_), reach, loads, now);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - now;
@@ -113,15 +93,17 @@ Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
   const auto may_try = [this](const std::shared_ptr<ReplicaLink>& link) {
     return link != nullptr && MayTry(*link);
   };
+  // Nobody else has a response that is stored; without it there is nothing to go on from.
+  if (stored_at_ && *stored_at_ < links.size()) {
+    const std::shared_ptr<ReplicaLink>& link = links[*stored_at_];
+    if (!may_try(link)) return std::unexpected(NoReplica());
+    busy = !IsReady(link);
+    decision_ = {.replica = *stored_at_, .reason = DecisionReason::kNamed};
+    return link;
+  }
   if (std::ranges::none_of(links, may_try)) {
     busy = service_.awaits_names();  // some may come
     return std::unexpected(NoReplica());
-  }
-  // Nobody else has a response that is stored; without it there is nothing to go on from.
-  if (stored_at_ && *stored_at_ < links.size() && may_try(links[*stored_at_])) {
-    busy = !IsReady(links[*stored_at_]);
-    decision_ = {.replica = *stored_at_, .reason = DecisionReason::kNamed};
-    return links[*stored_at_];
   }
   const bool by_prompt = prompt_ != nullptr && named_.empty() && !prompt_->previous_response;
   std::shared_ptr<ReplicaLink> chosen = by_prompt ? ChooseByPrompt() : ChooseLeastBusy();
@@ -131,7 +113,8 @@ Result<std::shared_ptr<ReplicaLink>> RoutedRequest::ChooseNow(bool& busy) {
 
 asio::awaitable<Result<std::shared_ptr<ReplicaLink>>> RoutedRequest::Choose() {
   bool busy = false;
-  if (service_.line.size() == 0 || tried_.any() || !route_.TakesPlace()) {
+  const bool bound = !named_.empty() || stored_at_ || tried_.any();
+  if (!service_.line.has_unbound() || bound || !route_.TakesPlace()) {
     Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
     if (!busy) co_return now;
   }
@@ -142,13 +125,13 @@ asio::awaitable<Result<std::shared_ptr<ReplicaLink>>> RoutedRequest::Choose() {
   }
   const TimePoint begin = std::chrono::steady_clock::now();
   ++service_.metrics.queued;
-  WaitingLine::Place place(service_.line, service_.io);
+  WaitingLine::Place place(service_.line, service_.io, bound);
   waits_in_line_ = true;
   for (;;) {
     const bool in_time = co_await place.Wait(begin + service_.options.queue_wait);
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
     if (aborted_ || service_.stopping) co_return std::unexpected(Stopping());
-    if (in_time && !place.is_first()) continue;
+    if (in_time && !place.may_go()) continue;
     Result<std::shared_ptr<ReplicaLink>> now = ChooseNow(busy);
     if (busy && in_time) continue;
     waits_in_line_ = false;
@@ -166,6 +149,7 @@ asio::awaitable<void> RoutedRequest::ReadPrompt() {
       service_.knowledge.Reading(*route_.endpoint, request_.body, request_.identity.tenant);
   Result<RoutedPrompt> prompt = co_await service_.workers.OnWorker(order, std::move(read));
   if (prompt) {
+    prompt->tokens = {};  // their blocks' names are enough from here on
     prompt_ = std::make_shared<const RoutedPrompt>(*std::move(prompt));
     if (prompt_->previous_response) {
       stored_at_ = service_.knowledge.responses().Find(*prompt_->previous_response);

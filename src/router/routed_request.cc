@@ -162,9 +162,8 @@ HttpResponse RoutedRequest::PassedHead(std::string_view replica, const ReplyHead
   response.status = head.status;
   response.passed_on = true;
   response.length = head.length;
-  if (head.status == 204) response.length = 0;
   for (const auto& [name, value] : head.fields) {
-    if (IsPassedOn(head.fields, name)) response.headers.emplace_back(name, value);
+    if (IsPassedBack(head.fields, name)) response.headers.emplace_back(name, value);
   }
   response.headers.emplace_back("x-reprise-replica", replica);
   for (auto& header : CorsHeaders(request_)) response.headers.push_back(std::move(header));
@@ -178,32 +177,24 @@ asio::awaitable<void> RoutedRequest::EndIfClientGone() { co_return; }
 asio::awaitable<Result<ReplyHead>> RoutedRequest::Ask(ReplicaLink& link) {
   const bool head_only = request_.method == "HEAD";
   const bool approximate = service_.knowledge.approximate();
-  auto connected = co_await link.pool.Connect();
-  co_await EndIfClientGone();
-  if (!connected) {
-    link.NoteFailure(connected.error().message, /*unreachable=*/true);
-    co_return std::unexpected(connected.error());
-  }
-  if (aborted_) co_return std::unexpected(Stopping());
-  upstream_ = *std::move(connected);
-  Result<ReplyHead> head = co_await upstream_->Ask(
-      PassedRequest(request_, link.replica, approximate), request_.body, head_only);
-  co_await EndIfClientGone();
-  if (!head && upstream_->reused() && !aborted_) {
-    // It was closed while it lay there, perhaps at this very moment: that says nothing yet.
-    connected = co_await link.pool.Connect(/*fresh=*/true);
+  for (bool fresh = false;; fresh = true) {
+    auto connected = co_await link.pool.Connect(fresh);
     co_await EndIfClientGone();
     if (!connected) {
-      link.NoteFailure(connected.error().message, /*unreachable=*/true);
+      const bool lost = connected.error().code == ErrorCode::kIo;
+      if (lost) link.NoteFailure(connected.error().message, /*unreachable=*/true);
       co_return std::unexpected(connected.error());
     }
+    if (aborted_) co_return std::unexpected(Stopping());
     upstream_ = *std::move(connected);
-    head = co_await upstream_->Ask(PassedRequest(request_, link.replica, approximate),
-                                   request_.body, head_only);
+    Result<ReplyHead> head = co_await upstream_->Ask(
+        PassedRequest(request_, link.replica, approximate), request_.body, head_only);
     co_await EndIfClientGone();
+    // It was closed while it lay there, perhaps at this very moment: that says nothing yet.
+    if (!head && upstream_->reused() && !aborted_) continue;
+    if (!head && !aborted_) link.NoteFailure(head.error().message, /*unreachable=*/false);
+    co_return head;
   }
-  if (!head && !aborted_) link.NoteFailure(head.error().message, /*unreachable=*/false);
-  co_return head;
 }
 
 asio::awaitable<RoutedRequest::Outcome> RoutedRequest::Try(ReplicaLink& link) {
@@ -242,6 +233,7 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::TakeRefusal(ReplicaLink& 
   Refusal refusal{link.replica.name, std::move(head), {}};
   for (;;) {
     const Result<std::string> bytes = co_await upstream_->ReadBody();
+    co_await EndIfClientGone();
     if (!bytes || refusal.body.size() > limits::kMaxRefusalBytes) break;
     if (bytes->empty()) {
       link.pool.GiveBack(std::exchange(upstream_, nullptr));
@@ -256,8 +248,10 @@ asio::awaitable<RoutedRequest::Outcome> RoutedRequest::TakeRefusal(ReplicaLink& 
 
 asio::awaitable<void> RoutedRequest::PassOn(ReplicaLink& link, ReplyHead head, std::string first) {
   const bool stream = head.Field("content-type").starts_with("text/event-stream");
-  const bool events = stream && route_.endpoint != nullptr;
-  watches_ = stream && route_.kind == RequestKind::kOneReplica;
+  // One whose length was told cannot end in another way.
+  const bool is_open_ended = stream && !head.length;
+  const bool events = is_open_ended && route_.endpoint != nullptr;
+  watches_ = is_open_ended && route_.kind == RequestKind::kOneReplica;
   NoteHead(link.replica, head);
   if (!co_await client_.BeginStream(PassedHead(replica_name_, head))) co_return;
   if (!co_await PassBody(std::move(first), events)) {
@@ -311,7 +305,8 @@ asio::awaitable<void> RoutedRequest::EndBroken(const Error& error, bool events) 
   if (there) completed_ = co_await client_.EndStream();
 }
 
-asio::awaitable<void> Route(HttpRequest request, HttpConnection& client, RouterService& service) {
+asio::awaitable<void> AnswerRouted(HttpRequest request, HttpConnection& client,
+                                   RouterService& service) {
   RoutedRequest routed(std::move(request), client, service);
   co_await routed.Run();
 }

@@ -100,7 +100,7 @@ class RoutedRequest {
 };
 
 // Answers one request.
-boost::asio::awaitable<void> Route(HttpRequest request, HttpConnection& client,
-                                   RouterService& service);
+boost::asio::awaitable<void> AnswerRouted(HttpRequest request, HttpConnection& client,
+                                          RouterService& service);
 
 }  // namespace reprise

@@ -3,7 +3,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <future>
@@ -22,15 +21,6 @@
 
 namespace reprise {
 namespace asio = boost::asio;
-namespace {
-
-bool IsLoopbackAddress(const std::string& host) {
-  boost::system::error_code failure;
-  const asio::ip::address address = asio::ip::make_address(host, failure);
-  return !failure && address.is_loopback();
-}
-
-}  // namespace
 
 struct Router::Impl {
   explicit Impl(RouterOptions options)
@@ -47,7 +37,7 @@ struct Router::Impl {
             },
             .handle =
                 [this](HttpRequest request, HttpConnection& connection) {
-                  return Route(std::move(request), connection, service);
+                  return AnswerRouted(std::move(request), connection, service);
                 },
             .refuse =
                 [](const Error& error, std::string_view path) {

@@ -88,10 +88,9 @@ void WriteReplicas(MetricsText& text, const RouterService& service) {
   text.Begin(Kind::kGauge, "reprise_router_known_blocks",
              "Blocks that a replica has told to hold, or with --approximate pieces of text that it "
              "is taken to hold.");
-  constexpr std::array<std::string_view, 3> kPlaces = {"memory", "disk", "shared"};
   for (const auto& link : service.replicas.links()) {
-    for (size_t level = 0; link != nullptr && level < kPlaces.size(); ++level) {
-      text.Sample({{"replica", link->replica.name}, {"place", std::string(kPlaces[level])}},
+    for (size_t level = 0; link != nullptr && level < kLevelNames.size(); ++level) {
+      text.Sample({{"replica", link->replica.name}, {"place", std::string(kLevelNames[level])}},
                   holdings.blocks(link->replica.index, static_cast<Level>(level)));
     }
   }

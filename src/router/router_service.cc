@@ -23,6 +23,9 @@ RouterService::RouterService(RouterOptions its_options, boost::asio::io_context&
 ReplicaTable::Events RouterService::TableEvents() {
   return {.on_change =
               [this](Replica& replica) {
+                if (replica.health == Replica::Health::kLive) {
+                  decider.Forget(replica.index, std::chrono::steady_clock::now());
+                }
                 knowledge.NoteHealth(replica);
                 line.WakeAll();
               },
@@ -74,14 +77,7 @@ ReplicaTurn::~ReplicaTurn() {
 
 HttpResponse RouterErrorResponse(const Error& error, std::string_view path) {
   ErrorReply reply = ErrorFormOf(path).error(error, "");
-  HttpResponse response;
-  response.status = reply.status;
-  response.body = std::move(reply.body);
-  if (reply.retry_after_s > 0) {
-    response.headers.emplace_back("Retry-After", std::to_string(reply.retry_after_s));
-  }
-  if (response.status == 401) response.headers.emplace_back("WWW-Authenticate", "Bearer");
-  return response;
+  return ErrorMessage(reply.status, std::move(reply.body), reply.retry_after_s);
 }
 
 }  // namespace reprise

@@ -7,7 +7,6 @@
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -16,6 +15,7 @@
 #include "base/fleet_limits.h"
 #include "base/limits.h"
 #include "http/as_tuple.h"
+#include "http/within.h"
 
 namespace reprise {
 namespace asio = boost::asio;
@@ -58,8 +58,6 @@ asio::awaitable<boost::system::error_code> ConnectTo(tcp::socket& socket,
   co_return refused;
 }
 
-asio::awaitable<void> Wait(asio::steady_timer& timer) { co_await timer.async_wait(kAsTuple); }
-
 // Anything there is to read from an idle connection is its end, or no response to a request.
 bool IsSilent(tcp::socket& socket) {
   char byte = 0;
@@ -75,11 +73,9 @@ void UpstreamConnection::Close() {
 }
 
 asio::awaitable<bool> UpstreamConnection::ReadMore() {
-  const size_t held = inbox_.size();
-  inbox_.resize(held + kUpstreamReadBytes);
-  const auto space = asio::buffer(inbox_.data() + held, kUpstreamReadBytes);
-  const auto [failure, count] = co_await socket_.async_read_some(space, kAsTuple);
-  inbox_.resize(held + count);
+  space_.resize(kUpstreamReadBytes);
+  const auto [failure, count] = co_await socket_.async_read_some(asio::buffer(space_), kAsTuple);
+  inbox_.append(space_.data(), count);
   ended_ = failure == asio::error::eof;
   co_return !failure;
 }
@@ -140,24 +136,24 @@ std::optional<tcp::socket> UpstreamPool::TakeIdle() {
 }
 
 asio::awaitable<Result<std::unique_ptr<UpstreamConnection>>> UpstreamPool::Connect(bool fresh) {
-  using asio::experimental::awaitable_operators::operator||;
   if (!fresh) {
     if (std::optional<tcp::socket> idle = TakeIdle()) {
       co_return std::make_unique<UpstreamConnection>(*std::move(idle), /*reused=*/true);
     }
   }
   tcp::socket socket(io_);
-  asio::steady_timer timer(io_, std::chrono::milliseconds(limits::kConnectTimeoutMs));
-  // Named, because gcc 12 destroys temporaries of such an expression twice.
-  asio::awaitable<boost::system::error_code> connecting = ConnectTo(socket, address_);
-  asio::awaitable<void> waiting = Wait(timer);
-  const auto first = co_await (std::move(connecting) || std::move(waiting));
-  if (first.index() == 1) {
+  const auto refused = co_await Within(std::chrono::milliseconds(limits::kConnectTimeoutMs),
+                                       ConnectTo(socket, address_));
+  if (!refused) {
     co_return std::unexpected(Lost(fmt::format("{} does not take a connection", address_.Name())));
   }
-  if (std::get<0>(first)) {
-    co_return std::unexpected(Lost(
-        fmt::format("{} cannot be reached: {}", address_.Name(), std::get<0>(first).message())));
+  if (*refused == asio::error::no_descriptors || *refused == asio::error::no_memory) {
+    co_return Fail(ErrorCode::kOverloaded,
+                   "The router has no connection left; ask again in a moment.");
+  }
+  if (*refused) {
+    co_return std::unexpected(
+        Lost(fmt::format("{} cannot be reached: {}", address_.Name(), refused->message())));
   }
   KeepWatch(socket);
   co_return std::make_unique<UpstreamConnection>(std::move(socket), /*reused=*/false);

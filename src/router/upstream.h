@@ -45,7 +45,8 @@ class UpstreamConnection {
 
   boost::asio::ip::tcp::socket socket_;
   const bool reused_;
-  std::string inbox_;  // read, not yet parsed
+  std::string inbox_;        // read, not yet parsed
+  std::vector<char> space_;  // of one reading
   std::unique_ptr<ReplyParser> parser_;
   bool ended_ = false;  // the replica has closed
 };
@@ -57,7 +58,7 @@ class UpstreamPool {
       : io_(std::move(io)), address_(std::move(address)) {}
 
   // One that is open, or else a fresh one. kIo when none is to be had in
-  // limits::kConnectTimeoutMs.
+  // limits::kConnectTimeoutMs; kOverloaded when the router itself can have no more.
   boost::asio::awaitable<Result<std::unique_ptr<UpstreamConnection>>> Connect(bool fresh = false);
   // Keeps it for another request, if the response was read to its end and both sides go on.
   void GiveBack(std::unique_ptr<UpstreamConnection> connection);

@@ -1,5 +1,6 @@
 #include "router/waiting_line.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "http/as_tuple.h"
@@ -7,8 +8,8 @@
 namespace reprise {
 namespace asio = boost::asio;
 
-WaitingLine::Place::Place(WaitingLine& line, const asio::any_io_executor& io)
-    : line_(line), timer_(io), at_(line.places_.insert(line.places_.end(), this)) {}
+WaitingLine::Place::Place(WaitingLine& line, const asio::any_io_executor& io, bool bound)
+    : line_(line), timer_(io), bound_(bound), at_(line.places_.insert(line.places_.end(), this)) {}
 
 WaitingLine::Place::~Place() {
   line_.places_.erase(at_);
@@ -30,8 +31,15 @@ void WaitingLine::Wake(Place& place) {
   place.timer_.cancel();
 }
 
+const WaitingLine::Place* WaitingLine::FirstUnbound() const {
+  const auto found = std::ranges::find_if(places_, [](const Place* each) { return !each->bound_; });
+  return found == places_.end() ? nullptr : *found;
+}
+
 void WaitingLine::WakeFirst() {
-  if (!places_.empty()) Wake(*places_.front());
+  for (Place* place : places_) {
+    if (place->may_go()) Wake(*place);
+  }
 }
 
 void WaitingLine::WakeAll() {

@@ -23,7 +23,8 @@ size_t ApproximateTree::Choose(const Trace& trace, size_t index, const FleetView
   }
   const TraceRequest& request = trace.requests[index];
   const size_t worker = Pick(request, fleet);
-  Remember(trees_[worker], request);
+  // From the end to the beginning, so that no block is older than those behind it.
+  for (size_t i = request.blocks.size(); i-- > 0;) trees_[worker].Use(request.blocks[i]);
   return worker;
 }
 
@@ -36,8 +37,7 @@ size_t ApproximateTree::Pick(const TraceRequest& request, const FleetView& fleet
   size_t best = 0, best_blocks = 0;
   for (size_t worker = 0; worker < trees_.size(); ++worker) {
     size_t blocks = 0;
-    while (blocks < request.blocks.size() &&
-           trees_[worker].places.contains(request.blocks[blocks])) {
+    while (blocks < request.blocks.size() && trees_[worker].contains(request.blocks[blocks])) {
       ++blocks;
     }
     if (blocks > best_blocks) best = worker, best_blocks = blocks;
@@ -45,27 +45,13 @@ size_t ApproximateTree::Pick(const TraceRequest& request, const FleetView& fleet
   if (static_cast<double>(best_blocks * block_tokens_) > kMatchThreshold * request.tokens) {
     return best;
   }
-  const auto smallest = std::ranges::min_element(
-      trees_, {}, [](const WorkerTree& tree) { return tree.blocks.size(); });
+  const auto smallest = std::ranges::min_element(trees_, {}, &RecentBlocks::size);
   return static_cast<size_t>(smallest - trees_.begin());
 }
 
-void ApproximateTree::Remember(WorkerTree& tree, const TraceRequest& request) {
-  // From the end to the beginning, so that no block is older than those behind it.
-  for (size_t i = request.blocks.size(); i-- > 0;) {
-    const auto [found, added] = tree.places.try_emplace(request.blocks[i]);
-    if (!added) tree.blocks.erase(found->second);
-    tree.blocks.push_front(request.blocks[i]);
-    found->second = tree.blocks.begin();
-  }
-}
-
 void ApproximateTree::Evict() {
-  for (WorkerTree& tree : trees_) {
-    while (tree.blocks.size() * block_tokens_ > kMaxTreeTokens) {
-      tree.places.erase(tree.blocks.back());
-      tree.blocks.pop_back();
-    }
+  for (RecentBlocks& tree : trees_) {
+    while (tree.size() * block_tokens_ > kMaxTreeTokens) tree.DropOldest();
   }
 }
 

@@ -4,18 +4,19 @@
 // with the thresholds that it has by default): it remembers which prompts it sent to which worker,
 // in one tree, and knows nothing of what workers drop.
 //
-//   the most requests running on a worker are more than 64 above the fewest, and more than 1.5
-//   times them:  the worker with the fewest a worker was sent at least 30 % of the prompt before:
-//   the one that was sent most of it else:  the worker with the smallest tree
+//   - where the most requests running on a worker are more than 64 above the fewest, and more than
+//     1.5 times them: the worker with the fewest;
+//   - where a worker was sent more than 30 % of the prompt before: the one that was sent most of
+//   it;
+//   - else: the worker with the smallest tree.
 //
 // Every 120 s a worker's tree is cut to 2^26 characters, the least recently used first. Not
 // thread-safe.
 
-#include <list>
-#include <unordered_map>
 #include <vector>
 
 #include "simulation/policy.h"
+#include "simulation/recent_blocks.h"
 
 namespace reprise {
 
@@ -25,17 +26,11 @@ class ApproximateTree final : public Policy {
   size_t Choose(const Trace& trace, size_t request, const FleetView& fleet) override;
 
  private:
-  struct WorkerTree {
-    std::list<TokenId> blocks;  // the last used first
-    std::unordered_map<TokenId, std::list<TokenId>::iterator> places;
-  };
-
   size_t Pick(const TraceRequest& request, const FleetView& fleet) const;
-  void Remember(WorkerTree& tree, const TraceRequest& request);
   void Evict();
 
   size_t block_tokens_;
-  std::vector<WorkerTree> trees_;
+  std::vector<RecentBlocks> trees_;  // of each worker
   double evicted_at_ = 0;
 };
 

@@ -12,9 +12,10 @@
 namespace reprise {
 namespace {
 
-// As `reprise serve` tells its load: soon after a request began or ended, and every second.
+// As `reprise serve` tells its load: soon after a request began or ended. What it tells every
+// second besides differs from that only by the time that passed, which the decider counts itself;
+// so that is left out.
 constexpr double kTellSoonSeconds = 0.1;
-constexpr double kTellSeconds = 1;
 
 enum class EventKind : uint8_t { kReplyEnd, kPromptEnd, kTell, kArrival };
 
@@ -161,6 +162,7 @@ void FleetRun::Begin(size_t replica, double now) {
       ++result_.refused;
       ++done_;
       --outstanding_[replica];
+      TellSoon(replica, now);
       Follow(request, now);
       return Begin(replica, now);
     }
@@ -216,7 +218,7 @@ void FleetRun::Follow(size_t request, double now) {
 }
 
 void FleetRun::TellSoon(size_t replica, double now) {
-  if (telling_[replica] && now < loads_[replica].at_seconds + kTellSoonSeconds) return;
+  if (telling_[replica]) return;
   telling_[replica] = true;
   Push({.at = now + kTellSoonSeconds, .kind = EventKind::kTell, .replica = replica});
 }
@@ -225,8 +227,6 @@ void FleetRun::Tell(size_t replica, double now) {
   loads_[replica] = {.ahead_seconds = replicas_[replica].AheadSeconds(trace_, now),
                      .at_seconds = now};
   telling_[replica] = false;
-  // What is told every second while there is work differs from this only by the time that passed,
-  // which the decider counts itself; so it is left out.
 }
 
 }  // namespace
@@ -236,34 +236,41 @@ double FleetResult::hit_rate() const {
   return static_cast<double>(read_tokens + loaded_tokens) / static_cast<double>(prompt_tokens);
 }
 
-double FleetResult::imbalance() const {
+double FleetResult::mean_busy_seconds() const {
   const double sum = std::accumulate(busy_seconds.begin(), busy_seconds.end(), 0.0);
-  if (sum == 0) return 1;
-  return std::ranges::max(busy_seconds) * static_cast<double>(busy_seconds.size()) / sum;
+  return sum / static_cast<double>(busy_seconds.size());
+}
+
+double FleetResult::imbalance() const {
+  const double mean = mean_busy_seconds();
+  return mean == 0 ? 1 : std::ranges::max(busy_seconds) / mean;
 }
 
 double FleetResult::least_imbalance() const {
-  const double sum = std::accumulate(busy_seconds.begin(), busy_seconds.end(), 0.0);
-  if (sum == 0) return 1;
-  return std::max(1.0, largest_request_seconds * static_cast<double>(busy_seconds.size()) / sum);
+  const double mean = mean_busy_seconds();
+  return mean == 0 ? 1 : std::max(1.0, largest_request_seconds / mean);
 }
 
 double FleetResult::utilisation() const {
-  const double sum = std::accumulate(busy_seconds.begin(), busy_seconds.end(), 0.0);
-  const double capacity = simulated_seconds * static_cast<double>(busy_seconds.size());
-  return capacity == 0 ? 0 : sum / capacity;
+  return simulated_seconds == 0 ? 0 : mean_busy_seconds() / simulated_seconds;
 }
 
 FleetResult RunFleet(const Trace& trace, const FleetOptions& options) {
   return FleetRun(trace, options).Run();
 }
 
+size_t IdealBlocks(const Trace& trace, const FleetOptions& options) {
+  // What is in memory lies on the disk too.
+  const size_t tokens = std::max(options.memory_tokens, options.disk_tokens);
+  return options.replicas * (tokens / trace.block_tokens);
+}
+
 double ScaleForUtilisation(const Trace& trace, const FleetOptions& options, double utilisation) {
   std::vector<size_t> order(trace.requests.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::stable_sort(order, {}, [&](size_t i) { return trace.requests[i].at_seconds; });
-  const size_t blocks = options.replicas * options.memory_tokens / trace.block_tokens;
-  const double busy = PlayIdeal(trace, blocks, order, options.pace).busy_seconds;
+  const double busy =
+      PlayIdeal(trace, IdealBlocks(trace, options), order, options.pace).busy_seconds;
   return busy / (utilisation * static_cast<double>(options.replicas) * trace.seconds);
 }
 

@@ -3,7 +3,6 @@
 // A fleet of replicas that serves a trace under a simulated clock, and what came of it.
 // Deterministic: the same options, the same result. Not thread-safe.
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -41,12 +40,16 @@ struct FleetResult {
 
   size_t computed_tokens() const { return prompt_tokens - read_tokens - loaded_tokens; }
   double hit_rate() const;
+  double mean_busy_seconds() const;
   // Below this no imbalance can be: the request with the most work, which is one replica's, ÷ the
   // mean of busy seconds.
   double least_imbalance() const;
   double imbalance() const;    // the most busy seconds of a replica ÷ their mean
   double utilisation() const;  // mean busy seconds ÷ simulated seconds
 };
+
+// Of one machine that keeps what all replicas of the fleet keep.
+size_t IdealBlocks(const Trace& trace, const FleetOptions& options);
 
 FleetResult RunFleet(const Trace& trace, const FleetOptions& options);
 

@@ -8,11 +8,11 @@ namespace reprise {
 
 IdealResult PlayIdeal(const Trace& trace, size_t memory_blocks, const std::vector<size_t>& order,
                       const SimulatedPace& pace) {
-  ReplicaModel machine(
-      {.memory_blocks = memory_blocks == 0 ? trace.distinct_blocks + 1 : memory_blocks,
-       .block_tokens = trace.block_tokens,
-       .pace = pace},
-      nullptr);
+  const size_t all = trace.distinct_blocks + 1;
+  ReplicaModel machine({.memory_blocks = memory_blocks == 0 ? all : std::min(memory_blocks, all),
+                        .block_tokens = trace.block_tokens,
+                        .pace = pace},
+                       nullptr);
   IdealResult result;
   for (const size_t request : order) {
     result.prompt_tokens += trace.requests[request].tokens;

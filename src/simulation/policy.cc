@@ -14,14 +14,11 @@ namespace {
 
 constexpr size_t kHashedTokens = 2048;
 
-constexpr std::array<std::pair<std::string_view, PolicyKind>, 6> kPolicyNames = {{
-    {"route", PolicyKind::kRoute},
-    {"round-robin", PolicyKind::kRoundRobin},
-    {"random", PolicyKind::kRandom},
-    {"session", PolicyKind::kSession},
-    {"hash", PolicyKind::kHash},
-    {"approximate-tree", PolicyKind::kApproximateTree},
-}};
+constexpr std::array<std::string_view, 6> kPolicyNames = {
+    "route", "approximate-tree", "hash", "session", "random", "round-robin"};
+constexpr std::array<PolicyKind, 6> kPolicyKinds = {
+    PolicyKind::kRoute,   PolicyKind::kApproximateTree, PolicyKind::kHash,
+    PolicyKind::kSession, PolicyKind::kRandom,          PolicyKind::kRoundRobin};
 
 class RoundRobin final : public Policy {
  public:
@@ -74,15 +71,12 @@ class PrefixHash final : public Policy {
 
 }  // namespace
 
-std::string_view NameOf(PolicyKind kind) {
-  return std::ranges::find(kPolicyNames, kind, [](const auto& row) { return row.second; })->first;
-}
+std::span<const std::string_view> PolicyNames() { return kPolicyNames; }
 
 std::optional<PolicyKind> PolicyNamed(std::string_view name) {
-  const auto row =
-      std::ranges::find(kPolicyNames, name, [](const auto& known) { return known.first; });
-  if (row == kPolicyNames.end()) return std::nullopt;
-  return row->second;
+  const auto found = std::ranges::find(kPolicyNames, name);
+  if (found == kPolicyNames.end()) return std::nullopt;
+  return kPolicyKinds[static_cast<size_t>(found - kPolicyNames.begin())];
 }
 
 std::unique_ptr<Policy> MakePolicy(PolicyKind kind, const PolicyOptions& options) {

@@ -12,7 +12,6 @@
 // Not thread-safe.
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -62,7 +61,8 @@ enum class PolicyKind : uint8_t {
   kApproximateTree,
 };
 
-std::string_view NameOf(PolicyKind kind);
+// Of all, in the order in which people want to see them.
+std::span<const std::string_view> PolicyNames();
 std::optional<PolicyKind> PolicyNamed(std::string_view name);
 std::unique_ptr<Policy> MakePolicy(PolicyKind kind, const PolicyOptions& options);
 

@@ -32,10 +32,12 @@ double ReplicaModel::Rate() const {
   return std::max(kSlowest, 1 - static_cast<double>(streams_) * share);
 }
 
+double ReplicaModel::WorkLeft(double now) const {
+  return current_ ? std::max(0.0, current_->work_seconds - (now - since_) * Rate()) : 0;
+}
+
 void ReplicaModel::Advance(double now) {
-  if (current_) {
-    current_->work_seconds = std::max(0.0, current_->work_seconds - (now - since_) * Rate());
-  }
+  if (current_) current_->work_seconds = WorkLeft(now);
   since_ = now;
 }
 
@@ -113,7 +115,7 @@ void ReplicaModel::EndReply(size_t request, double now) {
 }
 
 double ReplicaModel::AheadSeconds(const Trace& trace, double now) const {
-  double ahead = current_ ? std::max(0.0, current_->work_seconds - (now - since_) * Rate()) : 0;
+  double ahead = WorkLeft(now);
   for (const size_t index : waiting_) {
     const TraceRequest& request = trace.requests[index];
     const size_t read = TokensOf(request, cache_->Peek("", request.blocks), options_.block_tokens);
@@ -125,22 +127,18 @@ double ReplicaModel::AheadSeconds(const Trace& trace, double now) const {
 // How many blocks from `first` on can be read from disk.
 size_t ReplicaModel::OnDisk(std::span<const TokenId> blocks, size_t first) {
   size_t end = first;
-  while (end < blocks.size() && on_disk_.contains(blocks[end])) ++end;
+  while (end < blocks.size() && disk_.contains(blocks[end])) ++end;
   return end - first;
 }
 
 void ReplicaModel::WriteToDisk(TokenId number) {
   if (options_.disk_blocks == 0) return;
-  const auto [found, added] = on_disk_.try_emplace(number);
-  if (!added) disk_.erase(found->second);
-  disk_.push_front(number);
-  found->second = disk_.begin();
-  if (added && watcher_ != nullptr) watcher_->Stored(options_.number, Level::kDisk, number);
+  if (disk_.Use(number) && watcher_ != nullptr) {
+    watcher_->Stored(options_.number, Level::kDisk, number);
+  }
   if (disk_.size() <= options_.disk_blocks) return;
-  const TokenId last = disk_.back();
-  disk_.pop_back();
-  on_disk_.erase(last);
-  if (watcher_ != nullptr) watcher_->Removed(options_.number, Level::kDisk, last);
+  const TokenId oldest = disk_.DropOldest();
+  if (watcher_ != nullptr) watcher_->Removed(options_.number, Level::kDisk, oldest);
 }
 
 }  // namespace reprise

@@ -13,8 +13,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -25,6 +23,7 @@
 #include "cache/prefix_cache.h"
 #include "fleet/holdings.h"
 #include "simulation/pace.h"
+#include "simulation/recent_blocks.h"
 #include "simulation/trace.h"
 
 namespace reprise {
@@ -69,7 +68,6 @@ class ReplicaModel {
 
   // What a request that came now would wait for, as the engine tells it.
   double AheadSeconds(const Trace& trace, double now) const;
-  size_t waiting() const { return waiting_.size(); }
   size_t running() const { return leases_.size(); }
   double last_seconds() const { return last_seconds_; }  // of work of the prompt begun last
   double busy_seconds() const { return busy_seconds_; }
@@ -80,6 +78,7 @@ class ReplicaModel {
     double work_seconds = 0;  // left at `since`
   };
   double Rate() const;
+  double WorkLeft(double now) const;  // of the prompt that is being computed, at its own pace
   void Advance(double now);
   size_t OnDisk(std::span<const TokenId> blocks, size_t first);
   void WriteToDisk(TokenId number);
@@ -91,8 +90,7 @@ class ReplicaModel {
   std::unique_ptr<BlockPool> pool_;
   std::unique_ptr<PrefixCache> cache_;
   std::vector<TokenId> number_of_;  // by block id; -1: none
-  std::list<TokenId> disk_;         // the last used first
-  std::unordered_map<TokenId, std::list<TokenId>::iterator> on_disk_;
+  RecentBlocks disk_;
   std::deque<size_t> waiting_;
   std::optional<Current> current_;
   double since_ = 0;

@@ -30,7 +30,8 @@ size_t RoutePolicy::Choose(const Trace& trace, size_t index, const FleetView& fl
                  .disk_seconds_per_token = options_.pace.disk_seconds_per_token,
                  .shared_seconds_per_token = 0,
                  .ahead_seconds = fleet.loads[i].ahead_seconds,
-                 .told = At(fleet.loads[i].at_seconds)};
+                 .told = At(fleet.loads[i].at_seconds),
+                 .replies = fleet.outstanding[i]};
   }
   holdings_.Find(chain_, reach_);
   const TimePoint now = At(fleet.now);

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <sstream>
 #include <stdexcept>
@@ -106,47 +107,60 @@ Trace ReadMooncake(std::ifstream& file, size_t most) {
 void AddSession(const json::object& file, uint32_t session, double begin, PrefixNumbers& numbers,
                 Trace& trace) {
   const size_t group = std::max<size_t>(1, kBlockTokens / BlockSizeOf(file));
-  double end_before = 0;
-  bool first = true;
+  std::optional<double> end_before;  // of the session's request before; none: this is the first
   for (const json::value& value : file.at("requests").as_array()) {
     const json::object& object = value.as_object();
     const double at = object.at("t").to_number<double>();
     const json::value* took = object.if_contains("api_time");
-    TraceRequest request{
-        .after_seconds = first ? begin : std::clamp(at - end_before, 0.0, kLongestPause),
-        .at_seconds = begin + at,
-        .follows = !first,
-        .session = session,
-        .tokens = NumberAt(object, "in"),
-        .reply_tokens = NumberAt(object, "out"),
-        .blocks = numbers.Of(object.at("hash_ids").as_array(), session, group)};
+    const json::array& ids = object.at("hash_ids").as_array();
+    if (ids.empty()) continue;
+    trace.requests.push_back(
+        {.after_seconds = end_before ? std::clamp(at - *end_before, 0.0, kLongestPause) : begin,
+         .at_seconds = begin + at,
+         .follows = end_before.has_value(),
+         .session = session,
+         .tokens = NumberAt(object, "in"),
+         .reply_tokens = NumberAt(object, "out"),
+         .blocks = numbers.Of(ids, session, group)});
     end_before = at + (took != nullptr && took->is_number() ? took->to_number<double>() : 0);
-    first = false;
-    if (!request.blocks.empty()) trace.requests.push_back(std::move(request));
   }
 }
 
 Trace ReadAgents(const std::vector<fs::path>& paths, const TraceQuery& query) {
+  std::vector<json::value> files;
+  files.reserve(paths.size());
+  for (const fs::path& path : paths) {
+    std::ifstream file(path);
+    std::stringstream text;
+    text << file.rdbuf();
+    files.push_back(json::parse(text.str()));
+  }
   Trace trace;
   PrefixNumbers numbers;
   std::mt19937_64 random(query.seed);
   std::uniform_real_distribution<double> begins(0, kSpreadSeconds);
   uint32_t session = 0;
   for (size_t turn = 0; turn < query.repeat; ++turn) {
-    for (const fs::path& path : paths) {
-      std::ifstream file(path);
-      std::stringstream text;
-      text << file.rdbuf();
-      const json::value value = json::parse(text.str());
-      const size_t size = BlockSizeOf(value.as_object());
-      trace.block_tokens = std::max<size_t>(1, kBlockTokens / size) * size;
-      AddSession(value.as_object(), session++, begins(random), numbers, trace);
+    for (const json::value& file : files) {
+      const size_t size = BlockSizeOf(file.as_object());
+      const size_t block_tokens = std::max<size_t>(1, kBlockTokens / size) * size;
+      if (trace.block_tokens != 0 && trace.block_tokens != block_tokens) {
+        throw std::invalid_argument("its sessions have blocks of different sizes");
+      }
+      trace.block_tokens = block_tokens;
+      if (query.requests != 0 && trace.requests.size() >= query.requests) break;
+      AddSession(file.as_object(), session++, begins(random), numbers, trace);
     }
   }
+  // Whole sessions were added, of which the rest is not played.
   if (query.requests != 0 && trace.requests.size() > query.requests) {
     trace.requests.resize(query.requests);
   }
-  trace.distinct_blocks = numbers.size();
+  // Numbers are given in order.
+  for (const TraceRequest& request : trace.requests) {
+    const auto most = static_cast<size_t>(std::ranges::max(request.blocks)) + 1;
+    trace.distinct_blocks = std::max(trace.distinct_blocks, most);
+  }
   trace.seconds = kSpreadSeconds;
   return trace;
 }

@@ -44,7 +44,7 @@ struct BlockRun {
   // it is not known.
   std::optional<BlockName> parent = {};
   std::vector<BlockName> blocks = {};
-  std::vector<TokenId> tokens = {};  // of all of them; empty: not known
+  std::vector<TokenId> tokens = {};  // of all of them; empty: not known, or not wanted
 
   bool operator==(const BlockRun&) const = default;
 };
@@ -65,6 +65,12 @@ struct BlockChanges {
   bool cleared = false;                 // nothing is left of what the place held
   std::vector<BlockName> removed = {};  // of a store also what was not told before
   std::vector<BlockRun> stored = {};
+};
+
+// What somebody wants to be told of.
+enum class BlockView : uint8_t {
+  kNamesEverywhere,   // names, in memory and in each store below
+  kMemoryWithTokens,  // memory alone, with what its blocks hold
 };
 
 // False: it wants no more. Called on the engine's and the stores' threads, of one place in order;

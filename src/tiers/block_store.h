@@ -73,9 +73,9 @@ class StoreListener {
  public:
   virtual ~StoreListener() = default;
 
-  virtual void OnStored(const BlockKey& key) = 0;
-  virtual void OnGone(const BlockKey& key) = 0;  // also of one that was not told
-  virtual void OnCleared() = 0;                  // nothing is left
+  virtual void OnStored(BlockName block) = 0;
+  virtual void OnGone(BlockName block) = 0;  // also of one that was not told
+  virtual void OnCleared() = 0;              // nothing is left
 };
 
 class BlockStore {
@@ -85,12 +85,11 @@ class BlockStore {
   // It outlives the store. Called before the others; stores that do not know what they hold tell
   // nothing.
   virtual void SetListener(StoreListener* /*listener*/) {}
-  // All that it holds, as far as it knows, then `done`; the listener is told of no change in
-  // between. Called by the thread that writes. kIo: they were not all; `done` was called all the
-  // same.
-  virtual Status ForEachHeld(const std::function<void(const BlockKey&)>& /*visit*/,
-                             const std::function<void()>& done) const {
-    done();
+  // All that it holds, as far as it knows, then `done` with whether they were all; the listener is
+  // told of no change in between. Called by the thread that writes. kIo: they were not.
+  virtual Status ForEachHeld(const std::function<void(BlockName)>& /*visit*/,
+                             const std::function<void(bool all)>& done) const {
+    done(true);
     return {};
   }
 

@@ -240,14 +240,14 @@ StoreSizes DiskStore::sizes() const {
   return sizes_;
 }
 
-Status DiskStore::ForEachHeld(const std::function<void(const BlockKey&)>& visit,
-                              const std::function<void()>& done) const {
+Status DiskStore::ForEachHeld(const std::function<void(BlockName)>& visit,
+                              const std::function<void(bool all)>& done) const {
   const std::lock_guard telling(telling_);
   // Those of another size are no blocks of this model's.
   const Status read = index_->ForEach([&](const BlockKey& key, const DiskEntry& entry) {
-    if (entry.record_bytes == RecordBytes()) visit(key);
+    if (entry.record_bytes == RecordBytes()) visit(NameOf(key));
   });
-  done();
+  done(read.has_value());
   return read;
 }
 
@@ -315,7 +315,7 @@ void DiskStore::Forget(const BlockKey& key, TierMiss why) {
   update.Erase(key);
   if (update.Commit()) {
     GiveSlots({&*entry, 1});
-    if (listener_ != nullptr) listener_->OnGone(key);
+    if (listener_ != nullptr) listener_->OnGone(NameOf(key));
   }
   RememberGone(key, why);
 }
@@ -363,7 +363,7 @@ Status DiskStore::MakeRoom(uint64_t bytes, WallSeconds now, WriteOutcome& outcom
   if (Status committed = update.Commit(); !committed) return committed;
   GiveSlots(gone);
   if (listener_ != nullptr)
-    std::ranges::for_each(keys, [this](auto& key) { listener_->OnGone(key); });
+    std::ranges::for_each(keys, [this](auto& key) { listener_->OnGone(NameOf(key)); });
   return {};
 }
 
@@ -382,7 +382,7 @@ Status DiskStore::Enter(std::span<const std::pair<BlockKey, DiskEntry>> entries)
   for (const auto& [key, entry] : entries) update.Put(key, entry);
   if (Status committed = update.Commit(); !committed) return committed;
   if (listener_ == nullptr) return {};
-  for (const auto& [key, entry] : entries) listener_->OnStored(key);
+  for (const auto& [key, entry] : entries) listener_->OnStored(NameOf(key));
   return {};
 }
 

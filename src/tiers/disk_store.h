@@ -60,8 +60,8 @@ class DiskStore final : public BlockStore {
   const Found& found() const { return found_; }
 
   void SetListener(StoreListener* listener) override { listener_ = listener; }
-  Status ForEachHeld(const std::function<void(const BlockKey&)>& visit,
-                     const std::function<void()>& done) const override;
+  Status ForEachHeld(const std::function<void(BlockName)>& visit,
+                     const std::function<void(bool all)>& done) const override;
 
   size_t Find(std::span<const BlockKey> chain) override;
   TierMiss WhyMissing(const BlockKey& key) const override;

@@ -2,11 +2,11 @@
 
 namespace reprise {
 
-void KnownBlocks::Add(const BlockKey& key) {
+void KnownBlocks::Add(BlockName block) {
   const std::lock_guard lock(mutex_);
-  if (!blocks_.try_emplace(key, next_).second) return;
-  in_order_.emplace_back(next_++, key);
-  if (listener_ != nullptr) listener_->OnStored(key);
+  if (!blocks_.try_emplace(block, next_).second) return;
+  in_order_.emplace_back(next_++, block);
+  if (listener_ != nullptr) listener_->OnStored(block);
   while (in_order_.size() > most_) {
     const auto [number, earliest] = in_order_.front();
     in_order_.pop_front();
@@ -17,9 +17,9 @@ void KnownBlocks::Add(const BlockKey& key) {
   }
 }
 
-void KnownBlocks::Remove(const BlockKey& key) {
+void KnownBlocks::Remove(BlockName block) {
   const std::lock_guard lock(mutex_);
-  if (blocks_.erase(key) > 0 && listener_ != nullptr) listener_->OnGone(key);
+  if (blocks_.erase(block) > 0 && listener_ != nullptr) listener_->OnGone(block);
 }
 
 void KnownBlocks::Clear() {
@@ -29,11 +29,11 @@ void KnownBlocks::Clear() {
   if (listener_ != nullptr) listener_->OnCleared();
 }
 
-void KnownBlocks::ForEach(const std::function<void(const BlockKey&)>& visit,
-                          const std::function<void()>& done) const {
+void KnownBlocks::ForEach(const std::function<void(BlockName)>& visit,
+                          const std::function<void(bool all)>& done) const {
   const std::lock_guard lock(mutex_);
-  for (const auto& [key, number] : blocks_) visit(key);
-  done();
+  for (const auto& [block, number] : blocks_) visit(block);
+  done(true);
 }
 
 }  // namespace reprise

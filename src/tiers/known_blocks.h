@@ -1,12 +1,13 @@
 #pragma once
 
 // Which blocks a store that others use too was last seen to hold: those that this process stored
-// there or found, the most recent ones of them. Any thread.
+// there or found, the most recent ones of them, about 40 bytes each. Any thread.
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <unordered_map>
+#include <utility>
 
 #include "tiers/block_store.h"
 
@@ -19,20 +20,21 @@ class KnownBlocks {
   // Of all that follows; nullptr: nobody is told. Called before the rest.
   void SetListener(StoreListener* listener) { listener_ = listener; }
 
-  void Add(const BlockKey& key);     // it is there; of too many the earliest is forgotten
-  void Remove(const BlockKey& key);  // it is not
+  void Add(BlockName block);     // it is there; of too many the earliest is forgotten
+  void Remove(BlockName block);  // it is not
   void Clear();
   // As BlockStore::ForEachHeld.
-  void ForEach(const std::function<void(const BlockKey&)>& visit,
-               const std::function<void()>& done) const;
+  void ForEach(const std::function<void(BlockName)>& visit,
+               const std::function<void(bool all)>& done) const;
 
  private:
   const size_t most_;
   StoreListener* listener_ = nullptr;
   mutable std::mutex mutex_;
-  std::unordered_map<BlockKey, uint64_t> blocks_;  // GUARDED_BY(mutex_): which number they have
+  // GUARDED_BY(mutex_): which number they have.
+  boost::unordered_flat_map<BlockName, uint64_t> blocks_;
   // GUARDED_BY(mutex_): in the order that they came; what has gone since has no such number.
-  std::deque<std::pair<uint64_t, BlockKey>> in_order_;
+  std::deque<std::pair<uint64_t, BlockName>> in_order_;
   uint64_t next_ = 0;  // GUARDED_BY(mutex_)
 };
 

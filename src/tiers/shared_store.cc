@@ -207,8 +207,8 @@ std::vector<bool> SharedStore::Which(std::span<const BlockKey> keys) {
       for (const size_t i : parts[s]) connection.Add({"EXISTS", records_.Name(keys[i])});
       const auto take = [&](size_t i, const redisReply& reply) {
         there[parts[s][i]] = reply.type == REDIS_REPLY_INTEGER && reply.integer == 1;
-        const BlockKey& key = keys[parts[s][i]];
-        there[parts[s][i]] ? known_.Add(key) : known_.Remove(key);
+        const BlockName name = NameOf(keys[parts[s][i]]);
+        there[parts[s][i]] ? known_.Add(name) : known_.Remove(name);
       };
       return Ask(connection, parts[s].size(), DeadlineFor(0), take);
     }));
@@ -244,7 +244,7 @@ Status SharedStore::TakeReply(const BlockKey& key, std::span<const TokenId> toke
   StoreOf(key).reading.asked.pop_front();
   switch ((*reply)->type) {
     case REDIS_REPLY_NIL:
-      known_.Remove(key);
+      known_.Remove(NameOf(key));
       return Fail(ErrorCode::kNotFound, "the block is not stored any more");
     case REDIS_REPLY_STRING:
       return records_.Open(key, tokens, TextOf(**reply), payload);
@@ -273,7 +273,7 @@ Status SharedStore::Read(const BlockKey& key, std::span<const TokenId> tokens,
     // It would be refused again and again; whoever computes the block now may store it anew.
     if (Status drained = Drain(line); !drained) return drained;
     connection.Add({"UNLINK", records_.Name(key)});
-    known_.Remove(key);
+    known_.Remove(NameOf(key));
     const Status removed = Ask(connection, 1, DeadlineFor(0));
     return removed ? read : removed;
   });
@@ -304,7 +304,7 @@ Status SharedStore::WriteTo(StoreConnection& connection, std::span<const BlockWr
         if (reply.integer == 0) {
           fresh.push_back(i / 2);
         } else {
-          known_.Add(blocks[i / 2]->use.key);
+          known_.Add(NameOf(blocks[i / 2]->use.key));
         }
       });
   if (!done) return done;
@@ -318,7 +318,7 @@ Status SharedStore::WriteTo(StoreConnection& connection, std::span<const BlockWr
              [&](size_t i, const redisReply& reply) {
                const bool refused = IsError(reply, "OOM");
                ++(refused ? outcome.refused : outcome.written);
-               if (!refused) known_.Add(blocks[fresh[i]]->use.key);
+               if (!refused) known_.Add(NameOf(blocks[fresh[i]]->use.key));
              });
 }
 
@@ -395,8 +395,8 @@ Status SharedStore::ClearStore(StoreConnection& connection) {
               fmt::format("{} has more than could be removed in a minute", connection.label()));
 }
 
-Status SharedStore::ForEachHeld(const std::function<void(const BlockKey&)>& visit,
-                                const std::function<void()>& done) const {
+Status SharedStore::ForEachHeld(const std::function<void(BlockName)>& visit,
+                                const std::function<void(bool all)>& done) const {
   known_.ForEach(visit, done);
   return {};
 }

@@ -53,8 +53,8 @@ class SharedStore final : public BlockStore {
 
   // What was stored by this process or found, and not missed since.
   void SetListener(StoreListener* listener) override { known_.SetListener(listener); }
-  Status ForEachHeld(const std::function<void(const BlockKey&)>& visit,
-                     const std::function<void()>& done) const override;
+  Status ForEachHeld(const std::function<void(BlockName)>& visit,
+                     const std::function<void(bool all)>& done) const override;
 
   size_t Find(std::span<const BlockKey> chain) override;
   size_t FindLast(std::span<const BlockKey> keys) override;

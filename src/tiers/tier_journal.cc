@@ -9,14 +9,14 @@
 
 namespace reprise {
 
-void TierJournal::OnStored(const BlockKey& key) {
+void TierJournal::OnStored(BlockName block) {
   const std::lock_guard lock(mutex_);
-  if (!sinks_.empty()) changes_.push_back({NameOf(key), true});
+  if (!sinks_.empty()) changes_.push_back({block, true});
 }
 
-void TierJournal::OnGone(const BlockKey& key) {
+void TierJournal::OnGone(BlockName block) {
   const std::lock_guard lock(mutex_);
-  if (!sinks_.empty()) changes_.push_back({NameOf(key), false});
+  if (!sinks_.empty()) changes_.push_back({block, false});
 }
 
 void TierJournal::OnCleared() {
@@ -27,10 +27,12 @@ void TierJournal::OnCleared() {
 
 Status TierJournal::Watch(const BlockStore& store, BlockSink sink) {
   std::vector<BlockName> names;
-  return store.ForEachHeld([&](const BlockKey& key) { names.push_back(NameOf(key)); },
-                           [&] {
+  return store.ForEachHeld([&](BlockName block) { names.push_back(block); },
+                           [&](bool all) {
+                             if (!all) names.clear();
                              const std::lock_guard lock(mutex_);
                              TellLocked();
+                             if (!sinks_.empty()) Send({});  // who wants no more goes
                              if (SendSnapshot(names, sink)) sinks_.push_back(std::move(sink));
                            });
 }

@@ -19,12 +19,12 @@ class TierJournal final : public StoreListener {
  public:
   explicit TierJournal(BlockPlace place) : place_(place) {}
 
-  void OnStored(const BlockKey& key) override;
-  void OnGone(const BlockKey& key) override;
+  void OnStored(BlockName block) override;
+  void OnGone(BlockName block) override;
   void OnCleared() override;
 
-  // From now on `sink` is told: all that `store` holds, and what Tell says. An Error: what could be
-  // read of it.
+  // From now on `sink` is told: all that `store` holds, and what Tell says. An Error: what it holds
+  // could not be read; then it is told of what changes only.
   Status Watch(const BlockStore& store, BlockSink sink);
   // Tells what has changed since the last call, if anything has.
   void Tell();

@@ -1,8 +1,10 @@
 #include "vendor/served_model.h"
 
+#include <span>
 #include <utility>
 
 #include "base/limits.h"
+#include "base/sha256.h"
 
 namespace reprise {
 
@@ -21,6 +23,11 @@ ServedModel DescribeTexts(ModelTexts texts) {
   model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);
   model.vocabulary = static_cast<int>(model.tokenizer->vocabulary().tokens.size());
   return model;
+}
+
+std::string TemplateHash(const std::string& source) {
+  if (source.empty()) return "";
+  return Sha256Hasher().Add(std::as_bytes(std::span(source))).Finish().Hex();
 }
 
 }  // namespace reprise

@@ -47,4 +47,8 @@ struct ModelTexts {
 // the policy, bounds, stores.
 ServedModel DescribeTexts(ModelTexts texts);
 
+// By which two programs tell that they render by the same template: the SHA-256 of its source, in
+// hexadecimal; empty where there is none.
+std::string TemplateHash(const std::string& source);
+
 }  // namespace reprise

@@ -265,8 +265,10 @@ TEST_F(FollowServerTest, WhoDoesNotReadIsCutAndTheEngineIsToldToStop) {
   part.place = BlockPlace::kDisk;
   part.stored = {{.blocks = std::vector<BlockName>(1'000'000, 7)}};
   ASSERT_TRUE(engine_.WaitForBlockSinks(1));
-  for (size_t bytes = 0; bytes <= limits::kMaxFollowerBacklogBytes + (64u << 20);
-       bytes += 19'000'000) {
+  // As much again is being sent.
+  constexpr size_t kPartBytes = 1'000'000 * sizeof(BlockName);
+  for (size_t bytes = 0; bytes <= 2 * limits::kMaxFollowerBacklogBytes + kPartBytes;
+       bytes += kPartBytes) {
     engine_.TellBlocks(part);
   }
   EXPECT_TRUE(engine_.WaitForBlockSinks(0));

@@ -17,7 +17,7 @@ constexpr std::array<TokenId, 8> kTokens = {1, 2, 3, 4, 5, 6, 7, 8};
 
 class BlockJournalTest : public ::testing::Test {
  protected:
-  BlockJournalTest() { journal_.Watch(cache_, Sink(told_)); }
+  BlockJournalTest() { journal_.Watch(cache_, BlockView::kMemoryWithTokens, Sink(told_)); }
 
   static BlockSink Sink(std::vector<BlockChanges>& told) {
     return [&told](const std::shared_ptr<const BlockChanges>& changes) {
@@ -92,7 +92,7 @@ TEST_F(BlockJournalTest, WithNobodyThereKeysAreKeptAndNothingIsTold) {
     if (block > 0) parent = BlockId{block - 1};
     if (block == 3) {
       told_.clear();
-      journal.Watch(cache_, Sink(told_));
+      journal.Watch(cache_, BlockView::kMemoryWithTokens, Sink(told_));
     }
     journal.OnStored("tenant", parent, BlockId{block}, TokensOf(block));
     journal.Tell();
@@ -102,11 +102,33 @@ TEST_F(BlockJournalTest, WithNobodyThereKeysAreKeptAndNothingIsTold) {
   EXPECT_EQ(told_.back().stored, (std::vector<BlockRun>{{names_[2], {names_[3]}, {7, 8}}}));
 }
 
+TEST_F(BlockJournalTest, TokensAreToldToWhoWantsThem) {
+  std::vector<BlockChanges> names;
+  journal_.Watch(cache_, BlockView::kNamesEverywhere, Sink(names));
+  Store(0);
+  journal_.Tell();
+  EXPECT_EQ(told_.back().stored, (std::vector<BlockRun>{{std::nullopt, {names_[0]}, {1, 2}}}));
+  EXPECT_EQ(names.back().stored, (std::vector<BlockRun>{{std::nullopt, {names_[0]}, {}}}));
+  EXPECT_EQ(names.back().sequence, told_.back().sequence);
+}
+
+TEST_F(BlockJournalTest, WhoWantsNoMoreIsLetGoWhenTheNextOneComes) {
+  const auto owned = std::make_shared<int>();
+  bool wants = true;
+  journal_.Watch(cache_, BlockView::kNamesEverywhere,
+                 [owned, &wants](const std::shared_ptr<const BlockChanges>&) { return wants; });
+  EXPECT_EQ(owned.use_count(), 2);
+  wants = false;
+  journal_.Watch(cache_, BlockView::kNamesEverywhere,
+                 [](const std::shared_ptr<const BlockChanges>&) { return true; });
+  EXPECT_EQ(owned.use_count(), 1) << "though nothing has changed";
+}
+
 TEST_F(BlockJournalTest, ManyChangesComeInSeveralOfFollowingNumbers) {
   constexpr uint32_t kBlocks = 2 * limits::kMaxToldBlocks;
   BlockJournal journal(Sha256{}, kBlocks);
   std::vector<BlockChanges> told;
-  journal.Watch(cache_, Sink(told));
+  journal.Watch(cache_, BlockView::kMemoryWithTokens, Sink(told));
   const auto root = [&](uint32_t block) {
     const std::array<TokenId, 2> tokens = {static_cast<TokenId>(block), 0};
     journal.OnStored("tenant", std::nullopt, BlockId{block}, tokens);
@@ -143,7 +165,7 @@ TEST_F(BlockJournalTest, ALargeTreesSnapshotComesInPartsThatFollowOneAnother) {
     }
   }
   std::vector<BlockChanges> told;
-  journal.Watch(cache, Sink(told));
+  journal.Watch(cache, BlockView::kMemoryWithTokens, Sink(told));
   ASSERT_EQ(told.size(), 2U);
   EXPECT_TRUE(told[0].begins && !told[0].ends && !told[1].begins && told[1].ends);
   ASSERT_EQ(told[0].stored.size(), 1U);

@@ -183,6 +183,15 @@ TEST_F(DecisionTest, AReplicaThatKnowsNoPaceYetIsTakenToBeTheFastest) {
   EXPECT_EQ(Choose().replica, 2u) << "nobody knows any: tokens are compared";
 }
 
+TEST_F(DecisionTest, RepliesThatAreBeingWrittenAreWorkToo) {
+  loads_[0].replies = 3;
+  loads_[1].replies = 2;
+  loads_[2].replies = 2;
+  const Decision decision = Choose(3200, 0);
+  EXPECT_EQ(decision.replica, 1u);
+  EXPECT_NEAR(decision.expected_seconds, (3200 + 2 * Decider::kReplyTokens) * kPace, 1e-9);
+}
+
 TEST_F(DecisionTest, AReplicaThatBeginsAnewIsNotFlooded) {
   Work(0, 6);
   Work(1, 10);

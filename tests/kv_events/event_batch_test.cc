@@ -19,7 +19,7 @@ TEST(EventBatchTest, ABatchOfNothingIsAnArrayOfThree) {
 
 TEST(EventBatchTest, NamesAreNineBytesHoweverSmallAndTokensAsShortAsTheyCanBe) {
   const KvEvent stored =
-      StoredBlocks{.parent = 7, .blocks = {0x0102030405060708}, .tokens = {1, 200, 1000, 70000}};
+      BlockRun{.parent = 7, .blocks = {0x0102030405060708}, .tokens = {1, 200, 1000, 70000}};
   EXPECT_EQ(EncodeBatch(1.5, {&stored, 1}, 4),
             kBatch + Bytes({0x91, 0x98, 0xab}) + "BlockStored" +
                 Bytes({0x91, 0xcf, 1, 2, 3, 4, 5, 6, 7, 8}) +  // block_hashes
@@ -30,7 +30,7 @@ TEST(EventBatchTest, NamesAreNineBytesHoweverSmallAndTokensAsShortAsTheyCanBe) {
 }
 
 TEST(EventBatchTest, WhatBeginsAPromptHasNoParent) {
-  const KvEvent stored = StoredBlocks{.blocks = {1}, .tokens = {}};
+  const KvEvent stored = BlockRun{.blocks = {1}, .tokens = {}};
   EXPECT_EQ(EncodeBatch(1.5, {&stored, 1}, 4),
             kBatch + Bytes({0x91, 0x98, 0xab}) + "BlockStored" +
                 Bytes({0x91, 0xcf, 0, 0, 0, 0, 0, 0, 0, 1, 0xc0, 0x90, 4, 0xc0, 0xc0, 0xc0, 0}));

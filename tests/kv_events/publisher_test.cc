@@ -92,7 +92,7 @@ std::string EventsOf(const std::vector<KvEvent>& events) {
   return EventsOf(EncodeBatch(0, events, 2));
 }
 
-StoredBlocks Block(BlockName name, std::optional<BlockName> parent = {}) {
+BlockRun Block(BlockName name, std::optional<BlockName> parent = {}) {
   const auto token = static_cast<TokenId>(name);
   return {.parent = parent, .blocks = {name}, .tokens = {token, token}};
 }
@@ -113,14 +113,10 @@ class PublisherTest : public ::testing::Test {
   // The engine's side: what it holds is a snapshot for who begins to watch.
   void Watch(BlockSink sink) {
     const std::scoped_lock lock(mutex_);
-    BlockChanges disk;
-    disk.place = BlockPlace::kDisk;
-    disk.stored = {{.blocks = {404}}};
-    EXPECT_FALSE(sink(std::make_shared<const BlockChanges>(disk)));
     BlockChanges snapshot;
     snapshot.kind = BlockChanges::Kind::kSnapshot;
     snapshot.begins = snapshot.ends = true;
-    for (const BlockName name : held_) snapshot.stored.push_back(RunOf(Block(name)));
+    for (const BlockName name : held_) snapshot.stored.push_back(Block(name));
     if (sink(std::make_shared<const BlockChanges>(snapshot))) sinks_.push_back(std::move(sink));
     ++watches_;
     watched_.notify_all();
@@ -136,11 +132,8 @@ class PublisherTest : public ::testing::Test {
   }
   void TellStored(BlockName name) {
     BlockChanges changes;
-    changes.stored = {RunOf(Block(name))};
+    changes.stored = {Block(name)};
     Tell(changes);
-  }
-  static BlockRun RunOf(const StoredBlocks& stored) {
-    return {stored.parent, stored.blocks, stored.tokens};
   }
   // Before its subscription has arrived, what is published passes a reader by. Returns the first
   // message that did not: the blocks stored until then have the names 1, 2, …
@@ -170,7 +163,7 @@ TEST_F(PublisherTest, BatchesAreNumberedAndCarryTheTopic) {
   for (BlockName last = name; last < stored_; ++last) reader.Receive();
   BlockChanges changes;
   changes.removed = {stored_};
-  changes.stored = {RunOf(Block(99, 1))};
+  changes.stored = {Block(99, 1)};
   Tell(changes);
   const Frames next = reader.Receive();
   EXPECT_EQ(next[1], Number(static_cast<uint8_t>(stored_)));

@@ -37,10 +37,6 @@ inline std::shared_ptr<PromptReader> ReaderOf(const ServedModel& model, std::str
   return std::make_shared<PromptReader>(std::move(described));
 }
 
-inline std::string HashText(const std::string& text) {
-  return Sha256Hasher().Add(std::as_bytes(std::span(text))).Finish().Hex();
-}
-
 class PlayedReplica {
  public:
   explicit PlayedReplica(const std::string& template_source, ApiPolicy policy = {})
@@ -63,7 +59,7 @@ class PlayedReplica {
     options.eos_token = model.eos_token;
     options.policy = policy;
     server = Server::Start(engine, model.tokenizer, model.chat_template, options).value();
-    lore.template_hash = HashText(template_source);
+    lore.template_hash = TemplateHash(template_source);
     follower = std::make_unique<TestClient>(server->port());
     follower->Get("/cache/events");
     events.Begin();

@@ -164,6 +164,74 @@ TEST_F(ProxyFailureTest, BeyondWhatReplicasMayHaveRequestsWaitAndThenAreRefused)
   EXPECT_EQ(second.Read().status, 200);
 }
 
+TEST_F(ProxyFailureTest, WhoIsBoundToABusyReplicaHoldsUpNobodyElse) {
+  std::counting_semaphore<> answer(0);
+  PlayedUpstream& busy = Play([&](const PlayedRequest&, PlayedConnection& connection) {
+    ++asked_;
+    answer.acquire();
+    connection.Send(PlayedAnswer("200 OK", "{}"));
+  });
+  PlayedUpstream& other = Play([](const PlayedRequest&, PlayedConnection& connection) {
+    connection.Send(PlayedAnswer("200 OK", "{}"));
+  });
+  RouterOptions options;
+  options.max_outstanding = 1;
+  options.queue_wait = std::chrono::hours(1);
+  Start(std::move(options));
+  const std::string named =
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+      "application/json\r\nContent-Length: 2\r\nx-reprise-replica: " +
+      busy.name() + "\r\n\r\n{}";
+  TestClient first(router_->port()), second(router_->port());
+  first.Send(named);
+  EXPECT_TRUE(Until([&] { return asked_ == 1; }));
+  second.Send(named);
+  EXPECT_TRUE(Until([&] {
+    const HttpReply fleet = Ask("GET /fleet HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    return json::parse(fleet.body).at("waiting").as_int64() == 1;
+  }));
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_EQ(other.requests().size(), 1u);
+  answer.release(2);
+  EXPECT_EQ(first.Read().status, 200);
+  EXPECT_EQ(second.Read().status, 200);
+}
+
+TEST_F(ProxyFailureTest, AStoredResponseIsAskedOfNobodyButItsHolder) {
+  std::atomic<int> elsewhere = 0;
+  const auto answer = [&](const PlayedRequest& request, PlayedConnection& connection) {
+    if (request.head.starts_with("POST")) {
+      connection.Send(
+          "HTTP/1.1 200 OK\r\nx-reprise-stored-response: resp_1\r\nContent-Length: "
+          "2\r\n\r\n{}");
+    } else {
+      ++elsewhere;
+      connection.Send(PlayedAnswer("429 No", "{\"full\":1}"));
+    }
+  };
+  Play(answer);
+  Play(answer);
+  Start();
+  EXPECT_EQ(Chat("/v1/responses").status, 200);
+  const HttpReply reply = Ask("GET /v1/responses/resp_1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  EXPECT_EQ(reply.status, 429) << "which is true, where another's 404 would not be";
+  EXPECT_EQ(elsewhere, 1);
+}
+
+TEST_F(ProxyFailureTest, AStreamWhoseLengthWasToldIsCut) {
+  PlayTwo([](const PlayedRequest&, PlayedConnection& connection) {
+    connection.Send(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: "
+        "1000\r\n\r\ndata: 1\n\n");
+    connection.Close();
+  });
+  Start();
+  TestClient client(router_->port());
+  client.Post("/v1/chat/completions", "{}");
+  EXPECT_TRUE(client.ReadToClose());
+  EXPECT_TRUE(client.buffer.ends_with("\r\n\r\ndata: 1\n\n")) << client.buffer;
+}
+
 TEST_F(ProxyFailureTest, WhoWaitsTooLongIsRefused) {
   std::promise<void> answer;
   Play([&](const PlayedRequest&, PlayedConnection& connection) {

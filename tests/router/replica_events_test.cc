@@ -28,7 +28,7 @@ class ReplicaEventsTest : public ::testing::Test {
         R"({{"process":"{}","model":"tiny","identity":"{}","block_tokens":32,"context":4096,
         "template":"{}","tool_format":"hermes","cache_key_isolates":false,"drop_billing_line":true,
         "cache_minimum_tokens":0,"places":[{}],"version":"1"{}}})",
-        process, std::string(64, 'a'), HashText(kChatMl), places, more);
+        process, std::string(64, 'a'), TemplateHash(kChatMl), places, more);
   }
   void Take(std::string_view name, std::string_view data) {
     const Status taken = events_.Take(name, data, now_);
@@ -54,8 +54,10 @@ class ReplicaEventsTest : public ::testing::Test {
   const TimePoint now_ = TimePoint(std::chrono::seconds(5));
   const std::shared_ptr<PromptReader> reader_ = ReaderOf(TestModel(), kChatMl);
   Holdings holdings_{1024};
-  ReplicaLore lore_{
-      .holdings = holdings_, .reader = *reader_, .template_hash = HashText(kChatMl), .terms = {}};
+  ReplicaLore lore_{.holdings = holdings_,
+                    .reader = *reader_,
+                    .template_hash = TemplateHash(kChatMl),
+                    .terms = {}};
   Replica replica_{1, {"127.0.0.1", 8080}};
   ReplicaEvents events_{replica_, lore_};
 };
@@ -166,16 +168,34 @@ TEST_F(ReplicaEventsTest, LoadAndDrainingAreTold) {
 }
 
 TEST_F(ReplicaEventsTest, OfAReplicaWithAnotherTemplateNothingIsExpected) {
-  lore_.template_hash = HashText("another");
+  lore_.template_hash = TemplateHash("another");
   Take("hello", Hello());
   EXPECT_NE(replica_.told.trouble.find("--chat-template"), std::string::npos);
   TakeWholeSnapshots();
   EXPECT_FALSE(replica_.told.followed);
   EXPECT_EQ(InMemory(), 0U);
   EXPECT_FALSE(events_.basis());
-  lore_.template_hash = HashText(kChatMl);
+  lore_.template_hash = TemplateHash(kChatMl);
   Take("hello", Hello());
   EXPECT_EQ(replica_.told.trouble, "");
+}
+
+TEST_F(ReplicaEventsTest, WhoDiffersIsLookedAtAnewWhenTheOthersHaveGone) {
+  Replica other(2, {"127.0.0.1", 8081});
+  ReplicaEvents others(other, lore_);
+  others.Begin();
+  std::string hello = Hello("cc");
+  hello.replace(hello.find("\"cache_minimum_tokens\":0"), 24, "\"cache_minimum_tokens\":9");
+  EXPECT_TRUE(others.Take("hello", hello, now_));
+  EXPECT_TRUE(others.Take("load", "{}", now_)) << "the first still has other settings";
+  events_.End();
+  EXPECT_FALSE(others.Take("load", "{}", now_)) << "its stream begins anew …";
+  others.End();
+  EXPECT_TRUE(others.Take("hello", hello, now_));
+  EXPECT_EQ(other.told.trouble, "") << "… and is believed";
+  // One that comes back with these settings is no trouble either, with the old ones it is.
+  Take("hello", Hello());
+  EXPECT_NE(replica_.told.trouble, "");
 }
 
 TEST_F(ReplicaEventsTest, ReplicasThatReadPromptsOtherwiseThanTheFirstAreInTrouble) {

@@ -80,7 +80,7 @@ std::string Beginning(std::string_view process, std::string_view block) {
       "\"drop_billing_line\":true,\"cache_minimum_tokens\":0,\"places\":[\"memory\"]}}\n\n"
       "event: blocks\ndata: {{\"place\":\"memory\",\"sequence\":9,\"snapshot\":\"whole\","
       "\"stored\":[{{\"parent\":null,\"blocks\":[\"{}\"],\"tokens\":32}}],\"removed\":[]}}\n\n",
-      process, std::string(64, '0'), HashText(kChatMl), block);
+      process, std::string(64, '0'), TemplateHash(kChatMl), block);
 }
 
 class ReplicaWatchTest : public ::testing::Test {
@@ -155,6 +155,29 @@ TEST_F(ReplicaWatchTest, AStreamThatFallsSilentIsBegunAnew) {
   EXPECT_TRUE(RunUntil([&] { return stream.asked() == 2; }));
 }
 
+TEST_F(ReplicaWatchTest, WhatWasSentToAReplicaThatIsNotFollowedWaitsThere) {
+  PlayedStream stream(io_, {{"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"}});
+  Follow(stream.port());
+  ASSERT_TRUE(RunUntil([&] { return stream.asked() == 1; }));
+  const auto prompt = std::make_shared<const RoutedPrompt>();
+  const TimePoint now = std::chrono::steady_clock::now();
+  const PromptTurn turn(*knowledge_, link_->replica, prompt, {.work_seconds = 2}, {});
+  knowledge_->EstimateLoad(link_->replica, now);
+  EXPECT_EQ(link_->replica.told.load.ahead_seconds, 2);
+  EXPECT_EQ(link_->replica.told.load.told, now);
+}
+
+TEST_F(ReplicaWatchTest, AReplicaThatIsLostForAMomentStillHasItsResponses) {
+  PlayedStream stream(io_, {{Stream(Beginning("aa", "0000000000000001"))}});
+  Follow(stream.port());
+  knowledge_->responses().Note("resp_1", 0);
+  link_->replica.health = Replica::Health::kDead;
+  knowledge_->NoteHealth(link_->replica);
+  EXPECT_EQ(knowledge_->responses().Find("resp_1"), 0U);
+  knowledge_->Forget(link_->replica);
+  EXPECT_FALSE(knowledge_->responses().Find("resp_1"));
+}
+
 TEST_F(ReplicaWatchTest, ForgottenReplicasAreFollowedNoMore) {
   PlayedStream stream(io_, {{Stream(Beginning("aa", "0000000000000001"))}});
   Follow(stream.port(), 50ms);
@@ -189,7 +212,7 @@ TEST_F(ReplicaWatchTest, APromptIsFoundWhereARealServerToldOfItsBlocks) {
   }));
   const PromptShape shape = knowledge_->ShapeOf(*prompt);
   EXPECT_EQ(shape.tokens, prompt->tokens.size());
-  EXPECT_EQ(shape.tie, names[0]);
+  EXPECT_EQ(shape.tie, names.back());
 }
 
 TEST_F(ReplicaWatchTest, AnEngineThatIsNotFollowedIsGuessedByItsAnswers) {

@@ -91,6 +91,29 @@ TEST_F(TraceReaderTest, NumbersOfAgentsAreTheirOwnFilesAndTheirOwnTurns) {
   EXPECT_NE(trace.requests[3].after_seconds, other.requests[3].after_seconds);
 }
 
+TEST_F(TraceReaderTest, ASessionBeginsWithItsFirstRequestThatHasBlocks) {
+  Write("a.json", Session(R"({"t": 0, "in": 9, "out": 1, "hash_ids": [1]})"));
+  Write("b.json", Session(R"({"t": 0, "in": 9, "out": 1, "hash_ids": [], "api_time": 50},
+      {"t": 5, "in": 64, "out": 1, "hash_ids": [1], "api_time": 1},
+      {"t": 9, "in": 64, "out": 1, "hash_ids": []}, {"t": 16, "in": 64, "out": 1, "hash_ids": [1]})"));
+  const Trace trace = ReadTrace({.path = folder_.string()}).value();
+  ASSERT_EQ(trace.requests.size(), 3u);
+  EXPECT_FALSE(trace.requests[1].follows) << "it waits for nobody else's reply";
+  EXPECT_TRUE(trace.requests[2].follows);
+  EXPECT_EQ(trace.requests[2].after_seconds, 10) << "16 s less 5 s and the reply's 1 s";
+}
+
+TEST_F(TraceReaderTest, WhatIsNotPlayedDoesNotCount) {
+  const std::string session = Session(R"({"t": 0, "in": 64, "out": 1, "hash_ids": [1]},
+      {"t": 1, "in": 64, "out": 1, "hash_ids": [2]})");
+  Write("a.json", session);
+  Write("b.json", session);
+  const Trace trace = ReadTrace({.path = folder_.string(), .requests = 3}).value();
+  EXPECT_EQ(trace.requests.size(), 3u);
+  EXPECT_EQ(trace.distinct_blocks, 3u);
+  EXPECT_EQ(ReadTrace({.path = folder_.string(), .requests = 2})->distinct_blocks, 2u);
+}
+
 TEST_F(TraceReaderTest, WhatIsNoTraceIsAnErrorThatNamesTheFile) {
   for (const std::string& text :
        {std::string("not JSON"), std::string("[1]"), std::string(R"({"timestamp": 0})"),
@@ -105,6 +128,11 @@ TEST_F(TraceReaderTest, WhatIsNoTraceIsAnErrorThatNamesTheFile) {
   EXPECT_FALSE(ReadTrace({.path = (folder_ / "missing").string()}));
   EXPECT_FALSE(ReadTrace({.path = Write("bad.json", R"({"block_size": 0, "requests": []})")}));
   fs::remove(folder_ / "bad.json");
+  Write("a.json", Session(""));
+  Write("b.json", R"({"block_size": 1000, "requests": []})");
+  EXPECT_FALSE(ReadTrace({.path = folder_.string()})) << "blocks of different sizes";
+  fs::remove(folder_ / "a.json");
+  fs::remove(folder_ / "b.json");
   EXPECT_FALSE(ReadTrace({.path = folder_.string()})) << "a folder without sessions";
 }
 

@@ -17,12 +17,15 @@ namespace {
 class ListedStore final : public BlockStore {
  public:
   std::vector<BlockKey> held;
+  bool readable = true;  // else only the first half of them
 
-  Status ForEachHeld(const std::function<void(const BlockKey&)>& visit,
-                     const std::function<void()>& done) const override {
-    for (const BlockKey& key : held) visit(key);
-    done();
-    return {};
+  Status ForEachHeld(const std::function<void(BlockName)>& visit,
+                     const std::function<void(bool all)>& done) const override {
+    const size_t count = readable ? held.size() : held.size() / 2;
+    for (size_t i = 0; i < count; ++i) visit(NameOf(held[i]));
+    done(readable);
+    if (readable) return {};
+    return Fail(ErrorCode::kIo, "no");
   }
   size_t Find(std::span<const BlockKey> /*chain*/) override { return 0; }
   Status Read(const BlockKey& /*key*/, std::span<const TokenId> /*tokens*/,
@@ -90,19 +93,19 @@ TEST_F(TierJournalTest, OfSeveralChangesOfOneBlockTheLastIsTold) {
   ASSERT_TRUE(journal_.Watch(store_, Sink()));
   ASSERT_EQ(told_.size(), 1U);
   EXPECT_TRUE(told_[0].begins && told_[0].ends && told_[0].stored.empty());
-  journal_.OnStored(chain.keys[0]);
-  journal_.OnGone(chain.keys[0]);
-  journal_.OnGone(chain.keys[1]);
-  journal_.OnStored(chain.keys[1]);
-  journal_.OnStored(chain.keys[2]);
+  journal_.OnStored(NameOf(chain.keys[0]));
+  journal_.OnGone(NameOf(chain.keys[0]));
+  journal_.OnGone(NameOf(chain.keys[1]));
+  journal_.OnStored(NameOf(chain.keys[1]));
+  journal_.OnStored(NameOf(chain.keys[2]));
   journal_.Tell();
   EXPECT_EQ(told_.back().sequence, 1U);
   EXPECT_EQ(Stored(), Names(std::span(chain.keys).subspan(1, 2)));
   EXPECT_EQ(Removed(), Names(std::span(chain.keys).first(1)));
 
-  journal_.OnStored(chain.keys[3]);
+  journal_.OnStored(NameOf(chain.keys[3]));
   journal_.OnCleared();
-  journal_.OnStored(chain.keys[0]);
+  journal_.OnStored(NameOf(chain.keys[0]));
   journal_.Tell();
   EXPECT_EQ(told_.back().sequence, 2U);
   EXPECT_TRUE(told_.back().cleared);
@@ -115,7 +118,7 @@ TEST_F(TierJournalTest, ManyChangesComeInSeveralOfFollowingNumbers) {
   const TestChain chain("many", limits::kMaxToldBlocks + 10);
   ASSERT_TRUE(journal_.Watch(store_, Sink()));
   journal_.OnCleared();
-  for (const BlockKey& key : chain.keys) journal_.OnStored(key);
+  for (const BlockKey& key : chain.keys) journal_.OnStored(NameOf(key));
   journal_.Tell();
   ASSERT_EQ(told_.size(), 3U);
   EXPECT_TRUE(told_[1].cleared && !told_[2].cleared);
@@ -128,19 +131,44 @@ TEST_F(TierJournalTest, ManyChangesComeInSeveralOfFollowingNumbers) {
 TEST_F(TierJournalTest, ASnapshotComesBehindTheChangesThatAreInIt) {
   const TestChain chain("few", 2);
   ASSERT_TRUE(journal_.Watch(store_, Sink()));
-  journal_.OnStored(chain.keys[0]);
+  journal_.OnStored(NameOf(chain.keys[0]));
   store_.held = {chain.keys[0]};
   std::vector<BlockChanges> late;
   ASSERT_TRUE(journal_.Watch(store_, [&](const std::shared_ptr<const BlockChanges>& told) {
     late.push_back(*told);
     return true;
   }));
-  EXPECT_EQ(told_.back().sequence, 1U) << "who came before was not told yet";
+  EXPECT_EQ(told_.at(1).sequence, 1U) << "who came before was not told yet";
+  EXPECT_EQ(told_.at(1).stored.size(), 1U);
   ASSERT_EQ(late.size(), 1U);
-  EXPECT_EQ(late[0].sequence, 1U);
-  journal_.OnStored(chain.keys[1]);
+  EXPECT_EQ(late[0].sequence, told_.back().sequence);
+  journal_.OnStored(NameOf(chain.keys[1]));
   journal_.Tell();
-  EXPECT_EQ(late.back().sequence, 2U);
+  EXPECT_EQ(late.back().sequence, late[0].sequence + 1);
+  EXPECT_EQ(late.back().sequence, told_.back().sequence);
+}
+
+TEST_F(TierJournalTest, WhoWantsNoMoreIsLetGoWhenTheNextOneComes) {
+  const auto owned = std::make_shared<int>();
+  bool wants = true;
+  ASSERT_TRUE(journal_.Watch(
+      store_, [owned, &wants](const std::shared_ptr<const BlockChanges>&) { return wants; }));
+  EXPECT_EQ(owned.use_count(), 2);
+  wants = false;
+  ASSERT_TRUE(journal_.Watch(store_, Sink()));
+  EXPECT_EQ(owned.use_count(), 1) << "though nothing has changed";
+}
+
+TEST_F(TierJournalTest, OfAStoreThatCannotBeReadWhollyNothingIsKnownButItsChanges) {
+  const TestChain chain("unreadable", 4);
+  store_.held = chain.keys;
+  store_.readable = false;
+  EXPECT_FALSE(journal_.Watch(store_, Sink()));
+  ASSERT_EQ(told_.size(), 1U);
+  EXPECT_TRUE(told_[0].begins && told_[0].ends && told_[0].stored.empty());
+  journal_.OnStored(NameOf(chain.keys[3]));
+  journal_.Tell();
+  EXPECT_EQ(Stored(), Names(std::span(chain.keys).last(1)));
 }
 
 TEST_F(TierJournalTest, OfASharedStoreIsKnownWhatWasFoundThereAndWhatWasMissedIsNot) {
@@ -178,32 +206,33 @@ TEST_F(TierJournalTest, OfASharedStoreIsKnownWhatWasFoundThereAndWhatWasMissedIs
   EXPECT_EQ(store->Find(chain.keys), 0U);
   journal.Tell();
   EXPECT_EQ(Removed().size(), 4U);
-  std::vector<BlockKey> held;
-  ASSERT_TRUE(store->ForEachHeld([&](const BlockKey& key) { held.push_back(key); }, [] {}));
+  std::vector<BlockName> held;
+  ASSERT_TRUE(store->ForEachHeld([&](BlockName block) { held.push_back(block); }, [](bool) {}));
   EXPECT_TRUE(held.empty());
 }
 
 TEST(KnownBlocksTest, OfTooManyTheEarliestAreForgottenAndToldToBeGone) {
   const TestChain chain("many", 6);
   KnownBlocks known(3);
-  std::set<BlockKey> told;
+  std::set<BlockName> told;
   struct Listener final : public StoreListener {
-    explicit Listener(std::set<BlockKey>& keys) : held(keys) {}
-    void OnStored(const BlockKey& key) override { EXPECT_TRUE(held.insert(key).second); }
-    void OnGone(const BlockKey& key) override { EXPECT_EQ(held.erase(key), 1U); }
+    explicit Listener(std::set<BlockName>& names) : held(names) {}
+    void OnStored(BlockName block) override { EXPECT_TRUE(held.insert(block).second); }
+    void OnGone(BlockName block) override { EXPECT_EQ(held.erase(block), 1U); }
     void OnCleared() override { held.clear(); }
-    std::set<BlockKey>& held;
+    std::set<BlockName>& held;
   } listener(told);
   known.SetListener(&listener);
   for (int round = 0; round < 4; ++round) {
     for (const BlockKey& key : chain.keys) {
-      known.Add(key);
-      if (round % 2 == 1) known.Remove(chain.keys[2]);
-      std::set<BlockKey> held;
-      known.ForEach([&](const BlockKey& each) { held.insert(each); }, [] {});
+      const BlockName third = NameOf(chain.keys[2]);
+      known.Add(NameOf(key));
+      if (round % 2 == 1) known.Remove(third);
+      std::set<BlockName> held;
+      known.ForEach([&](BlockName each) { held.insert(each); }, [](bool) {});
       EXPECT_EQ(held, told);
       EXPECT_LE(held.size(), 3U);
-      EXPECT_TRUE(held.contains(key) || key == chain.keys[2]);
+      EXPECT_TRUE(held.contains(NameOf(key)) || NameOf(key) == third);
     }
   }
   known.Clear();
