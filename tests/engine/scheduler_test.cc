@@ -371,7 +371,7 @@ TEST_F(SchedulerTest, AheadLiesWhatIsNotComputedAndNotExpectedToBeRead) {
   Ask(Count(1, 34), 0);
   Step();
   Step();
-  EXPECT_LE(scheduler_->CostAhead(), 30 + 4);
+  EXPECT_EQ(scheduler_->CostAhead(), 14 + 10 + 4);
   RunUntilIdle();
   EXPECT_EQ(scheduler_->CostAhead(), 0);
 }

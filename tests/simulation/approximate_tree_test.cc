@@ -35,10 +35,8 @@ TEST_F(ApproximateTreeTest, WhatIsNewGoesToTheSmallestTree) {
 
 TEST_F(ApproximateTreeTest, APromptGoesWhereMoreThanThreeTenthsOfItWent) {
   EXPECT_EQ(Send({1, 2, 3}), 0u);
-  EXPECT_EQ(Send({1, 2, 3, 4}, 990), 0u);
-  EXPECT_EQ(Send({9, 8, 7}), 1u);
-  EXPECT_EQ(Send({9, 6}, 340), 0u + 1u) << "29 %: to the smaller tree, which is the same one";
-  EXPECT_EQ(Send({1, 2}, 700), 1u - 0u - 1u + 0u) << "28 %";
+  EXPECT_EQ(Send({1, 2, 3, 4}, 990), 0u) << "30.3 %";
+  EXPECT_EQ(Send({1, 2, 3, 4}, 1340), 1u) << "29.9 %: to the smallest tree";
 }
 
 TEST_F(ApproximateTreeTest, WhereOneHasFarMoreThanTheOtherTheOtherIsSentIt) {
