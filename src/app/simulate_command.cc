@@ -80,6 +80,7 @@ FleetOptions FleetOf(const SimulateOptions& options, const Trace& trace, size_t 
                                    trace.footprint_tokens() + trace.block_tokens);
   fleet.disk_tokens = options.disk_tokens;
   fleet.seed = options.seed;
+  fleet.weights = options.weights;
   fleet.pace = {.seconds_per_token = 1 / options.prompt_pace,
                 .keys_per_token = options.keys_per_token,
                 .stream_seconds_per_token = 1 / options.stream_pace,
@@ -158,6 +159,19 @@ Outcome Simulate(const Trace& trace, const FleetOptions& fleet, const std::strin
   return outcome;
 }
 
+// To see what each part of the decision does.
+void AddWeights(CLI::App& simulate, DecisionWeights& weights) {
+  const auto add = [&simulate](const char* name, double& value, const char* what) {
+    simulate.add_option(name, value, what)->check(CLI::Range(0.0, 1e9));
+  };
+  add("--again", weights.again, "of route: what work done again costs more; default: 16");
+  add("--place", weights.place,
+      "of route: how much what is new avoids who worked much lately; default: 2");
+  add("--most-share", weights.most_share,
+      "of route: beyond so much of the mean's work, what a replica holds is no reason to go there; "
+      "default: 1.2");
+}
+
 }  // namespace
 
 CLI::App& AddSimulate(CLI::App& app, SimulateOptions& options) {
@@ -220,6 +234,7 @@ CLI::App& AddSimulate(CLI::App& app, SimulateOptions& options) {
   simulate.add_option("--requests", options.requests, "the first ones only; default: all");
   simulate.add_option("--seed", options.seed,
                       "of random choices, and of when agents' sessions begin; default: 1");
+  AddWeights(simulate, options.weights);
   simulate.add_flag("--json", options.json, "JSON, with the busy seconds of each replica");
   return simulate;
 }

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "fleet/decision.h"
+
 namespace CLI {
 class App;
 }
@@ -30,6 +32,7 @@ struct SimulateOptions {
   size_t repeat = 1;
   size_t requests = 0;
   uint64_t seed = 1;
+  DecisionWeights weights = {};  // of policy route
   bool json = false;
 };
 

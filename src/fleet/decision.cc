@@ -87,7 +87,7 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
     const ReplicaLoad& pace = loads[replica];
     const double own = Lately(replica, now);
     const double share = mean > 0 ? own / mean : 1;
-    const bool does_too_much = own > kMostShare * mean + kSlackSeconds;
+    const bool does_too_much = own > weights_.most_share * mean + weights_.slack_seconds;
     const double work = WorkSeconds(shape, reach[replica], pace);
     const double expected =
         work + AheadSeconds(replica, loads[replica], now) +
@@ -98,7 +98,7 @@ std::optional<Decision> Decider::Choose(const PromptShape& shape, std::span<cons
         shape,
         does_too_much ? std::min(reached, static_cast<uint32_t>(shape.marked_blocks)) : reached);
     const double again = ComputeSeconds(here, held, pace);
-    const double price = expected + kAgainWeight * again + kPlaceWeight * work * share;
+    const double price = expected + weights_.again * again + weights_.place * work * share;
     if (price >= least) continue;
     least = price;
     best = {.replica = replica,

@@ -4,17 +4,17 @@
 //
 //   price = expected time to the first token        what waits there before it, what replies that
 //                                                   are written take, and its own work
-//         + kAgainWeight * work done again          what some replica holds and this one does not
-//         + kPlaceWeight * its own work * share     share: the replica's work lately ÷ the mean
+//         + again * work done again              what some replica holds and this one does not
+//         + place * its own work * share         share: the replica's work lately ÷ the mean
 //
 // The first line is what the request itself wants; alone it hops at every moment's queue, leaves
-// copies behind that push out others' prefixes, and reads 75 to 91 % of what one machine would. The
-// second prices that; a hot prefix still spreads, once waiting costs more than kAgainWeight times
+// copies behind that push out others' prefixes, and reads far less than one machine would. The
+// second prices that; a hot prefix still spreads, once waiting costs more than `again` times
 // computing it. The third puts what nobody holds where least was computed lately, hence where what
-// it pushes out has been unused the longest. A replica that worked more than kMostShare of the mean
-// and kSlackSeconds (a fleet that has just begun is not uneven yet) gets no credit in the second
-// line for what it holds beyond the prompt's marks. docs/design/fleet.md has the figures behind
-// each.
+// it pushes out has been unused the longest. A replica that worked more than most_share of the mean
+// and slack_seconds (a fleet that has just begun is not uneven yet) gets no credit in the second
+// line for what it holds beyond the prompt's marks. docs/design/fleet.md says why, and
+// docs/measurements/fleet.md has the figures.
 //
 // Equal prices: by `tie`, so that equal prompts go to equal places. Deterministic; time comes in.
 // One thread.
@@ -68,17 +68,23 @@ struct Decision {
   size_t expected_read_tokens = 0;  // from memory, disk or the shared store
 };
 
+// What each part of the price counts. What they do and where they come from: docs/design/fleet.md.
+struct DecisionWeights {
+  double again = 16;
+  double place = 2;
+  double most_share = 1.2;
+  double slack_seconds = 0.5;
+};
+
 class Decider {
  public:
-  static constexpr double kAgainWeight = 16;
-  static constexpr double kPlaceWeight = 2;
-  static constexpr double kMostShare = 1.2;
-  static constexpr double kSlackSeconds = 0.5;
   // Each reply that is being written takes part in every step, and a step with its row takes longer
   // by about as many tokens of a prompt.
   static constexpr double kReplyTokens = 16;
   static constexpr double kGuessedPace = 0.001;   // seconds a token, where nobody has told any
   static constexpr double kLatelySeconds = 1200;  // work counts 1/e after so long
+
+  explicit Decider(DecisionWeights weights = {}) : weights_(weights) {}
 
   // nullopt: no replica is ready. REQUIRES: reach and loads are of the same replicas, at most
   // limits::kMaxReplicas.
@@ -110,6 +116,7 @@ class Decider {
 
   double Lately(size_t replica, TimePoint now) const;
 
+  const DecisionWeights weights_;
   std::array<Account, limits::kMaxReplicas> accounts_;
 };
 

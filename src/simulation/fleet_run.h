@@ -21,6 +21,7 @@ struct FleetOptions {
   SimulatedPace pace = {};
   double time_scale = 1;  // the trace's times are multiplied by it
   uint64_t seed = 1;
+  DecisionWeights weights = {};  // of `route`
   // Called now and then with the share of requests that are done; false: stop.
   std::function<bool(double)> progress = {};
 };

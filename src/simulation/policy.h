@@ -17,6 +17,7 @@
 #include <span>
 #include <string_view>
 
+#include "fleet/decision.h"
 #include "simulation/pace.h"
 #include "simulation/replica_model.h"
 #include "simulation/trace.h"
@@ -50,6 +51,7 @@ struct PolicyOptions {
   size_t block_tokens = 0;
   uint64_t seed = 1;
   SimulatedPace pace = {};
+  DecisionWeights weights = {};  // of `route`
 };
 
 enum class PolicyKind : uint8_t {

@@ -16,6 +16,7 @@ TimePoint At(double seconds) {
 RoutePolicy::RoutePolicy(const PolicyOptions& options)
     : options_(options),
       holdings_(kKnownBlocks),
+      decider_(options.weights),
       reach_(options.replicas),
       loads_(options.replicas) {}
 

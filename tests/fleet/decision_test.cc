@@ -72,7 +72,7 @@ TEST_F(DecisionTest, TheLastBlocksTokensAreNotCountedBeyondThePrompt) {
 TEST_F(DecisionTest, AHotPrefixSpreadsExactlyWhenWaitingCostsMoreThanItsWeight) {
   Hold(1, 100);
   // To compute all of it elsewhere takes 3.2 s, is weighted, and its place has its price too.
-  const double price = 3.2 * (1 + Decider::kAgainWeight + Decider::kPlaceWeight);
+  const double price = 3.2 * (1 + DecisionWeights().again + DecisionWeights().place);
   loads_[1].ahead_seconds = price - 0.01;
   EXPECT_EQ(Choose().replica, 1u);
   loads_[1].ahead_seconds = price + 0.01;

@@ -1,4 +1,4 @@
-"""Every option of ours that deploy/ and docs/deploy.md name is one that the program has."""
+"""Every option of ours that deploy/ and the pages beside it name is one that the program has."""
 
 import functools
 import re
@@ -43,7 +43,7 @@ def of_commands(text):
             yield command, rest.split("  #")[0]
 
 
-PAGES = ("docs/deploy.md", "deploy/Containerfile", "deploy/README.md")
+PAGES = ("README.md", "docs/deploy.md", "docs/gateway.md", "deploy/Containerfile")
 
 
 def test_what_units_name_is_there(built):
@@ -60,7 +60,9 @@ def test_what_manifests_name_is_there(built):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_commands_name_is_there(built, page):
-    for command, text in of_commands((ROOT / page).read_text()):
+    found = list(of_commands((ROOT / page).read_text()))
+    assert found
+    for command, text in found:
         assert set(OPTION.findall(text)) <= known(command), text
 
 

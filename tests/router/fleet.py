@@ -7,7 +7,6 @@ import socket
 import subprocess
 import threading
 import time
-import time
 
 from api.conftest import Router, Server, fleet_token, wait_until
 
@@ -133,17 +132,20 @@ def name_of(replica):
 
 def told(replica):
     """What it holds now, by its own GET /cache/events: {place: names of blocks}."""
+    return wait_until(
+        lambda: told_once(replica), "who followed before has gone, which is seen when they are told something"
+    )
+
+
+def told_once(replica):
+    """None: too many follow."""
     connection = http.client.HTTPConnection("127.0.0.1", replica.port, timeout=60)
     with contextlib.closing(connection):
         token = fleet_token().read_text().strip()
         connection.request("GET", "/cache/events", headers={"Authorization": f"Bearer {token}"})
         response = connection.getresponse()
-        if response.status == 429:  # those before have gone, which is seen when they are told something
-            time.sleep(0.5)
-            return told(replica)
-        if response.status == 429:  # those before have gone, which is seen when they are told something
-            time.sleep(0.5)
-            return told(replica)
+        if response.status == 429:
+            return None
         assert response.status == 200, response.read()
         holds, missing, name = {}, None, None
         while missing is None or missing:
