@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "base/log.h"
@@ -39,6 +41,14 @@ void AddKvEvents(CLI::App& serve, KvEventOptions& options) {
                   "and under this topic; default: kv@HOST@MODEL, with this machine's name")
       ->type_name("TEXT")
       ->needs(events);
+  serve
+      .add_option("--kv-events-encoding", options.encoding,
+                  "and events as map, with names of fields, as vLLM writes them since 0.24, or as "
+                  "array, as before, for older readers; default: map")
+      ->type_name("NAME")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, EventEncoding>{
+          {"map", EventEncoding::kMap}, {"array", EventEncoding::kArray}}))
+      ->needs(events);
 }
 
 Result<std::unique_ptr<KvEventPublisher>> StartKvEvents(const KvEventOptions& options,
@@ -47,7 +57,8 @@ Result<std::unique_ptr<KvEventPublisher>> StartKvEvents(const KvEventOptions& op
   PublisherOptions wanted{.address = options.address,
                           .replay_address = options.replay_address,
                           .topic = options.topic,
-                          .block_tokens = static_cast<size_t>(engine.stats().block_tokens)};
+                          .block_tokens = static_cast<size_t>(engine.stats().block_tokens),
+                          .encoding = options.encoding};
   if (wanted.topic.empty()) wanted.topic = fmt::format("kv@{}@{}", HostName(), model);
   const std::string topic = wanted.topic;
   auto publisher = KvEventPublisher::Start(std::move(wanted), [&engine](BlockSink sink) {

@@ -21,6 +21,7 @@ struct KvEventOptions {
   std::string address;         // empty: nothing is published
   std::string replay_address;  // empty: nothing is replayed
   std::string topic;           // empty: kv@HOST@MODEL, by which llm-d knows a replica
+  EventEncoding encoding = EventEncoding::kMap;
 };
 
 void AddKvEvents(CLI::App& serve, KvEventOptions& options);

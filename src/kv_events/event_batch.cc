@@ -25,6 +25,8 @@ class MessagePack {
       Number(static_cast<uint32_t>(size));
     }
   }
+  // REQUIRES: fewer than 16 entries
+  void Map(size_t size) { Byte(0x80 | size); }
   // REQUIRES: fewer than 32 bytes
   void Text(std::string_view text) {
     Byte(0xa0 | text.size());
@@ -73,48 +75,61 @@ class MessagePack {
 
 class EventWriter {
  public:
-  EventWriter(MessagePack& out, size_t block_tokens) : out_(out), block_tokens_(block_tokens) {}
+  EventWriter(MessagePack& out, size_t block_tokens, EventEncoding encoding)
+      : out_(out), block_tokens_(block_tokens), named_(encoding == EventEncoding::kMap) {}
 
   void operator()(const BlockRun& stored) {
-    out_.Array(8);
-    out_.Text("BlockStored");
-    out_.Names(stored.blocks);
+    Begin("BlockStored", 7);
+    Field("block_hashes").Names(stored.blocks);
+    Field("parent_block_hash");
     if (stored.parent) {
       out_.Name(*stored.parent);
     } else {
       out_.Nil();
     }
-    out_.Array(stored.tokens.size());
+    Field("token_ids").Array(stored.tokens.size());
     for (const TokenId token : stored.tokens) out_.Unsigned(static_cast<uint32_t>(token));
-    out_.Unsigned(static_cast<uint32_t>(block_tokens_));
-    out_.Nil();  // lora_id
-    out_.Nil();  // medium
-    out_.Nil();  // lora_name
+    Field("block_size").Unsigned(static_cast<uint32_t>(block_tokens_));
+    Field("lora_id").Nil();
+    Field("medium").Nil();
+    Field("lora_name").Nil();
   }
   void operator()(const RemovedBlocks& removed) {
-    out_.Array(3);
-    out_.Text("BlockRemoved");
-    out_.Names(removed.blocks);
-    out_.Nil();  // medium
+    Begin("BlockRemoved", 2);
+    Field("block_hashes").Names(removed.blocks);
+    Field("medium").Nil();
   }
-  void operator()(const ClearedBlocks& /*cleared*/) {
-    out_.Array(1);
-    out_.Text("AllBlocksCleared");
-  }
+  void operator()(const ClearedBlocks& /*cleared*/) { Begin("AllBlocksCleared", 0); }
 
  private:
+  void Begin(std::string_view event, size_t fields) {
+    if (named_) {
+      out_.Map(fields + 1);
+    } else {
+      out_.Array(fields + 1);
+    }
+    Field("type").Text(event);
+  }
+  // What is written next is this field's.
+  MessagePack& Field(std::string_view name) {
+    if (named_) out_.Text(name);
+    return out_;
+  }
+
   MessagePack& out_;
   const size_t block_tokens_;
+  const bool named_;
 };
 
 }  // namespace
 
-std::string EncodeBatch(double seconds, std::span<const KvEvent> events, size_t block_tokens) {
+std::string EncodeBatch(double seconds, std::span<const KvEvent> events, size_t block_tokens,
+                        EventEncoding encoding) {
   MessagePack out;
   out.Array(3);
   out.Double(seconds);
   out.Array(events.size());
-  for (const KvEvent& event : events) std::visit(EventWriter(out, block_tokens), event);
+  for (const KvEvent& event : events) std::visit(EventWriter(out, block_tokens, encoding), event);
   out.Unsigned(0);  // data_parallel_rank
   return out.Take();
 }

@@ -116,8 +116,7 @@ class ZmqPublisher final : public KvEventPublisher {
     }
     const std::vector<KvEvent> events = told_.Apply(*entry.changes);
     if (events.empty()) return;
-    const ReplayedBatch batch =
-        history_.Add(EncodeBatch(SecondsNow(), events, options_.block_tokens));
+    const ReplayedBatch batch = history_.Add(Encode(events));
     Send(sockets_.publisher, options_.topic, batch);
     if (options_.replay_address.empty() || whole_is_made_ || !history_.Older()) return;
     whole_is_made_ = true;
@@ -133,10 +132,14 @@ class ZmqPublisher final : public KvEventPublisher {
       events.emplace_back(ClearedBlocks());
     }
     events.insert(events.end(), part.stored.begin(), part.stored.end());
-    whole_.push_back(EncodeBatch(SecondsNow(), events, options_.block_tokens));
+    whole_.push_back(Encode(events));
     if (!part.ends) return;
     history_.SetWhole(std::exchange(whole_, {}));
     whole_is_made_ = false;
+  }
+
+  std::string Encode(std::span<const KvEvent> events) const {
+    return EncodeBatch(SecondsNow(), events, options_.block_tokens, options_.encoding);
   }
 
   static bool Send(ZmqSocket& socket, std::string_view topic, const ReplayedBatch& batch) {

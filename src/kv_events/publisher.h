@@ -24,6 +24,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kv_events/event_batch.h"
 #include "tiers/block_changes.h"
 
 namespace reprise {
@@ -33,6 +34,7 @@ struct PublisherOptions {
   std::string replay_address;  // the same; empty: nothing is replayed
   std::string topic;
   size_t block_tokens = 32;
+  EventEncoding encoding = EventEncoding::kMap;
 };
 
 class KvEventPublisher {

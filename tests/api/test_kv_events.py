@@ -1,6 +1,6 @@
 """Blocks told over ZeroMQ (serve --kv-events), read as readers of vLLM's events do: structs of msgspec whose fields
-are those that vLLM documents for its kv_events (msgpack, `array_like`, tagged by the event's name), and sockets of
-pyzmq. What they come to is compared with GET /cache/events, which tells the same in its own form.
+are those that vLLM documents for its kv_events (msgpack, tagged by the event's name), and sockets of pyzmq. What they
+come to is compared with GET /cache/events, which tells the same in its own form.
 """
 
 import contextlib
@@ -20,27 +20,23 @@ BLOCK = 32
 PATIENCE_MS = 120_000  # for a message that must come, however loaded the machine
 
 
-class Event(msgspec.Struct, array_like=True, omit_defaults=True, tag=True):
-    """What they have in common: an array whose first element names the event."""
-
-
-class BlockStored(Event):
+class BlockStored(msgspec.Struct, omit_defaults=True, tag=True):
     block_hashes: list[Union[int, bytes]]
     parent_block_hash: Optional[Union[int, bytes]]
     token_ids: list[int]
     block_size: int
-    lora_id: Optional[int] = None
-    medium: Optional[str] = None
-    lora_name: Optional[str] = None
+    lora_id: Optional[int]
+    medium: Optional[str]
+    lora_name: Optional[str]
     extra_keys: Optional[list[Any]] = None
 
 
-class BlockRemoved(Event):
+class BlockRemoved(msgspec.Struct, omit_defaults=True, tag=True):
     block_hashes: list[Union[int, bytes]]
-    medium: Optional[str] = None
+    medium: Optional[str]
 
 
-class AllBlocksCleared(Event):
+class AllBlocksCleared(msgspec.Struct, omit_defaults=True, tag=True):
     pass
 
 
@@ -50,7 +46,18 @@ class EventBatch(msgspec.Struct, array_like=True, omit_defaults=True):
     data_parallel_rank: Optional[int] = None
 
 
-DECODER = msgspec.msgpack.Decoder(EventBatch)
+def before_0_24(event):
+    """The same struct as vLLM had it: an array whose first element names the event."""
+    return msgspec.defstruct(event.__name__, [], bases=(event,), array_like=True, tag=True)
+
+
+ARRAYS = Union[before_0_24(BlockStored), before_0_24(BlockRemoved), before_0_24(AllBlocksCleared)]
+OldEventBatch = msgspec.defstruct(
+    "OldEventBatch",
+    [("ts", float), ("events", list[ARRAYS]), ("data_parallel_rank", Optional[int], None)],
+    array_like=True,
+)
+DECODERS = {"map": msgspec.msgpack.Decoder(EventBatch), "array": msgspec.msgpack.Decoder(OldEventBatch)}
 END = (-1).to_bytes(8, "big", signed=True)
 
 
@@ -105,7 +112,8 @@ class Fold:
 class Reader:
     """A SUB socket, and a REQ's peer for what it missed."""
 
-    def __init__(self, server, topic=b""):
+    def __init__(self, server, topic=b"", encoding="map"):
+        self.decode = DECODERS[encoding].decode
         self.context = zmq.Context()
         found = address_of(server)
         self.replay_address = found[2]
@@ -150,10 +158,10 @@ class Reader:
             for missed, again in self.replay(self.next):
                 if missed >= self.next:
                     assert missed == self.next
-                    self.fold.apply(DECODER.decode(again))
+                    self.fold.apply(self.decode(again))
                     self.next += 1
         if number == self.next:
-            self.fold.apply(DECODER.decode(payload))
+            self.fold.apply(self.decode(payload))
             self.next += 1
 
     def settle(self, wanted):
@@ -204,12 +212,15 @@ def complete(server, prompt, **options):
 
 @pytest.fixture
 def telling(start):
-    """telling(*options) -> (server, its reader)"""
+    """telling(*options) -> (server, its reader); without `encoding` what is the default is read"""
     readers = []
 
-    def begin(*options, topic=b""):
-        server = start("--kv-events", "tcp://127.0.0.1:0", "--kv-events-replay", "tcp://127.0.0.1:0", *options)
-        readers.append(Reader(server, topic))
+    def begin(*options, topic=b"", encoding=None):
+        told = ["--kv-events", "tcp://127.0.0.1:0", "--kv-events-replay", "tcp://127.0.0.1:0"]
+        if encoding:
+            told += ["--kv-events-encoding", encoding]
+        server = start(*told, *options)
+        readers.append(Reader(server, topic, encoding or "map"))
         return server, readers[-1]
 
     yield begin
@@ -222,8 +233,9 @@ def expect_same(server, reader):
     reader.settle(told_over_http(server))
 
 
-def test_a_reader_of_vllms_events_knows_each_block_and_its_tokens(telling, document):
-    server, reader = telling()
+@pytest.mark.parametrize("encoding", [None, "map", "array"])
+def test_a_reader_of_vllms_events_knows_each_block_and_its_tokens(telling, document, encoding):
+    server, reader = telling(encoding=encoding)
     first = server.tokens(document("first", 300))
     second = first[: BLOCK * 3] + server.tokens(document("second", 200))
     for prompt in (first, second):
@@ -237,8 +249,9 @@ def test_a_reader_of_vllms_events_knows_each_block_and_its_tokens(telling, docum
     assert len(known) == len(reader.fold.blocks)
 
 
-def test_what_is_evicted_is_told_in_order(telling, document):
-    server, reader = telling("--kv-memory", "24M")
+@pytest.mark.parametrize("encoding", ["map", "array"])
+def test_what_is_evicted_is_told_in_order(telling, document, encoding):
+    server, reader = telling("--kv-memory", "24M", encoding=encoding)
     blocks = server.get("/cache")["blocks"]["total"]
     for i in range(6):
         complete(server, server.tokens(document(f"evicted {i}", BLOCK * blocks // 4)))
@@ -247,14 +260,15 @@ def test_what_is_evicted_is_told_in_order(telling, document):
     removed = [
         event
         for _, payload in reader.replay(0)
-        for event in DECODER.decode(payload).events
+        for event in reader.decode(payload).events
         if isinstance(event, BlockRemoved)
     ]
     assert removed
 
 
-def test_clearing_the_cache_clears_what_readers_know(telling, document):
-    server, reader = telling()
+@pytest.mark.parametrize("encoding", ["map", "array"])
+def test_clearing_the_cache_clears_what_readers_know(telling, document, encoding):
+    server, reader = telling(encoding=encoding)
     complete(server, document("cleared"))
     expect_same(server, reader)
     assert reader.fold.blocks
@@ -334,6 +348,8 @@ def test_where_nothing_can_listen_the_server_says_so(telling, start):
         start("--kv-events", "127.0.0.1:5557")
     with pytest.raises(RuntimeError, match="--kv-events-replay"):
         start("--kv-events-replay", "tcp://127.0.0.1:0")
+    with pytest.raises(RuntimeError, match="--kv-events-encoding"):
+        start("--kv-events", "tcp://127.0.0.1:0", "--kv-events-encoding", "json")
 
 
 def test_the_guide_names_gauges_and_options_that_there_are(server):

@@ -89,7 +89,7 @@ std::string Number(uint8_t number) { return std::string(7, '\0') + static_cast<c
 // The events of a payload, as bytes: all behind the time.
 std::string EventsOf(const std::string& payload) { return payload.substr(10); }
 std::string EventsOf(const std::vector<KvEvent>& events) {
-  return EventsOf(EncodeBatch(0, events, 2));
+  return EventsOf(EncodeBatch(0, events, 2, EventEncoding::kMap));
 }
 
 BlockRun Block(BlockName name, std::optional<BlockName> parent = {}) {
