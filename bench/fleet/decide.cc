@@ -1,7 +1,10 @@
 // Where a request of 128,000 tokens goes, among 64 replicas with a million blocks known: the time
 // of Holdings::Find and Decider::Choose together, with nothing of the table in the processor's
-// caches that other requests did not leave there. Prints processor time, which a busy machine does
-// not change.
+// caches that other requests did not leave there. "aged": after all prompts have been evicted,
+// eight at once, a few blocks of one and a few of the next, and replaced by others, each stored at
+// once, as when it is sent; three times. "scattered": those are told a few blocks of one and a few
+// of the next as well, as when others than this router send them. Prints processor time, which a
+// busy machine changes less than the clock's.
 //
 //   ninja -C build/release fleet_decide && build/release/bench/fleet/fleet_decide
 
@@ -10,6 +13,8 @@
 #include <algorithm>
 #include <ctime>
 #include <random>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "fleet/decision.h"
@@ -20,7 +25,22 @@ namespace {
 
 constexpr size_t kBlocks = 1'000'000;
 constexpr size_t kChainBlocks = 128'000 / 32;
+constexpr size_t kAtOnce = 8;
+constexpr size_t kMostTold = 32;  // blocks of a chain, before another one's turn
 constexpr int kRuns = 401;
+
+struct Copy {
+  size_t replica;
+  Level level;
+  size_t held;  // leading blocks of the chain
+};
+
+struct Prompt {
+  std::vector<BlockName> chain;
+  std::vector<Copy> copies;
+};
+
+using Random = std::mt19937_64;
 
 double Now() {
   timespec now;
@@ -28,29 +48,73 @@ double Now() {
   return 1e6 * static_cast<double>(now.tv_sec) + 1e-3 * static_cast<double>(now.tv_nsec);
 }
 
-void Run() {
-  std::mt19937_64 random(1);
-  Holdings holdings(kBlocks);
-  std::vector<std::vector<BlockName>> chains(kBlocks / kChainBlocks);
-  for (std::vector<BlockName>& chain : chains) {
-    chain.resize(kChainBlocks);
-    for (BlockName& name : chain) name = random();
-    // Two replicas hold all of it, eight a part.
-    for (size_t copy = 0; copy < 10; ++copy) {
-      const size_t replica = random() % limits::kMaxReplicas;
-      const size_t held = copy < 2 ? kChainBlocks : random() % kChainBlocks;
-      for (size_t i = 0; i < held; ++i) {
-        holdings.Store(replica, copy % 2 == 0 ? Level::kMemory : Level::kDisk, chain[i]);
+// Two replicas hold all of it, eight a part.
+Prompt NewPrompt(Random& random) {
+  Prompt prompt;
+  prompt.chain.resize(kChainBlocks);
+  for (BlockName& name : prompt.chain) name = random();
+  for (size_t copy = 0; copy < 10; ++copy) {
+    prompt.copies.push_back({.replica = random() % limits::kMaxReplicas,
+                             .level = copy % 2 == 0 ? Level::kMemory : Level::kDisk,
+                             .held = copy < 2 ? kChainBlocks : random() % kChainBlocks});
+  }
+  return prompt;
+}
+
+// Calls tell(prompt, i) for each block i of all of them, in turns of so many at most.
+template <typename Tell>
+void InTurns(std::span<Prompt> prompts, size_t most, Random& random, Tell tell) {
+  std::vector<size_t> told(prompts.size());
+  for (size_t done = 0; done < prompts.size();) {
+    const size_t turn = random() % prompts.size();
+    const size_t end = std::min(told[turn] + 1 + random() % most, kChainBlocks);
+    done += told[turn] < kChainBlocks && end == kChainBlocks;
+    for (; told[turn] < end; ++told[turn]) tell(prompts[turn], told[turn]);
+  }
+}
+
+void StoreBlock(Holdings& holdings, const Prompt& prompt, size_t i) {
+  for (const Copy& copy : prompt.copies) {
+    if (i < copy.held) holdings.Store(copy.replica, copy.level, prompt.chain[i]);
+  }
+}
+
+void ReplaceAll(Holdings& holdings, std::vector<Prompt>& prompts, bool at_once, Random& random) {
+  std::ranges::shuffle(prompts, random);
+  for (size_t first = 0; first < prompts.size(); first += kAtOnce) {
+    const std::span some(prompts.begin() + static_cast<ptrdiff_t>(first),
+                         std::min(kAtOnce, prompts.size() - first));
+    // What is evicted goes from a chain's end.
+    InTurns(some, kMostTold, random, [&](const Prompt& prompt, size_t i) {
+      const size_t last = kChainBlocks - 1 - i;
+      for (const Copy& copy : prompt.copies) {
+        if (last < copy.held) holdings.Remove(copy.replica, copy.level, prompt.chain[last]);
       }
+    });
+    for (Prompt& prompt : some) prompt = NewPrompt(random);
+    const auto store = [&](const Prompt& prompt, size_t i) { StoreBlock(holdings, prompt, i); };
+    if (at_once) {
+      for (Prompt& prompt : some) InTurns({&prompt, 1}, kChainBlocks, random, store);
+    } else {
+      InTurns(some, kMostTold, random, store);
     }
   }
+}
+
+double Quantile(std::vector<double>& times, double q) {
+  std::ranges::sort(times);
+  return times[static_cast<size_t>(q * static_cast<double>(times.size() - 1))];
+}
+
+void Measure(const char* what, const Holdings& holdings, const std::vector<Prompt>& prompts,
+             Random& random) {
   std::vector<ReplicaLoad> loads(limits::kMaxReplicas);
   for (ReplicaLoad& load : loads) load = {.ready = true, .seconds_per_token = 1e-4};
   Decider decider;
   std::vector<Reach> reach(limits::kMaxReplicas);
   std::vector<double> find, choose, both;
   for (int run = 0; run < kRuns; ++run) {
-    const std::vector<BlockName>& chain = chains[random() % chains.size()];
+    const std::vector<BlockName>& chain = prompts[random() % prompts.size()].chain;
     const double begin = Now();
     holdings.Find(chain, reach);
     const double found = Now();
@@ -62,18 +126,29 @@ void Run() {
     choose.push_back(end - found);
     both.push_back(end - begin);
   }
-  const auto quantile = [](std::vector<double>& times, double q) {
-    std::ranges::sort(times);
-    return times[static_cast<size_t>(q * static_cast<double>(times.size() - 1))];
-  };
-  fmt::print("{} blocks known of {} replicas, {:.0f} MB; a chain of {} blocks\n", holdings.size(),
-             limits::kMaxReplicas, static_cast<double>(holdings.memory_bytes()) / 1e6,
-             kChainBlocks);
+  fmt::print("{}: {} blocks known of {} replicas, {:.0f} MB; a chain of {} blocks\n", what,
+             holdings.size(), limits::kMaxReplicas,
+             static_cast<double>(holdings.memory_bytes()) / 1e6, kChainBlocks);
   for (auto& [name, times] : {std::pair<const char*, std::vector<double>*>{"find", &find},
                               {"choose", &choose},
                               {"both", &both}}) {
-    fmt::print("{:8} median {:6.1f} us, p99 {:6.1f} us\n", name, quantile(*times, 0.5),
-               quantile(*times, 0.99));
+    fmt::print("{:8} median {:6.1f} us, p99 {:6.1f} us\n", name, Quantile(*times, 0.5),
+               Quantile(*times, 0.99));
+  }
+}
+
+void Run() {
+  Random random(1);
+  Holdings holdings(kBlocks);
+  std::vector<Prompt> prompts(kBlocks / kChainBlocks);
+  for (Prompt& prompt : prompts) {
+    prompt = NewPrompt(random);
+    for (size_t i = 0; i < kChainBlocks; ++i) StoreBlock(holdings, prompt, i);
+  }
+  Measure("new", holdings, prompts, random);
+  for (const auto& [what, at_once] : {std::pair{"aged", true}, std::pair{"scattered", false}}) {
+    for (int time = 0; time < 3; ++time) ReplaceAll(holdings, prompts, at_once, random);
+    Measure(what, holdings, prompts, random);
   }
 }
 

@@ -48,9 +48,11 @@ void AddReplicas(CLI::App& route, RouteOptions& options) {
       ->type_name("FILE");
   AddToolFormat(route, options.tool_format, "the replicas' --tool-format: ");
   route
-      .add_option("--max-blocks", options.router.max_blocks,
-                  "blocks that are known of all replicas together, 64 bytes each; default: 4M")
-      ->transform(CLI::AsSizeValue(false));
+      .add_option(
+          "--max-blocks", options.router.max_blocks,
+          "blocks that are known of all replicas together, 64 to 128 bytes each; default: 4M")
+      ->transform(CLI::AsSizeValue(false))
+      ->check(CLI::Range(size_t{1}, limits::kMostRoutedBlocks));
 }
 
 void AddRouterDefences(CLI::App& route, RouteOptions& options) {

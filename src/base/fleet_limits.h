@@ -23,6 +23,7 @@ inline constexpr int kMissedLooks = 2;                     // so many in a row: 
 inline constexpr size_t kMaxPartialEventBytes = 1u << 20;  // of a stream: passed on unfinished
 
 // -- What the router reads -----------------------------------------------------------------------
+inline constexpr size_t kMostRoutedBlocks = 1u << 30;  // that --max-blocks may say
 inline constexpr int kEventsSilenceMs = 5000;   // of a replica's events: they are begun anew …
 inline constexpr int kEventsPauseMs = 500;      // … after a pause, twice as long each time …
 inline constexpr int kMaxEventsPauseMs = 4000;  // … up to this

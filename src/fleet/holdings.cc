@@ -11,9 +11,8 @@ namespace {
 
 static_assert(limits::kMaxReplicas <= 64, "a bit for each replica in one word");
 
-constexpr size_t kFirstSlots = 1024;
-constexpr size_t kPrefetched =
-    16;  // entries of a chain that are fetched while earlier ones are read
+constexpr size_t kFirstEntries = 1024;
+constexpr size_t kBits = 64;  // of a word of free entries
 
 size_t IndexOf(Level level) { return static_cast<size_t>(level); }
 uint64_t BitOf(size_t replica) { return uint64_t{1} << replica; }
@@ -29,36 +28,61 @@ void End(uint64_t ended, uint32_t depth, std::span<Reach> reach, uint32_t Reach:
 
 }  // namespace
 
-Holdings::Holdings(size_t max_blocks) : max_blocks_(max_blocks), table_(kFirstSlots) {}
-
-// Names are hashes already, but whoever tells them could choose them: spread once more.
-size_t Holdings::HomeOf(BlockName name) const {
-  return (name * 0x9E3779B97F4A7C15u) >> (64 - std::countr_zero(table_.size()));
+Holdings::Holdings(size_t max_blocks)
+    : max_blocks_(max_blocks),
+      entries_(kFirstEntries),
+      free_(kFirstEntries / kBits, ~uint64_t{0}),
+      slots_(kFirstEntries) {
+  CHECK(max_blocks <= limits::kMostRoutedBlocks, "entries have numbers of 32 bits");
 }
 
+// Names are hashes already, but whoever tells them could choose them: spread once more.
+uint32_t Holdings::HashOf(BlockName name) {
+  return static_cast<uint32_t>((name * 0x9E3779B97F4A7C15u) >> 32);
+}
+
+size_t Holdings::HomeOf(uint32_t hash) const { return (uint64_t{hash} * slots_.size()) >> 32; }
+
 size_t Holdings::SlotOf(BlockName name) const {
-  const size_t mask = table_.size() - 1;
-  size_t slot = HomeOf(name);
-  while (!table_[slot].free() && table_[slot].name != name) slot = (slot + 1) & mask;
-  return slot;
+  const uint32_t hash = HashOf(name);
+  const size_t mask = slots_.size() - 1;
+  for (size_t slot = HomeOf(hash);; slot = (slot + 1) & mask) {
+    const auto& [its_hash, entry] = slots_[slot];
+    if (entry == kNone || (its_hash == hash && entries_[entry].name == name)) return slot;
+  }
+}
+
+// REQUIRES: one is free
+uint32_t Holdings::TakeEntry() {
+  size_t word = next_ / kBits;
+  uint64_t free = free_[word] & (~uint64_t{0} << (next_ % kBits));
+  while (free == 0) {
+    word = (word + 1) % free_.size();
+    free = free_[word];
+  }
+  free_[word] &= ~(free & -free);
+  const size_t entry = word * kBits + static_cast<size_t>(std::countr_zero(free));
+  next_ = (entry + 1) % entries_.size();
+  return static_cast<uint32_t>(entry);
 }
 
 bool Holdings::Store(size_t replica, Level level, BlockName block) {
   DCHECK(replica < limits::kMaxReplicas, "a replica has its number");
   size_t slot = SlotOf(block);
-  if (table_[slot].free()) {
+  if (slots_[slot].entry == kNone) {
     if (size_ >= max_blocks_) {
       ++refused_;
       return false;
     }
-    if (4 * (size_ + 1) > 3 * table_.size()) {
+    if (4 * (size_ + 1) > 3 * entries_.size()) {
       Grow();
       slot = SlotOf(block);
     }
-    table_[slot].name = block;
+    slots_[slot] = {.hash = HashOf(block), .entry = TakeEntry()};
+    entries_[slots_[slot].entry].name = block;
     ++size_;
   }
-  uint64_t& holders = table_[slot].holders[IndexOf(level)];
+  uint64_t& holders = entries_[slots_[slot].entry].holders[IndexOf(level)];
   if ((holders & BitOf(replica)) == 0) ++counts_[replica][IndexOf(level)];
   holders |= BitOf(replica);
   return true;
@@ -67,9 +91,9 @@ bool Holdings::Store(size_t replica, Level level, BlockName block) {
 void Holdings::Remove(size_t replica, Level level, BlockName block) {
   DCHECK(replica < limits::kMaxReplicas, "a replica has its number");
   const size_t slot = SlotOf(block);
-  Entry& entry = table_[slot];
+  if (slots_[slot].entry == kNone) return;
+  Entry& entry = entries_[slots_[slot].entry];
   uint64_t& holders = entry.holders[IndexOf(level)];
-  // An entry that is free has no holders, so nothing happens to it.
   if ((holders & BitOf(replica)) == 0) return;
   holders &= ~BitOf(replica);
   --counts_[replica][IndexOf(level)];
@@ -79,18 +103,11 @@ void Holdings::Remove(size_t replica, Level level, BlockName block) {
 void Holdings::Clear(size_t replica, Level level) {
   DCHECK(replica < limits::kMaxReplicas, "a replica has its number");
   if (counts_[replica][IndexOf(level)] == 0) return;
-  const size_t mask = table_.size() - 1;
-  // From behind a free entry on, so that no run of entries is met in its middle: what Erase moves
-  // comes from ahead.
-  size_t first = 0;
-  while (!table_[first].free()) ++first;
-  for (size_t i = 1; i <= table_.size(); ++i) {
-    const size_t slot = (first + i) & mask;
-    while (!table_[slot].free()) {
-      table_[slot].holders[IndexOf(level)] &= ~BitOf(replica);
-      if (!table_[slot].free()) break;
-      Erase(slot);
-    }
+  for (Entry& entry : entries_) {
+    if ((entry.holders[IndexOf(level)] & BitOf(replica)) == 0) continue;
+    const size_t slot = SlotOf(entry.name);
+    entry.holders[IndexOf(level)] &= ~BitOf(replica);
+    if (entry.free()) Erase(slot);
   }
   counts_[replica][IndexOf(level)] = 0;
 }
@@ -104,47 +121,56 @@ void Holdings::SetSharing(size_t replica, bool sharing) {
   }
 }
 
-// The entry is free now: entries behind it move up, as far as that is nearer to their home.
+// Its entry is held by nobody now. Slots behind it move up, as far as that is nearer to their home.
 void Holdings::Erase(size_t slot) {
-  const size_t mask = table_.size() - 1;
   --size_;
+  const size_t entry = slots_[slot].entry;
+  free_[entry / kBits] |= uint64_t{1} << (entry % kBits);
+  const size_t mask = slots_.size() - 1;
   size_t hole = slot;
-  for (size_t next = (hole + 1) & mask; !table_[next].free(); next = (next + 1) & mask) {
-    const size_t from_home = (next - HomeOf(table_[next].name)) & mask;
+  for (size_t next = (hole + 1) & mask; slots_[next].entry != kNone; next = (next + 1) & mask) {
+    const size_t from_home = (next - HomeOf(slots_[next].hash)) & mask;
     if (from_home < ((next - hole) & mask)) continue;
-    table_[hole] = table_[next];
+    slots_[hole] = slots_[next];
     hole = next;
   }
-  table_[hole] = Entry{};
+  slots_[hole] = {};
 }
 
 void Holdings::Grow() {
-  std::vector<Entry> old(2 * table_.size());
-  std::swap(old, table_);
-  for (const Entry& entry : old) {
-    if (!entry.free()) table_[SlotOf(entry.name)] = entry;
+  next_ = entries_.size();
+  entries_.resize(2 * entries_.size());
+  free_.resize(entries_.size() / kBits, ~uint64_t{0});
+  std::vector<Slot, HugePageAllocator<Slot>> old(entries_.size());
+  std::swap(old, slots_);
+  const size_t mask = slots_.size() - 1;
+  for (const Slot& slot : old) {
+    if (slot.entry == kNone) continue;
+    size_t free = HomeOf(slot.hash);
+    while (slots_[free].entry != kNone) free = (free + 1) & mask;
+    slots_[free] = slot;
   }
 }
 
-// An entry may lie across two lines of the processor's cache.
-void Holdings::Prefetch(BlockName name) const {
-  const Entry* entry = &table_[HomeOf(name)];
-  __builtin_prefetch(entry);
-  __builtin_prefetch(reinterpret_cast<const std::byte*>(entry + 1) - 1);
+// The block's entry, kNone if there is none. It is probably the one behind that of the block before
+// it.
+uint32_t Holdings::EntryBehind(uint32_t entry, BlockName name) const {
+  const uint32_t next = entry + 1;
+  if (next < entries_.size() && entries_[next].name == name && !entries_[next].free()) return next;
+  return slots_[SlotOf(name)].entry;
 }
 
 void Holdings::Find(std::span<const BlockName> chain, std::span<Reach> reach) const {
   const uint64_t all = BitsBelow(reach.size());
   uint64_t memory = all, disk = all, loadable = all;
-  uint32_t depth = 0;
-  for (size_t i = 0; i < std::min(kPrefetched, chain.size()); ++i) {
-    Prefetch(chain[i]);
-  }
+  uint32_t depth = 0, at = kNone;
+  std::array<uint64_t, kLevels> before = {};
   for (; depth < chain.size() && loadable != 0; ++depth) {
-    if (depth + kPrefetched < chain.size()) {
-      Prefetch(chain[depth + kPrefetched]);
-    }
-    const Entry& entry = table_[SlotOf(chain[depth])];
+    at = EntryBehind(at, chain[depth]);
+    if (at == kNone) break;
+    const Entry& entry = entries_[at];
+    if (entry.holders == before) continue;
+    before = entry.holders;
     const auto& [told, on_disk, in_store, coming] = entry.holders;
     const uint64_t in_memory = told | coming;
     const uint64_t here = in_memory | on_disk;

@@ -1,8 +1,8 @@
 #pragma once
 
-// Which replica holds which blocks, as the replicas tell it. A table of a fixed number of blocks,
-// each with one bit for each replica and level; what does not fit stays unknown, which costs a
-// request sent to the wrong place and nothing else.
+// Which replica holds which blocks, as the replicas tell it. A fixed number of blocks, each with
+// one bit for each replica and level; what does not fit stays unknown, which costs a request sent
+// to the wrong place and nothing else.
 //
 // Blocks are known by name alone (base/block_name.h): a name stands for a whole prefix, so a
 // replica can read a prompt as far as it holds the names of its chain, one behind another.
@@ -19,6 +19,7 @@
 
 #include "base/block_name.h"
 #include "base/fleet_limits.h"
+#include "base/huge_pages.h"
 
 namespace reprise {
 
@@ -47,7 +48,8 @@ struct Reach {
 
 class Holdings {
  public:
-  // At most so many different blocks. Memory grows with what is known: 53 to 107 bytes a block.
+  // At most so many different blocks. Memory grows with what is known: 64 to 128 bytes a block.
+  // REQUIRES: max_blocks <= limits::kMostRoutedBlocks
   explicit Holdings(size_t max_blocks);
 
   // REQUIRES of all: replica < limits::kMaxReplicas.
@@ -67,25 +69,41 @@ class Holdings {
   // Of this replica; for kShared: that it told of, and which nobody told to be gone.
   size_t blocks(size_t replica, Level level = Level::kMemory) const;
   uint64_t refused() const { return refused_; }
-  size_t memory_bytes() const { return table_.size() * sizeof(Entry); }
+  size_t memory_bytes() const {
+    return entries_.size() * (sizeof(Entry) + sizeof(Slot)) + free_.size() * sizeof(uint64_t);
+  }
 
  private:
   static constexpr size_t kLevels = 4;
+  static constexpr uint32_t kNone = ~uint32_t{0};
+
   struct Entry {
     BlockName name = 0;
     std::array<uint64_t, kLevels> holders = {};  // a bit for each replica; all 0: a free entry
 
     bool free() const { return (holders[0] | holders[1] | holders[2] | holders[3]) == 0; }
   };
+  struct Slot {
+    uint32_t hash = 0;  // of the name; its first bits say where the slot belongs
+    uint32_t entry = kNone;
+  };
 
-  size_t HomeOf(BlockName name) const;
-  void Prefetch(BlockName name) const;
+  static uint32_t HashOf(BlockName name);
+  size_t HomeOf(uint32_t hash) const;
   size_t SlotOf(BlockName name) const;  // of its entry, or the free one where it would be
+  uint32_t EntryBehind(uint32_t entry, BlockName name) const;
+  uint32_t TakeEntry();
   void Erase(size_t slot);
   void Grow();
 
   size_t max_blocks_;
-  std::vector<Entry> table_;  // open addressing, a power of two, never more than 3/4 full
+  // What becomes known takes the next free entry behind the one that was taken last, round and
+  // round, so that a chain mostly lies in one piece, in its order, and is read as fast as memory
+  // gives it. A quarter is always free: what was forgotten since the last round makes long pieces.
+  std::vector<Entry, HugePageAllocator<Entry>> entries_;  // a power of two
+  std::vector<uint64_t> free_;                            // a bit for each entry
+  size_t next_ = 0;                                       // looked at next
+  std::vector<Slot, HugePageAllocator<Slot>> slots_;      // as many; open addressing
   size_t size_ = 0;
   uint64_t sharing_ = 0;
   uint64_t refused_ = 0;

@@ -1,17 +1,13 @@
 #include "kernels/weight_memory.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
-#include <new>
 
+#include "base/huge_pages.h"
 #include "base/round_up.h"
 
 namespace reprise {
 namespace {
-
-constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 // What the last slab has too much is never touched, so it takes no memory.
 constexpr size_t kSlabBytes = size_t{64} << 20;
@@ -22,10 +18,7 @@ std::shared_ptr<uint8_t> WeightMemory::Take(size_t bytes) {
   bytes = RoundUp(bytes, 64);
   if (size_ - used_ < bytes) {
     size_ = std::max(kSlabBytes, RoundUp(bytes, kHugePageBytes));
-    void* const slab = std::aligned_alloc(kHugePageBytes, size_);
-    if (slab == nullptr) throw std::bad_alloc();
-    madvise(slab, size_, MADV_HUGEPAGE);  // advice: a refusal costs speed only
-    slab_.reset(static_cast<uint8_t*>(slab), std::free);
+    slab_.reset(static_cast<uint8_t*>(AllocateHugePages(size_)), std::free);
     used_ = 0;
   }
   std::shared_ptr<uint8_t> taken(slab_, slab_.get() + used_);
