@@ -120,10 +120,11 @@ def start_reprise(name, model, *options, binary=REPRISE, **popen):
 
 
 def start_router(name, model, urls, *options, binary=REPRISE, **popen):
-    """A router before the servers at `urls`; ready when it says where it listens."""
+    """A router before the servers at `urls`, which reads `model`, if there is one; ready when it
+    says where it listens."""
     replicas = [word for url in urls for word in ("--replica", url)]
-    return _listening(name, binary, ["route", "--model", model, "--port", "0", *replicas, *options],
-                      popen)
+    reads = ["--model", model] if model else []
+    return _listening(name, binary, ["route", *reads, "--port", "0", *replicas, *options], popen)
 
 
 def without_guesses(binary=REPRISE):
@@ -157,6 +158,22 @@ def start_llama(name, model, *options):
             connection.close()
 
     return _wait(program, ready)
+
+
+def start_redis(name):
+    """A redis-server that keeps nothing on disk; its `url` is what --shared takes. Ready when it
+    listens."""
+    port = free_port()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    program = Program(name, ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
+                             "--dir", LOGS])
+    program.url = f"redis://127.0.0.1:{port}"
+
+    def listens():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return _wait(program, listens)
 
 
 def stop_on_signals():

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import pathlib
-import socket
 import sys
 import time
 import urllib.parse
@@ -139,18 +138,3 @@ def two(*options, each=lambda i: ()):
         yield replicas, router
         # Stopped here, and not last of all: what it follows would wait for it.
         router.stop()
-
-
-@contextlib.contextmanager
-def store():
-    """A redis-server; yields its URL."""
-    port = programs.free_port()
-    FOLDER.parent.mkdir(parents=True, exist_ok=True)
-    with programs.Program("steps-redis", ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-                                          "--dir", FOLDER.parent]) as running:
-        def listens():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        wait_until(listens, "redis-server is there", running)
-        yield f"redis://127.0.0.1:{port}"

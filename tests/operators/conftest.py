@@ -3,7 +3,6 @@ Prometheus over both."""
 
 import contextlib
 import pathlib
-import subprocess
 import sys
 import time
 import types
@@ -13,7 +12,8 @@ import pytest
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
 from api.conftest import OPS, Guarded, Router, Server, built, fleet_token, start  # noqa: E402,F401
-from scraper import Prometheus, free_port  # noqa: E402
+from api.store import Store  # noqa: E402
+from scraper import Prometheus  # noqa: E402
 
 DOCUMENT = " ".join(f"Rule {i}: whoever comes as number {i * 7919 % 1009} waits." for i in range(30))
 
@@ -36,14 +36,9 @@ def play(server):
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-    port = free_port()
-    redis = subprocess.Popen(
-        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
-        cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.DEVNULL,
-    )  # yapf: disable
-    yield f"redis://127.0.0.1:{port}"
-    redis.kill()
-    redis.wait()
+    running = Store(tmp_path_factory.mktemp("redis"))
+    yield running.url
+    running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import yaml
 
 import manifests
 from api.conftest import BINARY, MODEL
-from manifests import container, labels, of, option_size, options, pod, port_names, seconds, selected, size, workloads
+from manifests import container, of, option_size, options, pod, port_names, seconds, selected, size, workloads
 from scraper import free_port
 
 REPLICA, ROUTER, STORE = "reprise-replica", "reprise-router", "reprise-valkey"

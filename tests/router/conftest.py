@@ -10,7 +10,8 @@ import pytest
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
 
 from api.conftest import built, start  # noqa: E402,F401
-from fleet import Fleet, Store  # noqa: E402
+from api.store import Store  # noqa: E402
+from fleet import Fleet  # noqa: E402
 
 
 @pytest.fixture

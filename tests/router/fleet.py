@@ -3,39 +3,11 @@
 import contextlib
 import http.client
 import json
-import socket
-import subprocess
 import threading
-import time
 
 from api.conftest import Router, Server, fleet_token, wait_until
 
 BLOCK = 32  # tokens
-
-
-class Store:
-    """A redis-server on 127.0.0.1 that keeps nothing on disk."""
-
-    def __init__(self, folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL)
-        wait_until(self._answers, "the store answers")
-        self.url = f"redis://127.0.0.1:{self.port}"
-
-    def _answers(self):
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def blocks(self):
-        done = subprocess.run(["redis-cli", "-p", str(self.port), "DBSIZE"], capture_output=True, text=True, timeout=30)
-        return int(done.stdout.split()[-1])
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 class Fleet:
