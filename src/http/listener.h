@@ -25,8 +25,9 @@ class HttpListener {
   HttpListener& operator=(const HttpListener&) = delete;
 
   // Binds and listens; port 0 is any free one. kInvalidArgument when it is no address, kIo when it
-  // is taken or not ours. Before the I/O thread runs.
-  Status Listen(const std::string& host, int port);
+  // is taken or not ours. Before the I/O thread runs. Raises the limit of open files to what
+  // connections and as many other files need.
+  Status Listen(const std::string& host, int port, size_t other_files = 256);
   // Accepts from now on.
   void Start();
   void StopAccepting();

@@ -22,6 +22,15 @@
 namespace reprise {
 namespace asio = boost::asio;
 
+namespace {
+
+// Besides clients' connections: one to a replica for each of them, those that wait for the next
+// request, and the rest.
+constexpr size_t kOtherFiles =
+    limits::kMaxConnections + limits::kMaxReplicas * limits::kMaxIdleUpstreams + 256;
+
+}  // namespace
+
 struct Router::Impl {
   explicit Impl(RouterOptions options)
       : memory(options.request_memory > 0 ? options.request_memory : limits::kMinRequestMemory),
@@ -94,7 +103,7 @@ Result<std::unique_ptr<Router>> Router::Start(RouterOptions options) {
   options.origins.loopback = IsLoopbackAddress(options.host);
   auto impl = std::make_unique<Impl>(std::move(options));
   const RouterOptions& kept = impl->service.options;
-  if (Status listening = impl->listener.Listen(kept.host, kept.port); !listening) {
+  if (Status listening = impl->listener.Listen(kept.host, kept.port, kOtherFiles); !listening) {
     return std::unexpected(std::move(listening).error());
   }
   impl->service.keys = std::move(keys);

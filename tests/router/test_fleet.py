@@ -3,10 +3,12 @@ one of them goes.
 """
 
 import contextlib
+import pathlib
+import re
 import threading
 
 import pytest
-from api.conftest import Router, wait_until
+from api.conftest import BINARY, Program, Router, wait_until
 from fleet import BLOCK, Reply, name_of, told
 from traffic import Conversation, Traffic, chat_body, document, messages_body
 
@@ -334,3 +336,15 @@ def test_a_router_told_to_stop_finishes_what_has_begun(fleet):
     together.router.process.terminate()
     assert reply.wait().whole(), reply
     assert together.router.process.wait(timeout=60) == 0
+
+
+def test_there_are_files_for_clients_and_for_replicas(built):
+    command = ["prlimit", "--nofile=1024:", BINARY, "route", "--approximate", "--port", "0",
+               "--replica", "http://127.0.0.1:9"]  # fmt: skip
+    router = Program(command)
+    limits = pathlib.Path(f"/proc/{router.process.pid}/limits").read_text()
+    router.stop()
+    # A connection of a client, of which there may be 4,096, wants one to a replica; up to 64 idle ones stay for each of
+    # 64 replicas.
+    soft, hard = map(int, re.search(r"Max open files +(\d+) +(\d+)", limits).groups())
+    assert soft >= min(3 * 4096, hard)
