@@ -35,19 +35,30 @@ def said(server, words):
     return [line for line in server.log if words in line]
 
 
+def first_that_reads(start, options, request):
+    """A server to which the store seems worth reading, its options, and what it answered. To one on a machine that is busy
+    for a moment it may seem too slow, and that one computes. `options(number)`: of each that is tried."""
+    for number in range(4):
+        server = start(*options(number))
+        answer = ask(server, request)
+        if answer[1].get("shared", 0) > 2 * BLOCK:
+            break
+    return server, options(number), answer
+
+
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_what_one_computed_another_reads(start, stores, secret, kind):
     request = body(300)
     cold, figures = ask(start(), request)
     store = stores(kind)
     options = ("--shared", store.url, "--shared-secret", secret)
-    one, other = start(*options), start(*options)
+    one = start(*options)
     assert not said(one, "not authenticated")
     assert ask(one, request) == (cold, figures)
     tokens = figures["computed"]
     whole = (tokens - 1) // BLOCK * BLOCK
     store.wait_for(tokens // BLOCK)
-    checksum, read = ask(other, request)
+    other, _, (checksum, read) = first_that_reads(start, lambda _: options, request)
     assert checksum == cold
     assert read == {"read": whole, "write": 0, "computed": tokens - whole, "shared": whole}
     page = other.get("/cache")["shared"]
@@ -182,11 +193,11 @@ def test_tls_user_and_password(start, stores, certificates, secret, monkeypatch)
     cold, _ = ask(start(), request)
     monkeypatch.setenv("REPRISE_SHARED", place)  # so that it is not in the list of processes
     options = ("--shared-secret", secret, "--shared-ca", certificates / "ca.pem")
-    one, other = start(*options), start(*options)
+    one = start(*options)
     assert any(line.rstrip().endswith(f"shared prompt cache: rediss://127.0.0.1:{store.port}/1") for line in one.log)
     assert ask(one, request)[0] == cold
     store.wait_for(15, user=(*cli["user"], "-n", "1"))
-    checksum, figures = ask(other, request)
+    _, _, (checksum, figures) = first_that_reads(start, lambda _: options, request)
     assert checksum == cold and figures["shared"] > 400
     monkeypatch.delenv("REPRISE_SHARED")
     for bad, reason in ((place.replace("p%40ss", "wrong"), "refuses: WRONGPASS"),
@@ -221,14 +232,16 @@ def test_the_disk_is_asked_first_and_keeps_what_the_store_had(start, stores, tmp
     one = start("--shared", store.url)
     cold, figures = ask(one, request)
     store.wait_for(figures["computed"] // BLOCK)
-    options = ("--shared", store.url, "--disk", tmp_path / "cache", "--disk-size", "1G")
-    other = start(*options)
-    checksum, read = ask(other, request)
+
+    def options(number):
+        return ("--shared", store.url, "--disk", tmp_path / str(number), "--disk-size", "1G")
+
+    other, used, (checksum, read) = first_that_reads(start, options, request)
     assert checksum == cold and read["shared"] > 900 and "disk" not in read
     until = time.monotonic() + 20
     while other.get("/cache")["disk"]["blocks"] < read["shared"] // BLOCK and time.monotonic() < until:
         time.sleep(0.02)
     kill(other)
     store.stop()
-    checksum, again = ask(start(*options), request)
+    checksum, again = ask(start(*used), request)
     assert checksum == cold and again["disk"] == read["shared"] and "shared" not in again
