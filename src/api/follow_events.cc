@@ -67,6 +67,7 @@ std::string HelloEvent(const Service& service, uint64_t process) {
                      {"block_tokens", stats.block_tokens},
                      {"context", service.model.max_sequence_tokens},
                      {"template", TextOrNull(TemplateHash(service.options.chat_template_source))},
+                     {"vocabulary", TextOrNull(service.model.vocabulary_hash)},
                      {"tool_format", service.model.chat_template == nullptr
                                          ? json::value()
                                          : json::value(NameOf(service.model.dialect.tools))},

@@ -133,6 +133,13 @@ std::string ReplicaEvents::TroubleOf(const json::object& hello, const ReplicaTer
     return "it serves with another chat template than the router reads prompts with: give both the "
            "same --model and --chat-template";
   }
+  // Earlier servers do not say it.
+  const json::value* vocabulary = hello.if_contains("vocabulary");
+  if (vocabulary != nullptr && vocabulary->is_string() &&
+      std::string_view(vocabulary->get_string()) != lore_.reader.vocabulary_hash()) {
+    return "it serves a model with another vocabulary than the router reads prompts with: give "
+           "both the same --model";
+  }
   if (!Agrees(terms)) {
     return "it reads prompts otherwise than the other replicas: give all the same "
            "--cache-key-isolates, --keep-billing-line and --cache-minimum-tokens";

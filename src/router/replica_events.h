@@ -6,10 +6,10 @@
 // another; anything else is a fault, after which the stream must be begun anew. Until all its
 // places have been told in full, the replica is not `followed`: nothing is expected of it.
 //
-// A replica whose prompts the router cannot read (another chat template, or other settings than the
-// other replicas have) has a `trouble`: its blocks are not taken in. Where the others' settings
-// become those that it has, or nobody has any others, its stream is a fault and begins anew. I/O
-// thread only.
+// A replica whose prompts the router cannot read (another chat template or vocabulary, or other
+// settings than the other replicas have) has a `trouble`: its blocks are not taken in. Where the
+// others' settings become those that it has, or nobody has any others, its stream is a fault and
+// begins anew. I/O thread only.
 
 #include <array>
 #include <boost/json.hpp>

@@ -15,6 +15,7 @@
 
 #include "base/fleet_limits.h"
 #include "fixtures/fake_server.h"
+#include "text/vocabulary_hash.h"
 
 namespace reprise {
 namespace {
@@ -91,13 +92,14 @@ TEST_F(FollowServerTest, ServersSayWhoTheyAreBeforeAllElse) {
   EXPECT_EQ(hello.at("process").as_string().size(), 16U);
   json::object rest = hello.as_object();
   rest.erase("process");
-  EXPECT_EQ(json::value(rest), json::parse(fmt::format(
-                                   R"({{"model":"tiny","identity":"{}","block_tokens":32,
+  EXPECT_EQ(json::value(rest),
+            json::parse(fmt::format(
+                R"({{"model":"tiny","identity":"{}","block_tokens":32,
       "context":4096,"template":
-      "2db841734c2f3f4de7b17cc2d1782d22909ccde0bade9730de11c71834af1f30","tool_format":"hermes",
+      "2db841734c2f3f4de7b17cc2d1782d22909ccde0bade9730de11c71834af1f30","vocabulary":"{}","tool_format":"hermes",
       "cache_key_isolates":false,"drop_billing_line":true,"cache_minimum_tokens":7,
       "places":["memory","disk"],"version":"1.2.3"}})",
-                                   std::string(64, '0'))));
+                std::string(64, '0'), VocabularyHash(model_.tokenizer->vocabulary()))));
   const json::value again = Next(*Follow(), "hello");
   EXPECT_EQ(again.at("process"), hello.at("process"));
   Restart("");

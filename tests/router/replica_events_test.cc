@@ -93,6 +93,18 @@ TEST_F(ReplicaEventsTest, ChangesAreAppliedInTheirOrder) {
   EXPECT_EQ(Find({9}).memory_blocks, 1U);
 }
 
+TEST_F(ReplicaEventsTest, OfAModelWithAnotherVocabularyNothingIsExpected) {
+  events_.Begin();
+  Take("hello", Hello("00000000000000ab", R"("memory")",
+                      fmt::format(R"(,"vocabulary":"{}")", reader_->vocabulary_hash())));
+  EXPECT_EQ(replica_.told.trouble, "");
+  events_.Begin();
+  Take("hello", Hello("00000000000000ac", R"("memory")",
+                      fmt::format(R"(,"vocabulary":"{}")", std::string(64, 'b'))));
+  EXPECT_NE(replica_.told.trouble.find("another vocabulary"), std::string::npos);
+  EXPECT_FALSE(events_.basis());
+}
+
 TEST_F(ReplicaEventsTest, AGapInTheNumbersOfAPlaceIsAFault) {
   TakeWholeSnapshots();
   EXPECT_TRUE(Refused("blocks", R"({"place":"memory","sequence":5,"stored":[],"removed":[]})"));
