@@ -5,8 +5,6 @@
 
 #include <CLI/CLI.hpp>
 #include <array>
-#include <map>
-#include <string>
 #include <utility>
 
 #include "base/log.h"
@@ -46,19 +44,19 @@ void AddKvEvents(CLI::App& serve, KvEventOptions& options) {
                   "and events as map, with names of fields, as vLLM writes them since 0.24, or as "
                   "array, as before, for older readers; default: map")
       ->type_name("NAME")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, EventEncoding>{
-          {"map", EventEncoding::kMap}, {"array", EventEncoding::kArray}}))
+      ->check(CLI::IsMember({"map", "array"}))
       ->needs(events);
 }
 
 Result<std::unique_ptr<KvEventPublisher>> StartKvEvents(const KvEventOptions& options,
                                                         Engine& engine, std::string_view model) {
   if (options.address.empty()) return nullptr;
-  PublisherOptions wanted{.address = options.address,
-                          .replay_address = options.replay_address,
-                          .topic = options.topic,
-                          .block_tokens = static_cast<size_t>(engine.stats().block_tokens),
-                          .encoding = options.encoding};
+  PublisherOptions wanted{
+      .address = options.address,
+      .replay_address = options.replay_address,
+      .topic = options.topic,
+      .block_tokens = static_cast<size_t>(engine.stats().block_tokens),
+      .encoding = options.encoding == "array" ? EventEncoding::kArray : EventEncoding::kMap};
   if (wanted.topic.empty()) wanted.topic = fmt::format("kv@{}@{}", HostName(), model);
   const std::string topic = wanted.topic;
   auto publisher = KvEventPublisher::Start(std::move(wanted), [&engine](BlockSink sink) {

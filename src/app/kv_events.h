@@ -18,10 +18,10 @@ class App;
 namespace reprise {
 
 struct KvEventOptions {
-  std::string address;         // empty: nothing is published
-  std::string replay_address;  // empty: nothing is replayed
-  std::string topic;           // empty: kv@HOST@MODEL, by which llm-d knows a replica
-  EventEncoding encoding = EventEncoding::kMap;
+  std::string address;           // empty: nothing is published
+  std::string replay_address;    // empty: nothing is replayed
+  std::string topic;             // empty: kv@HOST@MODEL, by which llm-d knows a replica
+  std::string encoding = "map";  // or "array"
 };
 
 void AddKvEvents(CLI::App& serve, KvEventOptions& options);
