@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -174,6 +175,11 @@ def start_redis(name):
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
     return _wait(program, listens)
+
+
+def show_progress(text):
+    """On a line of its own, over what was there."""
+    print(f"\r{text:78}", end="", file=sys.stderr, flush=True)
 
 
 def stop_on_signals():

@@ -13,17 +13,14 @@ import argparse
 import contextlib
 import os
 import pathlib
-import random
-import statistics
 import sys
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server")]
 import page
 import programs
+from conversations import compare, compared
 from servers import Failed
-from steps import CONVERSATIONS, DOCUMENTS, InTurn, conversations, milliseconds, percent, share
 
 WAYS = ("one, with the memory of both", "two, asked in turn", "two, behind `reprise route --approximate`")
 SLOTS, SLOT_TOKENS = 2, 4096  # of one of two
@@ -55,29 +52,6 @@ def way(name, options):
             yield [router.url]
 
 
-def measure(repeats, options):
-    """{way: [(share read, seconds to the first token, seconds in all) of each run]}"""
-    found = {name: [] for name in WAYS}
-    for i in range(repeats):
-        seed = random.getrandbits(40)
-        for name, runs in found.items():
-            print(f"\r{i + 1} of {repeats}: {name:60}", end="", file=sys.stderr, flush=True)
-            with way(name, options) as urls:
-                begin = time.perf_counter()
-                rows = conversations(seed, InTurn(*urls))
-                runs.append((share(rows), statistics.median(row["seconds"] for row in rows), time.perf_counter() - begin))
-    print(file=sys.stderr)
-    return found
-
-
-def report(found):
-    rows = [[name, percent(statistics.median(run[0] for run in runs)), milliseconds([run[1] for run in runs]),
-             f"{statistics.median(run[2] for run in runs):,.1f} s"] for name, runs in found.items()]
-    table = page.table([f"{CONVERSATIONS} conversations about {DOCUMENTS} documents; llama-server",
-                        "read of the prompts", "first token, median", "all of it"], rows, right=(1, 2, 3))
-    return "\n".join([*table, "", SAID])
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
@@ -85,7 +59,8 @@ def main():
     parser.add_argument("options", nargs="*", help="of llama-server, behind --")
     options = parser.parse_args()
     programs.stop_on_signals()
-    text = report(measure(options.repeats, options.options))
+    found = compare(WAYS, lambda name: way(name, options.options), options.repeats, programs.show_progress)
+    text = "\n".join([*compared("llama-server", found), "", SAID])
     print("\n" + text)
     if options.write:
         more = " ".join(["", "--", *options.options]) if options.options else ""

@@ -10,7 +10,6 @@ measured in turns within a run. Prints Markdown; --write puts each step's lines,
 in FILE.
 """
 import argparse
-import concurrent.futures
 import contextlib
 import pathlib
 import random
@@ -24,22 +23,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "bench/server")]
 import page
 import programs
+from conversations import CLIENTS, SHORT, InTurn, compare, compared, milliseconds, percent, share
 from measure import prose
 from servers import FOLDER, Failed, Replica, about, ask, settle, two
 
-LONG, SHORT = 17_000, 6_000  # characters of a document: about 3,800 and 1,350 tokens
-
-
-def milliseconds(values):
-    return f"{1e3 * statistics.median(values):,.0f} ms"
-
-
-def percent(share):
-    return f"{100 * share:.1f} %"
-
-
-def share(rows):
-    return sum(row["read"] for row in rows) / sum(row["prompt"] for row in rows)
+LONG = 17_000  # characters of a document: about 3,800 tokens
 
 
 def times(values, others):
@@ -91,68 +79,27 @@ def disk(repeats, progress):
 
 # -- Two machines ---------------------------------------------------------------------------------
 
-CLIENTS, DOCUMENTS, CONVERSATIONS, TURNS = 2, 10, 20, 4
 # For the tokens of six of the ten documents with what is said about them: more than half, less than all.
 HALF = ("--kv-memory", "190M", "--context", "4096")
 WHOLE = ("--kv-memory", "380M", "--context", "4096")
 
 
-def conversations(seed, urls):
-    """People talk about shared documents, a turn of this one and a turn of that one, in an order drawn by `seed`; the
-    next URL of `urls` each time. The requests' rows."""
-    draw = random.Random(seed)
-    texts = [prose(SHORT, draw.getrandbits(40)) for _ in range(DOCUMENTS)]
-    talks = [about(draw.choice(texts), f"I am reader {i}. What is it about?") for i in range(CONVERSATIONS)]
-    order = [i for i in range(CONVERSATIONS) for _ in range(TURNS)]
-    draw.shuffle(order)
-
-    def talk(mine):
-        rows = []
-        for i in mine:
-            row = ask(next(urls), talks[i], max_tokens=12)
-            rows.append(row)
-            talks[i] += [{"role": "assistant", "content": row["text"]}, {"role": "user", "content": f"And part {len(talks[i])}?"}]
-        return rows
-
-    # Each conversation is one client's, so that its turns follow one another.
-    parts = [[i for i in order if i % CLIENTS == client] for client in range(CLIENTS)]
-    with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
-        return [row for rows in pool.map(talk, parts) for row in rows]
-
-
-class InTurn:
-    """An iterator of `urls`, round and round; any thread."""
-
-    def __init__(self, *urls):
-        self._urls, self._next, self._lock = urls, 0, threading.Lock()
-
-    def __next__(self):
-        with self._lock:
-            self._next += 1
-            return self._urls[self._next % len(self._urls)]
+@contextlib.contextmanager
+def way(name):
+    """The URLs to ask, in turn."""
+    with contextlib.ExitStack() as stack:
+        if name.startswith("one"):
+            yield [stack.enter_context(Replica("both", *WHOLE)).url]
+        else:
+            replicas, front = stack.enter_context(two(*HALF))
+            yield [front.url] if "route" in name else [replica.url for replica in replicas]
 
 
 def router(repeats, progress):
-    ways = {"one server with the memory of both": [], "two, asked in turn": [], "two, behind `reprise route`": []}
-    for i in range(repeats):
-        seed = random.getrandbits(40)
-        for way, runs in ways.items():
-            progress(f"a router, {i + 1} of {repeats}: {way}")
-            with contextlib.ExitStack() as stack:
-                if way.startswith("one"):
-                    urls = [stack.enter_context(Replica("both", *WHOLE)).url]
-                else:
-                    replicas, front = stack.enter_context(two(*HALF))
-                    urls = [front.url] if "route" in way else [replica.url for replica in replicas]
-                begin = time.perf_counter()
-                rows = conversations(seed, InTurn(*urls))
-                runs.append((share(rows), statistics.median(row["seconds"] for row in rows), time.perf_counter() - begin))
-    yield from page.table(
-        [f"{CONVERSATIONS} conversations about {DOCUMENTS} documents, memory for all but not twice", "read of the prompts",
-         "first token, median", "all of it"],
-        [[way, percent(statistics.median(run[0] for run in runs)), milliseconds([run[1] for run in runs]),
-          f"{statistics.median(run[2] for run in runs):,.1f} s"] for way, runs in ways.items()], right=(1, 2, 3))
-    reached = statistics.median(b[0] / a[0] for a, b in zip(*(ways[way] for way in (list(ways)[0], list(ways)[2]))))
+    names = ("one server with the memory of both", "two, asked in turn", "two, behind `reprise route`")
+    ways = compare(names, way, repeats, progress)
+    yield from compared("memory for all but not twice", ways)
+    reached = statistics.median(b[0] / a[0] for a, b in zip(ways[names[0]], ways[names[2]]))
     yield f"\nThat is {percent(reached)} of what one server reads."
 
 
@@ -250,11 +197,8 @@ def main():
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     programs.stop_on_signals()
 
-    def progress(text):
-        print(f"\r{text:78}", end="", file=sys.stderr, flush=True)
-
     for name in options.only.split(","):
-        text = "\n".join([*STEPS[name](options.repeats, progress), "",
+        text = "\n".join([*STEPS[name](options.repeats, programs.show_progress), "",
                           f"Medians of {options.repeats} run{'s' * (options.repeats > 1)}, {page.machine()}, SmolLM2-135M-Instruct Q4_1."])
         print(f"\n### {name}\n\n{text}\n", flush=True)
         if options.write:

@@ -66,7 +66,7 @@ std::string HelloEvent(const Service& service, uint64_t process) {
                      {"identity", service.engine.block_identity().Hex()},
                      {"block_tokens", stats.block_tokens},
                      {"context", service.model.max_sequence_tokens},
-                     {"template", TextOrNull(TemplateHash(service.options.chat_template_source))},
+                     {"template", TextOrNull(service.model.template_hash)},
                      {"vocabulary", TextOrNull(service.model.vocabulary_hash)},
                      {"tool_format", service.model.chat_template == nullptr
                                          ? json::value()

@@ -107,7 +107,6 @@ Status ReadRouterModel(RouteOptions& options) {
                                      .tool_format = ToolFormatOf(options.tool_format)});
   model.name = ModelName(*file);
   model.vocabulary = config->vocabulary;
-  options.router.template_source = text->chat_template_source;
   options.router.reader = std::make_shared<PromptReader>(std::move(model));
   return {};
 }

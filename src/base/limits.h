@@ -23,6 +23,7 @@ inline constexpr int kStreamPingSeconds = 10;       // silence on a stream: a co
 inline constexpr int kSendBufferBytes = 256 << 10;  // of the kernel, a connection
 inline constexpr size_t kLoggedPathBytes = 200;     // cut there
 inline constexpr size_t kMaxConnections = 4096;     // 503 and closed, as without a file for it
+inline constexpr size_t kOtherFiles = 256;          // a process may have open besides connections
 inline constexpr int kAcceptWarningSeconds = 10;    // of that the log says something so often
 inline constexpr size_t kMaxStreamBacklogBytes = 4u << 20;  // client does not read: cancelled
 

@@ -22,10 +22,10 @@ using asio::ip::tcp;
 namespace {
 
 // Every connection is a file; the usual soft limit is 1,024 of them.
-void RaiseFileLimit(size_t other_files) {
+void RaiseFileLimit(size_t more_files) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = limits::kMaxConnections + other_files;
+  const rlim_t wanted = limits::kMaxConnections + more_files;
   if (limit.rlim_cur >= wanted) return;
   limit.rlim_cur = std::min(wanted, limit.rlim_max);
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
@@ -57,14 +57,14 @@ HttpListener::~HttpListener() {
   if (spare_file_ >= 0) close(spare_file_);
 }
 
-Status HttpListener::Listen(const std::string& host, int port, size_t other_files) {
+Status HttpListener::Listen(const std::string& host, int port, size_t more_files) {
   boost::system::error_code failure;
   const asio::ip::address address = asio::ip::make_address(host, failure);
   if (failure || port < 0 || port > 65535) {
     return Fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}:{} is not an address and port to listen on.", host, port));
   }
-  RaiseFileLimit(other_files);
+  RaiseFileLimit(more_files);
   const tcp::endpoint endpoint(address, static_cast<uint16_t>(port));
   acceptor_.open(endpoint.protocol(), failure);
   if (!failure) acceptor_.set_option(asio::socket_base::reuse_address(true), failure);

@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "http/connection.h"
 
 namespace reprise {
@@ -26,8 +27,8 @@ class HttpListener {
 
   // Binds and listens; port 0 is any free one. kInvalidArgument when it is no address, kIo when it
   // is taken or not ours. Before the I/O thread runs. Raises the limit of open files to what
-  // connections and as many other files need.
-  Status Listen(const std::string& host, int port, size_t other_files = 256);
+  // connections need, and to so many more.
+  Status Listen(const std::string& host, int port, size_t more_files = limits::kOtherFiles);
   // Accepts from now on.
   void Start();
   void StopAccepting();

@@ -27,10 +27,7 @@ FleetKnowledge::FleetKnowledge(boost::asio::any_io_executor io, Options options)
       holdings_(options_.max_blocks),
       watches_(limits::kMaxReplicas) {
   if (options_.reader != nullptr) {
-    lore_.emplace(ReplicaLore{.holdings = holdings_,
-                              .reader = *options_.reader,
-                              .template_hash = TemplateHash(options_.template_source),
-                              .terms = {}});
+    lore_.emplace(ReplicaLore{.holdings = holdings_, .reader = *options_.reader, .terms = {}});
   } else {
     texts_.emplace(holdings_, std::max(kLeastPieces, options_.max_blocks / limits::kMaxReplicas));
   }

@@ -37,7 +37,6 @@ class FleetKnowledge {
  public:
   struct Options {
     std::shared_ptr<PromptReader> reader;  // null: --approximate
-    std::string template_source;           // of the reader's model
     size_t max_blocks = 0;
     std::string fleet_token;
     Duration silence = std::chrono::milliseconds(limits::kEventsSilenceMs);  // of events: too long

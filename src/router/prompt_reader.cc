@@ -57,9 +57,7 @@ std::optional<std::string> PreviousResponseOf(const WireEndpoint& endpoint, std:
 }
 
 PromptReader::PromptReader(ServedModel model)
-    : replies_(model.replies),
-      vocabulary_hash_(model.vocabulary_hash),
-      model_(UnderTerms(ForPromptsOnly(std::move(model)), FirstTerms())) {}
+    : replies_(model.replies), model_(UnderTerms(ForPromptsOnly(std::move(model)), FirstTerms())) {}
 
 std::shared_ptr<const ServedModel> PromptReader::model() const {
   const std::lock_guard lock(mutex_);

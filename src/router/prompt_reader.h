@@ -74,18 +74,14 @@ class PromptReader {
   Result<RoutedPrompt> Read(const WireEndpoint& endpoint, std::string_view body,
                             const std::string& tenant, const std::vector<ChainBasis>& bases) const;
 
-  // Of its model (text/vocabulary_hash.h).
-  const std::string& vocabulary_hash() const { return vocabulary_hash_; }
-
   void SetTerms(const ReplicaTerms& terms);
+  // As it reads now; thread-safe.
+  std::shared_ptr<const ServedModel> model() const;
   // What replicas have told of replies; thread-safe.
   ReplyMemory& replies() const { return *replies_; }
 
  private:
-  std::shared_ptr<const ServedModel> model() const;
-
   const std::shared_ptr<ReplyMemory> replies_;
-  const std::string vocabulary_hash_;
   mutable std::mutex mutex_;
   std::shared_ptr<const ServedModel> model_;  // guarded by mutex_; replaced, never changed
 };

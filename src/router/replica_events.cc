@@ -126,17 +126,16 @@ bool ReplicaEvents::Agrees(const ReplicaTerms& terms) const {
 }
 
 std::string ReplicaEvents::TroubleOf(const json::object& hello, const ReplicaTerms& terms) const {
-  const json::value* hash = hello.if_contains("template");
-  const std::string_view its =
-      hash != nullptr && hash->is_string() ? std::string_view(hash->get_string()) : "";
-  if (its != lore_.template_hash) {
+  const auto its = [&hello](std::string_view name) {
+    const json::value* text = hello.if_contains(name);
+    return text != nullptr && text->is_string() ? std::string_view(text->get_string()) : "";
+  };
+  const std::shared_ptr<const ServedModel> ours = lore_.reader.model();
+  if (its("template") != ours->template_hash) {
     return "it serves with another chat template than the router reads prompts with: give both the "
            "same --model and --chat-template";
   }
-  // Earlier servers do not say it.
-  const json::value* vocabulary = hello.if_contains("vocabulary");
-  if (vocabulary != nullptr && vocabulary->is_string() &&
-      std::string_view(vocabulary->get_string()) != lore_.reader.vocabulary_hash()) {
+  if (its("vocabulary") != ours->vocabulary_hash) {
     return "it serves a model with another vocabulary than the router reads prompts with: give "
            "both the same --model";
   }

@@ -30,7 +30,6 @@ namespace reprise {
 struct ReplicaLore {
   Holdings& holdings;
   PromptReader& reader;
-  std::string template_hash;  // hexadecimal SHA-256 of the reader's template; empty: there is none
   std::optional<ReplicaTerms> terms;  // of the replicas; none: nobody has said
   size_t agreeing = 0;                // replicas that have these
 };

@@ -26,8 +26,9 @@ namespace {
 
 // Besides clients' connections: one to a replica for each of them, those that wait for the next
 // request, and the rest.
-constexpr size_t kOtherFiles =
-    limits::kMaxConnections + limits::kMaxReplicas * limits::kMaxIdleUpstreams + 256;
+constexpr size_t kMoreFiles = limits::kMaxConnections +
+                              limits::kMaxReplicas * limits::kMaxIdleUpstreams +
+                              limits::kOtherFiles;
 
 }  // namespace
 
@@ -103,7 +104,7 @@ Result<std::unique_ptr<Router>> Router::Start(RouterOptions options) {
   options.origins.loopback = IsLoopbackAddress(options.host);
   auto impl = std::make_unique<Impl>(std::move(options));
   const RouterOptions& kept = impl->service.options;
-  if (Status listening = impl->listener.Listen(kept.host, kept.port, kOtherFiles); !listening) {
+  if (Status listening = impl->listener.Listen(kept.host, kept.port, kMoreFiles); !listening) {
     return std::unexpected(std::move(listening).error());
   }
   impl->service.keys = std::move(keys);

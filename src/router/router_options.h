@@ -25,7 +25,6 @@ struct RouterOptions {
   std::optional<ApiKeys> api_keys;              // none: nobody needs a key of the router's
   std::string fleet_token;                      // shown to replicas for what they hold; empty: none
   std::shared_ptr<PromptReader> reader;  // null: prefixes are guessed by texts, for other engines
-  std::string template_source;           // of the reader's model
   size_t max_blocks = size_t{4} << 20;   // known of all replicas together
   size_t max_outstanding = 64;           // requests at one replica at a time
   size_t queue = 256;                    // requests that wait for a replica …

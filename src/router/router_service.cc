@@ -14,7 +14,6 @@ RouterService::RouterService(RouterOptions its_options, boost::asio::io_context&
     : options(std::move(its_options)),
       io(io_context.get_executor()),
       knowledge(io, {.reader = options.reader,
-                     .template_source = options.template_source,
                      .max_blocks = options.max_blocks,
                      .fleet_token = options.fleet_token}),
       replicas(io, TableEvents()),

@@ -22,6 +22,7 @@ ServedModel DescribeTexts(ModelTexts texts) {
   model.dialect = DialectOf(texts.chat_template_source, model.template_traits.tools);
   if (texts.tool_format) model.dialect.tools = *texts.tool_format;
   model.shown_control = ControlMarksOf(model.dialect, *model.tokenizer);
+  model.template_hash = TemplateHash(texts.chat_template_source);
   model.vocabulary_hash = VocabularyHash(model.tokenizer->vocabulary());
   model.vocabulary = static_cast<int>(model.tokenizer->vocabulary().tokens.size());
   return model;

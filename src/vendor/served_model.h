@@ -26,7 +26,7 @@ struct ServedModel : PromptModel {
   std::optional<int> default_max_tokens;
   ApiPolicy policy;
   int vocabulary = 0;
-  std::string vocabulary_hash;                      // text/vocabulary_hash.h
+  std::string template_hash, vocabulary_hash;       // TemplateHash, VocabularyHash
   Dialect dialect;                                  // how it calls tools and thinks
   std::vector<TokenId> shown_control;               // control tokens that the dialect reads
   std::shared_ptr<ResponseStore> responses;         // null: none is kept

@@ -9,6 +9,7 @@ from conftest import BINARY, MODEL
 from store import PROGRAMS, Store
 from test_disk import BLOCK, ask, body, kept_for_an_hour, kill
 
+
 @pytest.fixture
 def stores(tmp_path):
     """stores(...) -> a running Store."""

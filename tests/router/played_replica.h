@@ -59,7 +59,6 @@ class PlayedReplica {
     options.eos_token = model.eos_token;
     options.policy = policy;
     server = Server::Start(engine, model.tokenizer, model.chat_template, options).value();
-    lore.template_hash = TemplateHash(template_source);
     follower = std::make_unique<TestClient>(server->port());
     follower->Get("/cache/events");
     events.Begin();
@@ -79,7 +78,7 @@ class PlayedReplica {
   FakeEngine engine{model.vocabulary};
   std::unique_ptr<Server> server;
   Holdings holdings{1024};
-  ReplicaLore lore{.holdings = holdings, .reader = *reader, .template_hash = {}, .terms = {}};
+  ReplicaLore lore{.holdings = holdings, .reader = *reader, .terms = {}};
   Replica replica{0, {"127.0.0.1", 1}};
   ReplicaEvents events{replica, lore};
   std::unique_ptr<TestClient> follower;

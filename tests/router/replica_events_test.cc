@@ -9,6 +9,7 @@
 
 #include "fixtures/test_model.h"
 #include "played_replica.h"
+#include "text/vocabulary_hash.h"
 #include "vendor/openai/endpoints.h"
 
 namespace reprise {
@@ -26,9 +27,10 @@ class ReplicaEventsTest : public ::testing::Test {
                            std::string_view more = "") {
     return fmt::format(
         R"({{"process":"{}","model":"tiny","identity":"{}","block_tokens":32,"context":4096,
-        "template":"{}","tool_format":"hermes","cache_key_isolates":false,"drop_billing_line":true,
+        "template":"{}","vocabulary":"{}","tool_format":"hermes","cache_key_isolates":false,"drop_billing_line":true,
         "cache_minimum_tokens":0,"places":[{}],"version":"1"{}}})",
-        process, std::string(64, 'a'), TemplateHash(kChatMl), places, more);
+        process, std::string(64, 'a'), TemplateHash(kChatMl),
+        VocabularyHash(TestModel().tokenizer->vocabulary()), places, more);
   }
   void Take(std::string_view name, std::string_view data) {
     const Status taken = events_.Take(name, data, now_);
@@ -54,10 +56,7 @@ class ReplicaEventsTest : public ::testing::Test {
   const TimePoint now_ = TimePoint(std::chrono::seconds(5));
   const std::shared_ptr<PromptReader> reader_ = ReaderOf(TestModel(), kChatMl);
   Holdings holdings_{1024};
-  ReplicaLore lore_{.holdings = holdings_,
-                    .reader = *reader_,
-                    .template_hash = TemplateHash(kChatMl),
-                    .terms = {}};
+  ReplicaLore lore_{.holdings = holdings_, .reader = *reader_, .terms = {}};
   Replica replica_{1, {"127.0.0.1", 8080}};
   ReplicaEvents events_{replica_, lore_};
 };
@@ -91,18 +90,6 @@ TEST_F(ReplicaEventsTest, ChangesAreAppliedInTheirOrder) {
     "blocks":["0000000000000009"],"tokens":32}],"removed":[]})");
   EXPECT_EQ(InMemory(), 1U);
   EXPECT_EQ(Find({9}).memory_blocks, 1U);
-}
-
-TEST_F(ReplicaEventsTest, OfAModelWithAnotherVocabularyNothingIsExpected) {
-  events_.Begin();
-  Take("hello", Hello("00000000000000ab", R"("memory")",
-                      fmt::format(R"(,"vocabulary":"{}")", reader_->vocabulary_hash())));
-  EXPECT_EQ(replica_.told.trouble, "");
-  events_.Begin();
-  Take("hello", Hello("00000000000000ac", R"("memory")",
-                      fmt::format(R"(,"vocabulary":"{}")", std::string(64, 'b'))));
-  EXPECT_NE(replica_.told.trouble.find("another vocabulary"), std::string::npos);
-  EXPECT_FALSE(events_.basis());
 }
 
 TEST_F(ReplicaEventsTest, AGapInTheNumbersOfAPlaceIsAFault) {
@@ -179,15 +166,19 @@ TEST_F(ReplicaEventsTest, LoadAndDrainingAreTold) {
   EXPECT_FALSE(replica_.told.draining) << "another process is another matter";
 }
 
-TEST_F(ReplicaEventsTest, OfAReplicaWithAnotherTemplateNothingIsExpected) {
-  lore_.template_hash = TemplateHash("another");
-  Take("hello", Hello());
-  EXPECT_NE(replica_.told.trouble.find("--chat-template"), std::string::npos);
-  TakeWholeSnapshots();
-  EXPECT_FALSE(replica_.told.followed);
-  EXPECT_EQ(InMemory(), 0U);
-  EXPECT_FALSE(events_.basis());
-  lore_.template_hash = TemplateHash(kChatMl);
+TEST_F(ReplicaEventsTest, OfAReplicaWithAnotherTemplateOrVocabularyNothingIsExpected) {
+  const std::shared_ptr<const ServedModel> ours = reader_->model();
+  for (const auto& [hash, words] : {std::pair{ours->template_hash, "--chat-template"},
+                                    std::pair{ours->vocabulary_hash, "another vocabulary"}}) {
+    std::string hello = Hello();
+    hello.replace(hello.find(hash), hash.size(), std::string(64, 'b'));
+    Take("hello", hello);
+    EXPECT_NE(replica_.told.trouble.find(words), std::string::npos) << replica_.told.trouble;
+    TakeWholeSnapshots();
+    EXPECT_FALSE(replica_.told.followed);
+    EXPECT_EQ(InMemory(), 0U);
+    EXPECT_FALSE(events_.basis());
+  }
   Take("hello", Hello());
   EXPECT_EQ(replica_.told.trouble, "");
 }

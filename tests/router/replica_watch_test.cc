@@ -22,6 +22,7 @@
 #include "played_replica.h"
 #include "router/fleet_knowledge.h"
 #include "router/replica_names.h"
+#include "text/vocabulary_hash.h"
 #include "vendor/openai/endpoints.h"
 
 namespace reprise {
@@ -76,11 +77,13 @@ std::string Stream(const std::string& events) {
 std::string Beginning(std::string_view process, std::string_view block) {
   return fmt::format(
       "event: hello\ndata: {{\"process\":\"{}\",\"model\":\"tiny\",\"identity\":\"{}\","
-      "\"block_tokens\":32,\"context\":4096,\"template\":\"{}\",\"cache_key_isolates\":false,"
+      "\"block_tokens\":32,\"context\":4096,\"template\":\"{}\",\"vocabulary\":\"{}\","
+      "\"cache_key_isolates\":false,"
       "\"drop_billing_line\":true,\"cache_minimum_tokens\":0,\"places\":[\"memory\"]}}\n\n"
       "event: blocks\ndata: {{\"place\":\"memory\",\"sequence\":9,\"snapshot\":\"whole\","
       "\"stored\":[{{\"parent\":null,\"blocks\":[\"{}\"],\"tokens\":32}}],\"removed\":[]}}\n\n",
-      process, std::string(64, '0'), TemplateHash(kChatMl), block);
+      process, std::string(64, '0'), TemplateHash(kChatMl),
+      VocabularyHash(TestModel().tokenizer->vocabulary()), block);
 }
 
 class ReplicaWatchTest : public ::testing::Test {
@@ -92,7 +95,6 @@ class ReplicaWatchTest : public ::testing::Test {
 
   void Follow(uint16_t port, Duration silence = 60s) {
     FleetKnowledge::Options options{.reader = ReaderOf(TestModel(), kChatMl),
-                                    .template_source = kChatMl,
                                     .max_blocks = 1024,
                                     .fleet_token = "a token of the fleet",
                                     .silence = silence};
@@ -218,8 +220,7 @@ TEST_F(ReplicaWatchTest, APromptIsFoundWhereARealServerToldOfItsBlocks) {
 TEST_F(ReplicaWatchTest, AnEngineThatIsNotFollowedIsGuessedByItsAnswers) {
   knowledge_ = std::make_unique<FleetKnowledge>(
       io_.get_executor(),
-      FleetKnowledge::Options{
-          .reader = nullptr, .template_source = {}, .max_blocks = 1024, .fleet_token = {}});
+      FleetKnowledge::Options{.reader = nullptr, .max_blocks = 1024, .fleet_token = {}});
   Replica replica(0, {"127.0.0.1", 1});
   const std::string body = fmt::format(R"({{"prompt":"{}"}})", std::string(2048, 'x'));
   const auto prompt =
