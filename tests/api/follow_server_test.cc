@@ -23,7 +23,6 @@ namespace {
 namespace json = boost::json;
 using namespace std::chrono_literals;
 
-constexpr std::string_view kChat = R"({"messages":[{"role":"user","content":"hello"}]})";
 constexpr std::string_view kToken = "the-fleet-shows-this-token";
 
 class FollowServerTest : public FakeServerTest {
@@ -265,10 +264,10 @@ TEST_F(FollowServerTest, WhoDoesNotReadIsCutAndTheEngineIsToldToStop) {
   BlockChanges part;
   part.kind = BlockChanges::Kind::kSnapshot;
   part.place = BlockPlace::kDisk;
-  part.stored = {{.blocks = std::vector<BlockName>(1'000'000, 7)}};
+  part.stored = {{.blocks = std::vector<BlockName>(limits::kMaxToldBlocks, 7)}};
   ASSERT_TRUE(engine_.WaitForBlockSinks(1));
   // As much again is being sent.
-  constexpr size_t kPartBytes = 1'000'000 * sizeof(BlockName);
+  constexpr size_t kPartBytes = limits::kMaxToldBlocks * sizeof(BlockName);
   for (size_t bytes = 0; bytes <= 2 * limits::kMaxFollowerBacklogBytes + kPartBytes;
        bytes += kPartBytes) {
     engine_.TellBlocks(part);

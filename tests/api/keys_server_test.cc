@@ -19,7 +19,6 @@ constexpr const char* kKeys =
     "key-a a/one\n"
     "key-b b/two\n"
     "key-admin ops/all admin\n";
-constexpr const char* kChat = R"({"messages":[{"role":"user","content":"hello"}]})";
 
 class KeysServerTest : public FakeServerTest {
  protected:

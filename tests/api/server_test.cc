@@ -21,8 +21,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* kChat = R"({"messages":[{"role":"user","content":"hello"}]})";
-constexpr const char* kChatStream =
+constexpr std::string_view kChatStream =
     R"({"messages":[{"role":"user","content":"hello"}],"stream":true,
         "stream_options":{"include_usage":true}})";
 
@@ -160,7 +159,7 @@ TEST_F(ServerTest, EachChoiceSamplesWithItsOwnSeed) {
 }
 
 TEST_F(ServerTest, AClientThatLeavesIsCancelled) {
-  for (const char* body : {kChat, kChatStream}) {
+  for (const std::string_view body : {kChat, kChatStream}) {
     const size_t index = engine_.requests();
     TestClient client(server_->port());
     client.Post("/v1/chat/completions", body);

@@ -313,6 +313,7 @@ TEST_F(EngineTierTest, WhatTheDiskLacksIsReadFromTheSharedStoreAndKeptOnDisk) {
   EXPECT_EQ(reply->finished.logits_checksum, cold);
   EXPECT_EQ(SharedTier().read, 3U);
   WaitForWritten(3);
+  shared_deadline_ = 300ms;  // what is told to a silent store as the engine ends waits for so long
   Restart();
   played_->mood = PlayedStore::Mood::kSilent;
   const auto again = AskAndWait(request);
