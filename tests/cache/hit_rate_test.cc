@@ -25,7 +25,7 @@ constexpr size_t kConversations = 50;
 constexpr size_t kMarkedTokens = 1000;  // ends inside a block
 constexpr size_t kBlocksPerPrefix = (kMarkedTokens + kBlockTokens - 1) / kBlockTokens;
 constexpr size_t kPoolBlocks = 2 * kConversations * kBlocksPerPrefix + 100;
-constexpr Duration kTtl = minutes(5);
+constexpr Duration kFiveMinutes = minutes(5);
 
 class HitRateTest : public testing::Test {
  protected:
@@ -114,12 +114,12 @@ TEST_F(HitRateTest, MarkedPrefixesAreReadInFullEveryTimeUntilTheirTimeIsUp) {
     for (size_t i = 0; i < kConversations; ++i) {
       Words tokens = Prefix(i);
       Append(tokens, NewTokens(40));
-      EXPECT_EQ(Ask(tokens, {{kMarkedTokens, kTtl}}), round == 0 ? 0 : kMarkedTokens)
+      EXPECT_EQ(Ask(tokens, {{kMarkedTokens, kFiveMinutes}}), round == 0 ? 0 : kMarkedTokens)
           << "conversation " << i << ", round " << round;
       MakeNoise(3 * kPoolBlocks / kConversations);
     }
     cache_->Check();
-    clock_.Advance(kTtl - Duration(1));
+    clock_.Advance(kFiveMinutes - Duration(1));
     cache_->Expire();
   }
   EXPECT_GT(cache_->counters().evicted_blocks, 20 * 2 * kPoolBlocks);
@@ -146,9 +146,9 @@ TEST_F(HitRateTest, AroundTheEndOfAPromiseAreHitsAndMissesAndNoWrongRows) {
   size_t hits = 0;
   for (int request = 0; request < 200; ++request) {
     const Words tokens = Prefix(static_cast<size_t>(request) % kConversations);
-    Ask(tokens, {{kMarkedTokens, kTtl}});
+    Ask(tokens, {{kMarkedTokens, kFiveMinutes}});
     const Duration off = milliseconds(static_cast<int>(random() % 201) - 100);
-    clock_.Advance(kTtl + off);
+    clock_.Advance(kFiveMinutes + off);
     // It may wait for its turn until after the promise would have ended, while others evict.
     between_arrival_and_match_ = [&] {
       between_arrival_and_match_ = nullptr;
@@ -164,7 +164,7 @@ TEST_F(HitRateTest, AroundTheEndOfAPromiseAreHitsAndMissesAndNoWrongRows) {
     }
     hits += read > 0;
     cache_->Check();
-    clock_.Advance(2 * kTtl);
+    clock_.Advance(2 * kFiveMinutes);
     cache_->Expire();
   }
   EXPECT_GT(hits, 0u);

@@ -12,7 +12,7 @@
 namespace reprise {
 namespace {
 
-constexpr size_t kBlockTokens = 2;
+constexpr size_t kJournalBlockTokens = 2;
 constexpr std::array<TokenId, 8> kTokens = {1, 2, 3, 4, 5, 6, 7, 8};
 
 class BlockJournalTest : public ::testing::Test {
@@ -26,7 +26,7 @@ class BlockJournalTest : public ::testing::Test {
     };
   }
   static std::span<const TokenId> TokensOf(uint32_t block) {
-    return std::span(kTokens).subspan(block % 4 * kBlockTokens, kBlockTokens);
+    return std::span(kTokens).subspan(block % 4 * kJournalBlockTokens, kJournalBlockTokens);
   }
   // Block i of the prompt 1 2 3 … is in block i of the pool, or i + 4.
   void Store(uint32_t block) {
@@ -38,10 +38,10 @@ class BlockJournalTest : public ::testing::Test {
 
   ManualClock clock_;
   std::unique_ptr<BlockPool> pool_ = BlockPool::Create(8, 64).value();
-  PrefixCache cache_{pool_.get(), &clock_, {.block_tokens = kBlockTokens}};
+  PrefixCache cache_{pool_.get(), &clock_, {.block_tokens = kJournalBlockTokens}};
   BlockJournal journal_{Sha256{}, 8};
   std::vector<BlockChanges> told_;
-  const std::vector<BlockName> names_ = ChainOf(Sha256{}, "tenant", kTokens, kBlockTokens);
+  const std::vector<BlockName> names_ = ChainOf(Sha256{}, "tenant", kTokens, kJournalBlockTokens);
 };
 
 TEST_F(BlockJournalTest, BlocksBehindOneAnotherAreOneRunWithTheirTokens) {
@@ -149,19 +149,19 @@ TEST_F(BlockJournalTest, ManyChangesComeInSeveralOfFollowingNumbers) {
 TEST_F(BlockJournalTest, ALargeTreesSnapshotComesInPartsThatFollowOneAnother) {
   constexpr size_t kBlocks = limits::kMaxToldBlocks + 100;
   const auto pool = BlockPool::Create(kBlocks, 64).value();
-  PrefixCache cache(pool.get(), &clock_, {.block_tokens = kBlockTokens});
+  PrefixCache cache(pool.get(), &clock_, {.block_tokens = kJournalBlockTokens});
   BlockJournal journal(Sha256{}, kBlocks);
   cache.SetListener(&journal);
   std::vector<TokenId> tokens;
-  for (size_t i = 0; i < kBlocks * kBlockTokens; ++i) {
+  for (size_t i = 0; i < kBlocks * kJournalBlockTokens; ++i) {
     tokens.push_back(static_cast<TokenId>(i * i % 1000));
   }
   {
     Lease lease;
-    for (size_t first = 0; first < tokens.size(); first += kBlockTokens) {
+    for (size_t first = 0; first < tokens.size(); first += kJournalBlockTokens) {
       const BlockId block = cache.Allocate().value();
-      pool->Release(
-          cache.Publish("", std::span(tokens).first(first + kBlockTokens), first, block, lease));
+      pool->Release(cache.Publish("", std::span(tokens).first(first + kJournalBlockTokens), first,
+                                  block, lease));
     }
   }
   std::vector<BlockChanges> told;
@@ -174,7 +174,7 @@ TEST_F(BlockJournalTest, ALargeTreesSnapshotComesInPartsThatFollowOneAnother) {
   EXPECT_EQ(told[1].stored[0].parent, told[0].stored[0].blocks.back());
   std::vector<BlockName> all = told[0].stored[0].blocks;
   all.insert(all.end(), told[1].stored[0].blocks.begin(), told[1].stored[0].blocks.end());
-  EXPECT_EQ(all, ChainOf(Sha256{}, "", tokens, kBlockTokens));
+  EXPECT_EQ(all, ChainOf(Sha256{}, "", tokens, kJournalBlockTokens));
   std::vector<TokenId> with = told[0].stored[0].tokens;
   with.insert(with.end(), told[1].stored[0].tokens.begin(), told[1].stored[0].tokens.end());
   EXPECT_EQ(with, tokens);

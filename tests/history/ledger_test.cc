@@ -61,11 +61,11 @@ TEST(LedgerTest, NoMoreThanTenMinutesOfSecondsAndADayOfMinutesAreKept) {
   constexpr int64_t kDays = 3 * 86'400;
   for (int64_t second = 0; second < kDays; second += 50) account.Add(kStart + second, Tokens(1, 0));
   const int64_t now = kStart + kDays - 50;
-  const auto seconds = Prompts(account, LedgerSpan::kTenMinutes, now);
-  const auto minutes = Prompts(account, LedgerSpan::kDay, now);
-  EXPECT_EQ(seconds.size(), 600U);
-  EXPECT_EQ(std::ranges::count(seconds, 1U), 12) << "600 s / 50 s";
-  EXPECT_EQ(minutes.size(), 1440U);
+  const auto by_seconds = Prompts(account, LedgerSpan::kTenMinutes, now);
+  const auto by_minutes = Prompts(account, LedgerSpan::kDay, now);
+  EXPECT_EQ(by_seconds.size(), 600U);
+  EXPECT_EQ(std::ranges::count(by_seconds, 1U), 12) << "600 s / 50 s";
+  EXPECT_EQ(by_minutes.size(), 1440U);
   EXPECT_EQ(account.since_start().work.prompt, static_cast<uint64_t>(kDays / 50));
   EXPECT_EQ(account.LastHour(now).work.prompt, [&] {
     uint64_t expected = 0;

@@ -117,7 +117,7 @@ TEST(RequestParserTest, ExtensionsAndTrailersAreBoundedLikeAHeader) {
 }
 
 TEST(RequestParserTest, WorkForAByteIsConstant) {
-  const auto seconds = [](size_t bytes) {
+  const auto seconds_for = [](size_t bytes) {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < 20; ++i) {
       Parse(kChunked + "1;a=" + std::string(bytes, 'a'), 16);
@@ -125,8 +125,8 @@ TEST(RequestParserTest, WorkForAByteIsConstant) {
     }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   };
-  seconds(4000);
-  const double ratio = seconds(32'000) / seconds(4'000);
+  seconds_for(4000);
+  const double ratio = seconds_for(32'000) / seconds_for(4'000);
   EXPECT_LT(ratio, 40) << "8 times the bytes; quadratic work would make it 64";
 }
 

@@ -17,7 +17,7 @@
 namespace reprise {
 namespace {
 
-constexpr int kLength = kPartitionTokens + 300;  // the second step of the second partition begun
+constexpr int kAmxLength = kPartitionTokens + 300;  // the second step of the second partition begun
 constexpr int kStep = 256;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
@@ -189,13 +189,13 @@ std::vector<AttentionVariant> TileVariants() {
 enum class Values : uint8_t { kNormal, kDenormal, kAboutTheLeastNormal, kHuge, kCancelling };
 
 AttentionSequence MakeSequence(const AttentionShape& shape, Values values) {
-  AttentionSequence sequence(shape, kLength, 61);
+  AttentionSequence sequence(shape, kAmxLength, 61);
   const auto scale = [&](float q, float v) { sequence.Scale(q, v); };
   if (values == Values::kDenormal) scale(3.0F, 1e-39F);
   if (values == Values::kAboutTheLeastNormal) scale(3.0F, 4e-37F);
   if (values == Values::kHuge) scale(3.0F, 7e37F);
   if (values == Values::kCancelling) sequence.AlternateValues(1e6F);
-  sequence.Store(0, kLength);
+  sequence.Store(0, kAmxLength);
   return sequence;
 }
 
@@ -212,8 +212,8 @@ void ExpectPlainBits(const AttentionShape& shape, Values values) {
   for (const AttentionVariant& variant : TileVariants()) {
     SCOPED_TRACE(testing::Message()
                  << variant.name << ", " << shape << ", values " << static_cast<int>(values));
-    const std::vector<float> all = sequence.Attend(variant, 0, kLength);
-    for (const int position : {0, 1, 31, 32, 37, 255, 256, 300, 511, 512, 770, kLength - 1}) {
+    const std::vector<float> all = sequence.Attend(variant, 0, kAmxLength);
+    for (const int position : {0, 1, 31, 32, 37, 255, 256, 300, 511, 512, 770, kAmxLength - 1}) {
       const auto row = all.begin() + static_cast<ptrdiff_t>(sequence.out_row()) * position;
       const std::vector<float> expected(row, row + static_cast<ptrdiff_t>(sequence.out_row()));
       ASSERT_EQ(BitsOfFloats(sequence.Attend(variant, position, 1)), BitsOfFloats(expected))
@@ -253,9 +253,9 @@ TEST(AttentionTilesTest, OfTheHardwareHaveTheBitsOfTheEmulation) {
   const AttentionVariant emulated = {"amx_emulated", KvEncoding::kFast, amx::EmulatedAttention};
   for (const AttentionShape& shape : kTileShapes) {
     const AttentionSequence sequence = MakeSequence(shape, Values::kNormal);
-    for (const int rows : {1, 9, 40, kLength}) {
-      EXPECT_EQ(BitsOfFloats(sequence.Attend(hardware, kLength - rows, rows)),
-                BitsOfFloats(sequence.Attend(emulated, kLength - rows, rows)))
+    for (const int rows : {1, 9, 40, kAmxLength}) {
+      EXPECT_EQ(BitsOfFloats(sequence.Attend(hardware, kAmxLength - rows, rows)),
+                BitsOfFloats(sequence.Attend(emulated, kAmxLength - rows, rows)))
           << shape << ", " << rows << " rows";
     }
   }

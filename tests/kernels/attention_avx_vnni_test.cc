@@ -11,14 +11,14 @@
 namespace reprise {
 namespace {
 
-constexpr int kLength = kPartitionTokens + 150;
+constexpr int kVnniLength = kPartitionTokens + 150;
 
 void ExpectBitsOfAvx2(const AttentionShape& shape) {
   SCOPED_TRACE(testing::Message() << shape);
   const AttentionVariant avx2 = {"avx2", KvEncoding::kFast, avx2::Attention};
   const AttentionVariant avx_vnni = {"avx_vnni", KvEncoding::kFast, avx_vnni::Attention};
-  const AttentionSequence sequence(shape, kLength, 29);
-  sequence.Store(0, kLength);
+  const AttentionSequence sequence(shape, kVnniLength, 29);
+  sequence.Store(0, kVnniLength);
   // From one row to more than a micro tile of either, around the edges of blocks and partitions.
   for (const int first : {0, 37, 500, 640}) {
     for (const int rows : {1, 2, 3, 5, 22}) {

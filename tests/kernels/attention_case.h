@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -78,10 +79,13 @@ class AttentionSequence {
     layout_.block_tokens = shape.block_tokens;
     layout_.encoding = shape.encoding;
     std::mt19937 random(seed);
-    std::normal_distribution<float> normal;
+    size_t drawn = 0;
     const auto fill = [&](std::vector<float>& values, size_t row) {
-      values.resize(static_cast<size_t>(length) * row);
-      for (float& value : values) value = normal(random);
+      const size_t count = static_cast<size_t>(length) * row;
+      const std::vector<float>& normal = Normals(seed, drawn + count);
+      values.assign(normal.begin() + static_cast<ptrdiff_t>(drawn),
+                    normal.begin() + static_cast<ptrdiff_t>(drawn + count));
+      drawn += count;
     };
     fill(q_, q_row());
     fill(k_, k_row());
@@ -256,6 +260,20 @@ class AttentionSequence {
 
  private:
   static size_t Row(int heads, int dim) { return static_cast<size_t>(heads * dim); }
+
+  // At least `count` of the seed's normal numbers, drawn once for all sequences: under sanitizers
+  // drawing them takes longer than attention.
+  static const std::vector<float>& Normals(uint32_t seed, size_t count) {
+    struct Drawn {
+      std::mt19937 random;
+      std::normal_distribution<float> normal;
+      std::vector<float> values;
+    };
+    static std::map<uint32_t, Drawn> all;
+    Drawn& drawn = all.try_emplace(seed, Drawn{std::mt19937(seed), {}, {}}).first->second;
+    while (drawn.values.size() < count) drawn.values.push_back(drawn.normal(drawn.random));
+    return drawn.values;
+  }
 
   void FillWithGarbage(std::byte* block, std::mt19937& random) const {
     const size_t count = layout_.block_bytes() / (layout_.encoding == KvEncoding::kFast ? 2 : 4);

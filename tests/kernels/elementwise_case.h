@@ -15,6 +15,8 @@
 
 namespace reprise {
 
+inline constexpr float kEpsilon = 1e-5F;  // of norms
+
 struct Variant {
   std::string name;
   const ElementwiseKernels& kernels;

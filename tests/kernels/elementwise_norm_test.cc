@@ -11,8 +11,6 @@
 namespace reprise {
 namespace {
 
-constexpr float kEpsilon = 1e-5F;
-
 std::vector<float> NormInDoubles(const std::vector<float>& x, const std::vector<float>& weight,
                                  const std::vector<float>* bias, std::vector<float>& size) {
   long double sum = 0;

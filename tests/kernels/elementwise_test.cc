@@ -82,7 +82,6 @@ TEST(ExpTest, OfAnElementDoesNotDependOnItsLane) {
 
 // f32 sum of n squares: relative error at most n 2^-24; then a root, a quotient and two products.
 TEST(RmsNormTest, IsNearTheReference) {
-  constexpr float kEpsilon = 1e-5F;
   for (const Variant& variant : Variants()) {
     for (const int columns : {1, 7, 16, 31, 576, 1000, 4096}) {
       const size_t n = static_cast<size_t>(columns);

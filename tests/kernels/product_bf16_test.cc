@@ -16,9 +16,9 @@
 namespace reprise {
 namespace {
 
-constexpr int kRows = 9;
-constexpr int kColumns = 577;
-constexpr ptrdiff_t kStride = kColumns + 1;
+constexpr int kBf16Rows = 9;
+constexpr int kBf16Columns = 577;
+constexpr ptrdiff_t kBf16Stride = kBf16Columns + 1;
 
 enum class Values : uint8_t { kUsual, kTiny, kAny };
 
@@ -53,18 +53,18 @@ bool SameNumber(float a, float b) {
 
 TEST_P(Bf16TileTest, HasTheSameBitsByPairsAndByFma) {
   std::mt19937 random(41);
-  constexpr size_t kHalves = size_t{kTileOutputs} * kStride;
+  constexpr size_t kHalves = size_t{kTileOutputs} * kBf16Stride;
   const AlignedBytes tile(kHalves * sizeof(uint16_t));
   auto* const halves = reinterpret_cast<uint16_t*>(tile.data());
-  std::vector<uint16_t> x(kRows * kStride);
+  std::vector<uint16_t> x(kBf16Rows * kBf16Stride);
   for (int trial = 0; trial < 4; ++trial) {
     for (size_t i = 0; i < kHalves; ++i) halves[i] = RandomHalf(GetParam(), random);
     for (uint16_t& value : x) value = RandomHalf(GetParam(), random);
-    const Bf16Rows rows = {.x = x.data(), .stride = kStride};
+    const Bf16Rows rows = {.x = x.data(), .stride = kBf16Stride};
     for (const int count : {1, 2, 3, 4, 5, 8}) {
-      for (const int columns : {1, 2, 34, kColumns}) {
-        std::vector<float> by_pairs(kRows * kTileOutputs, -1.0F);
-        std::vector<float> by_fma(kRows * kTileOutputs, -1.0F);
+      for (const int columns : {1, 2, 34, kBf16Columns}) {
+        std::vector<float> by_pairs(kBf16Rows * kTileOutputs, -1.0F);
+        std::vector<float> by_fma(kBf16Rows * kTileOutputs, -1.0F);
         TileCall call = {.format = nullptr,
                          .tile = tile.data(),
                          .columns = columns,

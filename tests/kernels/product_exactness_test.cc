@@ -12,7 +12,7 @@
 namespace reprise {
 namespace {
 
-constexpr int kMaxRows = 300;
+constexpr int kExactnessRows = 300;
 
 struct ExactnessCase {
   Isa isa;
@@ -20,13 +20,13 @@ struct ExactnessCase {
   WeightType type;
 };
 
-std::string CaseName(const testing::TestParamInfo<ExactnessCase>& info) {
+std::string ExactnessName(const testing::TestParamInfo<ExactnessCase>& info) {
   return std::string(IsaName(info.param.isa)) +
          (info.param.compute == Compute::kExact ? "_exact_" : "_fast_") +
          std::string(WeightTypeName(info.param.type));
 }
 
-std::vector<ExactnessCase> Cases() {
+std::vector<ExactnessCase> ExactnessCases() {
   std::vector<ExactnessCase> cases;
   for (Isa isa : OfferedIsas()) {
     for (WeightType type : kQuantizedTypes) cases.push_back({isa, Compute::kFast, type});
@@ -54,10 +54,10 @@ class ProductExactnessTest : public testing::TestWithParam<ExactnessCase> {
   const int64_t outputs_ = 76;
   const size_t width_ = static_cast<size_t>(outputs_);
   const WeightCase weights_ = RandomWeights(GetParam().type, outputs_, columns_, 11);
-  const std::vector<float> x_ = RandomRows(kMaxRows, columns_, 12);
+  const std::vector<float> x_ = RandomRows(kExactnessRows, columns_, 12);
   const std::unique_ptr<Operations> operations_ = Make(GetParam().isa, GetParam().compute, 2);
   const std::unique_ptr<Matrix> matrix_ = operations_->Pack(weights_.view).value();
-  const std::vector<float> all_ = Multiply(*operations_, *matrix_, x_.data(), kMaxRows);
+  const std::vector<float> all_ = Multiply(*operations_, *matrix_, x_.data(), kExactnessRows);
 
   void ExpectSame(Operations& operations, int first, int rows) const {
     const std::vector<float> y = Multiply(operations, *matrix_, x_.data() + first * columns_, rows);
@@ -75,7 +75,7 @@ TEST_P(ProductExactnessTest, ARowHasTheSameBitsAmongAnyNumberOfRows) {
 TEST_P(ProductExactnessTest, ARowHasTheSameBitsWhereverThePromptIsCut) {
   for (int first : {1, 3, 4, 63, 191, 299}) {
     for (int rows : {1, 2, 5, 9, 37, 101}) {
-      if (first + rows <= kMaxRows) ExpectSame(*operations_, first, rows);
+      if (first + rows <= kExactnessRows) ExpectSame(*operations_, first, rows);
     }
   }
 }
@@ -83,7 +83,7 @@ TEST_P(ProductExactnessTest, ARowHasTheSameBitsWhereverThePromptIsCut) {
 TEST_P(ProductExactnessTest, TheNumberOfThreadsChangesNothing) {
   for (int threads : {1, 3, 5}) {
     const std::unique_ptr<Operations> others = Make(GetParam().isa, GetParam().compute, threads);
-    for (int rows : {1, 7, 33, kMaxRows}) ExpectSame(*others, 0, rows);
+    for (int rows : {1, 7, 33, kExactnessRows}) ExpectSame(*others, 0, rows);
   }
 }
 
@@ -106,7 +106,8 @@ TEST_P(ProductExactnessTest, MatricesThatShareActivationsDoNotChangeEachOther) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ProductExactnessTest, testing::ValuesIn(Cases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(All, ProductExactnessTest, testing::ValuesIn(ExactnessCases()),
+                         ExactnessName);
 
 // AVX-VNNI forms a group's integers by other instructions than AVX2; they are exact either way.
 TEST(AvxVnniProductTest, HasTheBitsOfAvx2InEveryType) {

@@ -29,7 +29,7 @@ struct GatedCase {
   bool has_gate = true;
 };
 
-std::string CaseName(const testing::TestParamInfo<GatedCase>& info) {
+std::string GatedName(const testing::TestParamInfo<GatedCase>& info) {
   return std::string(IsaName(info.param.isa)) +
          (info.param.compute == Compute::kExact ? "_exact_" : "_fast_") +
          std::string(WeightTypeName(info.param.gate)) + "_" +
@@ -40,7 +40,7 @@ std::string CaseName(const testing::TestParamInfo<GatedCase>& info) {
          (info.param.has_gate ? "" : "_without_gate");
 }
 
-std::vector<GatedCase> Cases() {
+std::vector<GatedCase> GatedCases() {
   std::vector<GatedCase> cases;
   for (Isa isa : OfferedIsas()) {
     using enum WeightType;
@@ -240,7 +240,7 @@ TEST_P(GatedMatMulTest, NotANumberStaysInItsOwnRow) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, GatedMatMulTest, testing::ValuesIn(Cases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(All, GatedMatMulTest, testing::ValuesIn(GatedCases()), GatedName);
 
 }  // namespace
 }  // namespace reprise

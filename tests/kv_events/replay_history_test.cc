@@ -1,5 +1,6 @@
 #include "kv_events/replay_history.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace reprise {
