@@ -277,6 +277,29 @@ def test_nothing_fails_when_one_is_told_to_stop(fleet, make):
     together.await_end(replica)
 
 
+def test_what_lies_on_one_that_stops_is_asked_elsewhere(fleet):
+    together = fleet(2, *small(96), "--drain", "120s")
+    conversation = Conversation(document("of one that stops", 24), "of one that stops")
+    first = conversation.ask(together.router.port)
+    conversation.take(first)
+    together.settle()
+    path, body = chat_body("Tell stories.", [{"role": "user", "content": "A long one."}], stream=True)
+    busy = Reply(together.router.port, path, {**body, **LONG, "max_tokens": 1000}, {"x-reprise-replica": first.replica})
+    assert busy.began.wait(120)
+    second = conversation.ask(together.router.port)
+    conversation.take(second)
+    assert second.replica == first.replica, "beside a long reply its prefix is worth more"
+    replica = together.named(first.replica)
+    together.terminate(replica)
+    wait_until(lambda: together.states()[first.replica] == "draining", "the router knows")
+    third = conversation.ask(together.router.port)
+    conversation.take(third)
+    assert third.whole() and third.replica != first.replica
+    assert together.fleet()["retries"] == 0, "it was not asked in vain"
+    assert not busy.ended.is_set() and busy.wait().whole()
+    together.await_end(replica)
+
+
 def test_one_that_comes_back_is_cold_and_used_again(fleet):
     together = fleet(2, *small(96))
     conversation = Conversation(document("of one that comes back"), "of one that comes back")
