@@ -97,7 +97,9 @@ def test_replies_of_unusual_tokens_are_gone_on_from_all_the_same(server):
     """Hot sampling spells words by tokens which their text is not tokenised to."""
     client = server.openai()
     parted = 0
-    for seed in range(6):
+    for seed in range(60):
+        if seed >= 6 and parted:
+            break
         text = f"Story {seed}, which is told in the Responses API alone. " * 20
         response = client.responses.create(model="m", input=text, max_output_tokens=40, temperature=2)
         drawn = response.usage.output_tokens - (response.status == "completed")

@@ -1,5 +1,6 @@
 """Replies held to a schema, a grammar or a regular expression, on the default model."""
 
+import concurrent.futures
 import json
 import random
 import re
@@ -171,22 +172,25 @@ def random_schema(rng, depth=0):
     return schema
 
 
-def check_random_schemas(server, count, seed):
+def check_random_schemas(server, count, seed, clients=8):
     """Every finished reply validates; returns how many finished."""
     rng = random.Random(seed)
-    finished = 0
-    for number in range(count):
-        schema = random_schema(rng)
+    schemas = [random_schema(rng) for _ in range(count)]
+
+    def finishes(number):
+        schema = schemas[number]
         if schema.get("type") != "object":
             schema = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
         body = {"messages": ASK, "max_tokens": 300, "temperature": 1, "seed": number}
         choice = server.post(CHAT, {**body, "response_format": schema_format(schema)})["choices"][0]
         if choice["finish_reason"] != "stop":
-            continue
-        finished += 1
+            return False
         checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker(["date", "ipv4"]))
         checker.validate(json.loads(choice["message"]["content"]))
-    return finished
+        return True
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        return sum(pool.map(finishes, range(count)))
 
 
 @pytest.mark.parametrize("seed", range(4))
