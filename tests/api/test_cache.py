@@ -100,7 +100,9 @@ def test_each_turn_computes_only_what_is_new(server, document):
 def test_a_reply_sent_back_as_text_is_read_though_its_tokens_were_others(server, document):
     """Hot sampling spells words by unusual tokens, which their text is not tokenised to."""
     parted = 0
-    for seed in range(6):
+    for seed in range(60):
+        if seed >= 6 and parted:
+            break
         messages = [{"role": "user", "content": document(f"parts {seed}", 60)}]
         options = dict(temperature=2, seed=seed, max_tokens=40, logprobs=True)
         reply = chat(server, messages, **options)
