@@ -62,8 +62,9 @@ def test_a_prediction_with_one_change_is_found_again_behind_it(server, story):
     reply = create(server, prediction=predicted(" ".join(words)))
     assert reply.choices[0].message.content == story
     accepted, rejected = counts(reply.usage)
-    assert REPLY_TOKENS * 3 // 4 < accepted < REPLY_TOKENS
-    assert 0 < rejected < REPLY_TOKENS // 2
+    # How much is guessed at once, and whether anything at the changed word, goes by what steps took.
+    assert REPLY_TOKENS * 5 // 8 < accepted < REPLY_TOKENS
+    assert rejected < REPLY_TOKENS // 2
 
 
 def test_a_wrong_prediction_costs_a_client_nothing_but_guesses(server, story):
