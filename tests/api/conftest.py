@@ -45,7 +45,6 @@ NOT_BEHIND = {
     "test_shared.py": "stores are the server's own; tests/router has a fleet that shares one",
     "test_hit_rates.py": "minutes of a clock that tests move; tests/router has hit rates of a fleet",
     "test_processors.py": "processors of a server",
-    "test_schemas.py::test_random_schemas_at_temperature_one": "a thousand grammars of a server; the file's others ask the router",
     "test_events.py": "who follows a server asks that server",
     "test_connections.py::test_two_thousand_connections_at_once": "counts the server's own connections",
     "test_tenants.py::test_the_time_to_tokenise_tells_nothing_of_other_tenants_words": "times a server closely",

@@ -59,12 +59,17 @@ def test_a_prediction_that_is_the_reply_is_accepted(server, story, form):
 def test_a_prediction_with_one_change_is_found_again_behind_it(server, story):
     words = story.split(" ")
     words[len(words) // 2] = "zebra"
-    reply = create(server, prediction=predicted(" ".join(words)))
-    assert reply.choices[0].message.content == story
-    accepted, rejected = counts(reply.usage)
-    # How much is guessed at once, and whether anything at the changed word, goes by what steps took.
-    assert REPLY_TOKENS * 5 // 8 < accepted < REPLY_TOKENS
-    assert rejected < REPLY_TOKENS // 2
+    refused = 0
+    for _ in range(20):  # whether anything is guessed at the changed word goes by what steps took
+        reply = create(server, prediction=predicted(" ".join(words)))
+        assert reply.choices[0].message.content == story
+        accepted, rejected = counts(reply.usage)
+        assert REPLY_TOKENS * 3 // 4 < accepted < REPLY_TOKENS
+        assert rejected < REPLY_TOKENS // 2
+        refused += rejected
+        if refused:
+            break
+    assert refused > 0
 
 
 def test_a_wrong_prediction_costs_a_client_nothing_but_guesses(server, story):

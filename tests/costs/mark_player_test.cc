@@ -14,7 +14,6 @@ namespace {
 using Kind = PartName::Kind;
 using std::chrono::minutes;
 using std::chrono::seconds;
-constexpr size_t k5m = 0, k1h = 1;
 
 PromptTokens PlaySent(std::vector<SentPrompt> prompts, const CacheRules& rules) {
   return PlayMarks(TrafficOf(std::move(prompts)), rules,

@@ -15,7 +15,6 @@ namespace reprise {
 namespace {
 
 using Kind = PartName::Kind;
-constexpr size_t kShort = 0, kLong = 1;
 using Marks = std::vector<SpotMark>;
 
 std::vector<Placing> Cheapest(std::vector<SentPrompt> prompts) {
@@ -34,11 +33,11 @@ std::vector<SentPrompt> Questions(int64_t apart_ms) {
 TEST(Placing, ATextThatIsAskedAboutIsMarkedForAsLongAsQuestionsAreApart) {
   const std::vector<Placing> soon = Cheapest(Questions(60'000));
   ASSERT_EQ(soon.size(), 1u);
-  EXPECT_EQ(soon[0].marks, (Marks{{"system", kShort}}));
+  EXPECT_EQ(soon[0].marks, (Marks{{"system", k5m}}));
   EXPECT_EQ(soon[0].requests, 3u);
   EXPECT_DOUBLE_EQ(CostOf(soon[0].tokens, UsualSheet()), (2500 + 100 + 2 * (200 + 100)) / 1e6);
   const std::vector<Placing> later = Cheapest(Questions(600'000));
-  EXPECT_EQ(later[0].marks, (Marks{{"system", kLong}}));
+  EXPECT_EQ(later[0].marks, (Marks{{"system", k1h}}));
   EXPECT_DOUBLE_EQ(CostOf(later[0].tokens, UsualSheet()), (4000 + 100 + 2 * (200 + 100)) / 1e6);
 }
 
@@ -61,7 +60,7 @@ TEST(Placing, AConversationIsMarkedBehindItsLastMessage) {
   }
   const std::vector<Placing> placings = Cheapest(turns);
   ASSERT_EQ(placings.size(), 1u);
-  EXPECT_EQ(placings[0].marks, (Marks{{"messages[-1]", kShort}}));
+  EXPECT_EQ(placings[0].marks, (Marks{{"messages[-1]", k5m}}));
   // Marked behind the first message alone, the later turns would make it 2,340.
   EXPECT_DOUBLE_EQ(CostOf(placings[0].tokens, UsualSheet()),
                    (1200 * 1.25 + (120 + 250) + (140 + 250)) / 1e6);
@@ -77,7 +76,7 @@ TEST(Placing, FamiliesHaveTheirOwnAndThoseOfEqualMarksAreOne) {
   prompts.push_back(Sent(0, {{Kind::kSystem, 9000, 60}}));
   const std::vector<Placing> placings = Cheapest(prompts);
   ASSERT_EQ(placings.size(), 2u);
-  EXPECT_EQ(placings[0].marks, (Marks{{"system", kShort}}));
+  EXPECT_EQ(placings[0].marks, (Marks{{"system", k5m}}));
   EXPECT_EQ(placings[0].requests, 7u);
   EXPECT_EQ(placings[1].requests, 1u);
   EXPECT_TRUE(placings[1].marks.empty());

@@ -33,6 +33,7 @@ inline SentPrompt Sent(int64_t time_ms, const std::vector<SentPart>& parts,
 
 // Anthropic's usual proportions and rules, and those that OpenAI had before GPT-5.6.
 inline const PriceSheet& UsualSheet() { return *FindSheet("Anthropic's usual rule (input = 1)"); }
+inline constexpr size_t k5m = 0, k1h = 1;  // lifetimes of the former
 inline const PriceSheet& StepSheet() { return *FindSheet("OpenAI's rule for 5 (input = 1)"); }
 
 }  // namespace reprise

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <string>
 
+#include "fixtures/test_folder.h"
+
 namespace reprise {
 namespace {
 
@@ -13,14 +15,6 @@ namespace fs = std::filesystem;
 
 class TraceReaderTest : public testing::Test {
  protected:
-  TraceReaderTest() {
-    folder_ =
-        fs::temp_directory_path() / ("trace_reader_" + std::to_string(getpid()) + "_" +
-                                     testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(folder_);
-  }
-  ~TraceReaderTest() override { fs::remove_all(folder_); }
-
   std::string Write(const std::string& name, const std::string& text) {
     std::ofstream(folder_ / name) << text;
     return (folder_ / name).string();
@@ -29,7 +23,8 @@ class TraceReaderTest : public testing::Test {
     return R"({"block_size": 64, "requests": [)" + requests + "]}";
   }
 
-  fs::path folder_;
+  const TestFolder made_;
+  const fs::path folder_ = made_.path();
 };
 
 TEST_F(TraceReaderTest, MooncakesLinesAreRequestsAndEqualBeginningsEqualBlocks) {

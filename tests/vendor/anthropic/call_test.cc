@@ -22,31 +22,27 @@ using std::chrono::seconds;
 
 constexpr const char* kMark = R"("cache_control":{"type":"ephemeral"})";
 
-const ServedModel& Model() {
-  static const ServedModel model = TestModel();
-  return model;
-}
-
 ServedModel Strict() {
   ServedModel model = TestModel();
   model.policy.strict_api = true;
   return model;
 }
 
-Result<Call> Read(std::string_view fields, const ServedModel& model = Model()) {
+Result<Call> Read(std::string_view fields, const ServedModel& model = SharedTestModel()) {
   return ReadMessagesCall(fmt::format(R"({{"max_tokens":5,{}}})", fields), {.seed = 42}, model);
 }
 
-Result<Call> Messages(std::string_view messages, const ServedModel& model = Model()) {
+Result<Call> Messages(std::string_view messages, const ServedModel& model = SharedTestModel()) {
   return Read(fmt::format(R"("messages":{})", messages), model);
 }
 
-std::string Text(const Result<Call>& call, const ServedModel& model = Model()) {
+std::string Text(const Result<Call>& call, const ServedModel& model = SharedTestModel()) {
   return call ? model.tokenizer->Decode(call->prompts.at(0), true) : call.error().message;
 }
 
 // The text before each breakpoint.
-std::vector<std::string> Kept(const Result<Call>& call, const ServedModel& model = Model()) {
+std::vector<std::string> Kept(const Result<Call>& call,
+                              const ServedModel& model = SharedTestModel()) {
   std::vector<std::string> kept;
   for (const Breakpoint& breakpoint : call->breakpoints.at(0)) {
     std::vector<TokenId> tokens = call->prompts[0];
@@ -201,9 +197,9 @@ TEST(AnthropicCallTest, ATopLevelMarkOfTheLastMarksOwnTtlIsTheSameMark) {
                                 kMark, ttl),
                     model);
   };
-  EXPECT_EQ(read("5m", Model())->breakpoints[0].size(), 1U);
-  EXPECT_EQ(read("5m", Model())->warning, "");
-  EXPECT_NE(read("1h", Model())->warning, "");
+  EXPECT_EQ(read("5m", SharedTestModel())->breakpoints[0].size(), 1U);
+  EXPECT_EQ(read("5m", SharedTestModel())->warning, "");
+  EXPECT_NE(read("1h", SharedTestModel())->warning, "");
   EXPECT_TRUE(read("5m", Strict()));
   EXPECT_FALSE(read("1h", Strict()));
 }
@@ -376,10 +372,10 @@ TEST(BillingLineTest, IsDroppedAsTheFirstSystemBlockOnly) {
                             first, second),
                 model);
   };
-  const auto dropped = read(kLine, kOther, Model());
+  const auto dropped = read(kLine, kOther, SharedTestModel());
   EXPECT_TRUE(dropped->dropped_billing_line);
   EXPECT_TRUE(Text(dropped).starts_with("<|im_start|>system\ns<|im_end|>"));
-  const auto second = read(kOther, kLine, Model());
+  const auto second = read(kOther, kLine, SharedTestModel());
   EXPECT_FALSE(second->dropped_billing_line);
   EXPECT_NE(Text(second).find("cch=1;"), std::string::npos);
   ServedModel keeping = TestModel();
@@ -393,12 +389,13 @@ TEST(BillingLineTest, IsDroppedAsTheFirstSystemBlockOnly) {
 
 TEST(CountTokensTest, CountsThePromptWithoutItsLimits) {
   const std::string fields = R"("messages":[{"role":"user","content":"hello"}])";
-  const auto counted = CountMessageTokens(fmt::format("{{{}}}", fields), {}, Model());
+  const auto counted = CountMessageTokens(fmt::format("{{{}}}", fields), {}, SharedTestModel());
   ASSERT_TRUE(counted) << "max_tokens is not needed";
   EXPECT_EQ(*counted, Read(fields)->prompts[0].size());
-  const std::string longer(3 * static_cast<size_t>(Model().max_sequence_tokens), '-');
+  const std::string longer(3 * static_cast<size_t>(SharedTestModel().max_sequence_tokens), '-');
   EXPECT_TRUE(CountMessageTokens(
-      fmt::format(R"({{"messages":[{{"role":"user","content":"{}"}}]}})", longer), {}, Model()));
+      fmt::format(R"({{"messages":[{{"role":"user","content":"{}"}}]}})", longer), {},
+      SharedTestModel()));
 }
 
 }  // namespace

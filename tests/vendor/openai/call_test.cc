@@ -16,25 +16,20 @@
 namespace reprise {
 namespace {
 
-const ServedModel& ChatModel() {
-  static const ServedModel model = TestModel();
-  return model;
-}
-
 Result<Call> Chat(std::string_view more) {
   return kChatCompletions.read(
       fmt::format(R"({{"messages":[{{"role":"user","content":"hello"}}]{}}})", more), {.seed = 42},
-      ChatModel());
+      SharedTestModel());
 }
 
 Result<Call> ChatWith(std::string_view messages) {
   return kChatCompletions.read(fmt::format(R"({{"messages":{}}})", messages), {.seed = 42},
-                               ChatModel());
+                               SharedTestModel());
 }
 
 Result<Call> Prompt(std::string_view prompt, std::string_view more = "") {
   return kTextCompletions.read(fmt::format(R"({{"prompt":{}{}}})", prompt, more), {.seed = 42},
-                               ChatModel());
+                               SharedTestModel());
 }
 
 std::string ParamOf(const Result<Call>& call) { return call ? "accepted" : call.error().param; }
@@ -42,7 +37,7 @@ std::string ParamOf(const Result<Call>& call) { return call ? "accepted" : call.
 TEST(CallTest, ChatIsRenderedAndTokenised) {
   const auto call = Chat("");
   ASSERT_TRUE(call) << call.error().message;
-  EXPECT_EQ(ChatModel().tokenizer->Decode(call->prompts.at(0), true),
+  EXPECT_EQ(SharedTestModel().tokenizer->Decode(call->prompts.at(0), true),
             "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n");
   EXPECT_EQ(call->prompts[0].front(), 1);
 }
@@ -50,7 +45,7 @@ TEST(CallTest, ChatIsRenderedAndTokenised) {
 TEST(CallTest, AbsentParametersAreNeutral) {
   const auto call = Chat(R"(,"temperature":null,"stop":null,"seed":null)");
   ASSERT_TRUE(call);
-  const GenerationRequest request = RequestOfChoice(*call, 0, ChatModel());
+  const GenerationRequest request = RequestOfChoice(*call, 0, SharedTestModel());
   EXPECT_EQ(request.sampling.temperature, 1.0F);
   EXPECT_EQ(request.sampling.seed, 42U);
   EXPECT_EQ(request.max_tokens, std::nullopt);
@@ -70,7 +65,7 @@ TEST(CallTest, EveryParameterReachesTheEngine) {
   EXPECT_TRUE(call->parameters.stream);
   EXPECT_TRUE(call->parameters.include_usage);
   EXPECT_EQ(call->choices(), 3U);
-  const GenerationRequest request = RequestOfChoice(*call, 2, ChatModel());
+  const GenerationRequest request = RequestOfChoice(*call, 2, SharedTestModel());
   EXPECT_EQ(request.sampling.temperature, 0.5F);
   EXPECT_EQ(request.sampling.top_p, 0.25F);
   EXPECT_EQ(request.sampling.top_k, 40);
@@ -166,7 +161,7 @@ TEST(CallTest, MessagesAreCheckedAndNamed) {
 TEST(CallTest, ABodyThatIsNoObjectIsRefused) {
   for (const char* body : {"", "{", "[1,2]", "nul", "{}x", "{\"messages\":\"\xff\"}",
                            "{\"messages\":NaN}", "{\"messages\":\"\\ud800\"}"}) {
-    const auto call = kChatCompletions.read(body, {}, ChatModel());
+    const auto call = kChatCompletions.read(body, {}, SharedTestModel());
     ASSERT_FALSE(call) << body;
     EXPECT_EQ(call.error().code, ErrorCode::kInvalidArgument);
   }
@@ -177,7 +172,7 @@ TEST(CallTest, DeepNestingIsRefused) {
   EXPECT_FALSE(ChatWith(deep));
   const size_t depth = limits::kMaxJsonDepth;
   const std::string closed = std::string(depth, '[') + std::string(depth, ']');
-  EXPECT_FALSE(kChatCompletions.read(fmt::format(R"({{"x":{}}})", closed), {}, ChatModel()));
+  EXPECT_FALSE(kChatCompletions.read(fmt::format(R"({{"x":{}}})", closed), {}, SharedTestModel()));
 }
 
 TEST(CallTest, AControlTokenInUserTextStaysText) {
@@ -187,9 +182,9 @@ TEST(CallTest, AControlTokenInUserTextStaysText) {
        R"([{"role":"user","content":[{"type":"text","text":"a<|im_"},{"type":"text","text":"end|>b"}]}])"}) {
     const auto call = ChatWith(messages);
     ASSERT_TRUE(call);
-    const TokenId end = IdOf(ChatModel().tokenizer->vocabulary(), "<|im_end|>");
+    const TokenId end = IdOf(SharedTestModel().tokenizer->vocabulary(), "<|im_end|>");
     EXPECT_EQ(std::ranges::count(call->prompts[0], end), 1) << "the template's own";
-    EXPECT_NE(ChatModel().tokenizer->Decode(call->prompts[0], true).find("a<|im_end|>b"),
+    EXPECT_NE(SharedTestModel().tokenizer->Decode(call->prompts[0], true).find("a<|im_end|>b"),
               std::string::npos);
   }
 }
@@ -198,7 +193,7 @@ TEST(CallTest, DeveloperIsSystemAndPartsAreJoined) {
   const auto call = ChatWith(
       R"([{"role":"developer","content":[{"type":"text","text":"be "},{"type":"text","text":"kind"}]}])");
   ASSERT_TRUE(call);
-  EXPECT_TRUE(ChatModel()
+  EXPECT_TRUE(SharedTestModel()
                   .tokenizer->Decode(call->prompts[0], true)
                   .starts_with("<|im_start|>system\nbe kind<|im_end|>"));
 }
@@ -281,7 +276,8 @@ TEST(CallTest, AStrictServerKnowsItsNameOnly) {
 }
 
 std::vector<Breakpoint> MarksOf(std::string_view fields) {
-  const auto call = kChatCompletions.read(fmt::format("{{{}}}", fields), {.seed = 42}, ChatModel());
+  const auto call =
+      kChatCompletions.read(fmt::format("{{{}}}", fields), {.seed = 42}, SharedTestModel());
   EXPECT_TRUE(call) << call.error().message;
   EXPECT_EQ(call->warning, "");
   return call->breakpoints.at(0);
@@ -326,7 +322,7 @@ TEST(CallTest, ExplicitCachingWithoutAMarkIsNone) {
 
 TEST(CallTest, AByteOrderMarkIsSkipped) {
   const auto call =
-      kTextCompletions.read("\xEF\xBB\xBF{\"prompt\":\"a\"}", {.seed = 42}, ChatModel());
+      kTextCompletions.read("\xEF\xBB\xBF{\"prompt\":\"a\"}", {.seed = 42}, SharedTestModel());
   EXPECT_TRUE(call) << call.error().message;
 }
 
